@@ -1,0 +1,1 @@
+"""LLaVA-OneVision on ROS 2: from camera messages to stamped answers."""

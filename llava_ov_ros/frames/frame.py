@@ -1,0 +1,53 @@
+"""What the other layers see of a camera: a decoded frame, and a clip of frames from one camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Rgb = npt.NDArray[np.uint8]
+"""A picture: uint8, shape (height, width, 3), red first."""
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One decoded camera picture.
+
+    Attributes:
+        camera: The camera's name, as questions use it.
+        stamp_ns: `header.stamp` of the message in integer nanoseconds.
+        frame_id: `header.frame_id` of the message.
+        rgb: The picture, uint8 (height, width, 3).
+    """
+
+    camera: str
+    stamp_ns: int
+    frame_id: str
+    rgb: Rgb
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames of one camera, oldest first; never empty."""
+
+    camera: str
+    frames: tuple[Frame, ...]
+
+    def __post_init__(self) -> None:
+        if not self.frames:
+            raise ValueError(f"a clip of camera {self.camera!r} needs at least one frame")
+
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest frame in nanoseconds."""
+        return self.frames[-1].stamp_ns
+
+
+def stamp_ns(stamp: Any) -> int:  # noqa: ANN401 - rclpy's and rosbags' Time classes share only their fields
+    """Nanoseconds of a builtin_interfaces/Time, exact (no float is involved)."""
+    return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
