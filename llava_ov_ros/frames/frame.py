@@ -48,6 +48,6 @@ class Clip:
         return self.frames[-1].stamp_ns
 
 
-def stamp_ns(stamp: Any) -> int:  # noqa: ANN401 - rclpy's and rosbags' Time classes share only their fields
+def stamp_ns(stamp: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time, exact (no float is involved)."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)

@@ -1,0 +1,33 @@
+"""Camera messages to frames and clips: decoding, admission, bounded buffers. Knows no model and no rclpy."""
+
+from .admission import AdmissionSettings
+from .buffer import FrameBuffer, NoFramesError
+from .camera import Camera, CameraCounts, CameraSettings, Outcome
+from .contact_sheet import Line, contact_sheet
+from .decode import decode
+from .decode_options import DecodeOptions
+from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_ns
+from .growing import GrowingClip, GrowthSettings
+from .image_error import ImageError
+
+__all__ = [
+    "NS_PER_S",
+    "AdmissionSettings",
+    "Camera",
+    "CameraCounts",
+    "CameraSettings",
+    "Clip",
+    "DecodeOptions",
+    "Frame",
+    "FrameBuffer",
+    "GrowingClip",
+    "GrowthSettings",
+    "ImageError",
+    "Line",
+    "NoFramesError",
+    "Outcome",
+    "Rgb",
+    "contact_sheet",
+    "decode",
+    "stamp_ns",
+]

@@ -1,0 +1,267 @@
+"""One camera: takes messages in, admits and decodes them, keeps the buffer, knows when it is stale or frozen."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import admission
+from .admission import AdmissionSettings, RateGate
+from .buffer import FrameBuffer
+from .decode import decode
+from .decode_options import DecodeOptions
+from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_ns
+from .growing import GrowingClip, GrowthSettings
+from .image_error import ImageError
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    ADMITTED = "admitted"
+    NOT_DUE = "not due at the admission rate"
+    UNCHANGED = "changed too little"
+    BLURRED = "not sharp enough"
+    MALFORMED = "malformed"
+    FUTURE_STAMP = "stamped in the future"
+    OUT_OF_ORDER = "not newer than the frame before it"
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """How one camera's messages become clips.
+
+    Attributes:
+        decode: Rotation, depth range, size bound.
+        admission: Rate, change, sharpness.
+        growth: How the clip grows that stands for "now".
+        buffer_frames: Most frames kept.
+        buffer_bytes: Most bytes of pictures kept.
+        future_tolerance_ns: Stamps later than the clock by more than this are refused.
+        jump_back_ns: Stamps earlier than the newest by more than this start the buffer anew (a looped bag);
+            by less, the frame is out of order and refused.
+    """
+
+    decode: DecodeOptions = field(default_factory=DecodeOptions)
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    growth: GrowthSettings = field(default_factory=GrowthSettings)
+    buffer_frames: int = 32
+    buffer_bytes: int = 256 * 2**20
+    future_tolerance_ns: int = NS_PER_S // 2
+    jump_back_ns: int = NS_PER_S
+
+
+@dataclass(frozen=True)
+class CameraCounts:
+    """What has happened to a camera's messages since the start; the diagnostics publish it."""
+
+    received: int = 0
+    admitted: int = 0
+    not_due: int = 0
+    unchanged: int = 0
+    blurred: int = 0
+    malformed: int = 0
+    future_stamps: int = 0
+    out_of_order: int = 0
+    zero_stamps: int = 0
+    jumps_back: int = 0
+    last_error: str = ""
+    last_change: float = 0.0
+    last_sharpness: float = 0.0
+
+
+_COUNTER = {
+    Outcome.ADMITTED: "admitted",
+    Outcome.NOT_DUE: "not_due",
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.BLURRED: "blurred",
+    Outcome.MALFORMED: "malformed",
+    Outcome.FUTURE_STAMP: "future_stamps",
+    Outcome.OUT_OF_ORDER: "out_of_order",
+}
+
+
+class Camera:
+    """Messages of one camera in, clips out. Safe to use from two threads (messages in one, clips in another).
+
+    It has no clock: the caller passes the time, so that recorded and live data take the same path.
+    """
+
+    def __init__(self, name: str, settings: CameraSettings) -> None:
+        self.name = name
+        self._settings = settings
+        self._gate = RateGate(settings.admission.rate_hz)
+        self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
+        self._growing = GrowingClip(name, settings.growth)
+        self._lock = threading.Lock()
+        self._counts = CameraCounts()
+        self._newest_seen_ns: int | None = None
+        self._fresh_ns: int | None = None
+        self._thumbnail: npt.NDArray[np.float32] | None = None
+        self._digest: int | None = None
+        self._picture_since_ns = 0
+        self._picture_until_ns = 0
+
+    @property
+    def counts(self) -> CameraCounts:
+        """A snapshot of the counters."""
+        with self._lock:
+            return self._counts
+
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """Frames and bytes held."""
+        with self._lock:
+            return len(self._buffer), self._buffer.nbytes
+
+    def offer(self, message: Any, now_ns: int) -> Outcome:
+        """Take a sensor_msgs Image or CompressedImage.
+
+        Args:
+            message: The message; its data may be kept, so the caller must not change it.
+            now_ns: The clock's time in nanoseconds. It is also the stamp of a message whose own is zero.
+
+        Returns:
+            What became of it; the counters record the same.
+        """
+        with self._lock:
+            try:
+                outcome = self._take(message, now_ns)
+            except ImageError as error:
+                outcome = Outcome.MALFORMED
+                self._counts = replace(self._counts, last_error=str(error))
+            name = _COUNTER[outcome]
+            self._counts = replace(
+                self._counts,
+                received=self._counts.received + 1,
+                **{name: getattr(self._counts, name) + 1},
+            )
+            return outcome
+
+    def _take(self, message: Any, now_ns: int) -> Outcome:
+        stamp = stamp_ns(message.header.stamp)
+        if stamp == 0:
+            stamp = now_ns
+            self._counts = replace(self._counts, zero_stamps=self._counts.zero_stamps + 1)
+        elif stamp > now_ns + self._settings.future_tolerance_ns:
+            return Outcome.FUTURE_STAMP
+        if self._newest_seen_ns is not None and stamp <= self._newest_seen_ns:
+            if self._newest_seen_ns - stamp <= self._settings.jump_back_ns:
+                return Outcome.OUT_OF_ORDER
+            self._start_anew()
+            self._counts = replace(self._counts, jumps_back=self._counts.jumps_back + 1)
+        interval_ns = 0 if self._newest_seen_ns is None else stamp - self._newest_seen_ns
+        self._newest_seen_ns = stamp
+        if not self._gate.is_due(stamp, interval_ns):
+            return Outcome.NOT_DUE
+        rgb = decode(message, self.name, self._settings.decode)
+        self._watch_picture(rgb, stamp)
+        outcome = self._judge(rgb)
+        # A malformed or blurred frame does not use up the turn: the next good one takes it.
+        if outcome is not Outcome.BLURRED:
+            self._gate.advance(stamp)
+            self._fresh_ns = stamp
+        if outcome is Outcome.ADMITTED:
+            frame = Frame(self.name, stamp, str(message.header.frame_id), rgb)
+            self._buffer.append(frame)
+            self._growing.add(frame, self._buffer.oldest_ns)
+        return outcome
+
+    def _judge(self, rgb: Rgb) -> Outcome:
+        """Refuse a frame that is blurred or changed too little; remember what the next is compared with."""
+        settings = self._settings.admission
+        if settings.min_sharpness > 0:
+            sharpness = admission.sharpness(rgb)
+            self._counts = replace(self._counts, last_sharpness=sharpness)
+            if sharpness < settings.min_sharpness:
+                return Outcome.BLURRED
+        if settings.min_change > 0:
+            thumbnail = admission.thumbnail(rgb)
+            if self._thumbnail is not None:
+                change = admission.change(self._thumbnail, thumbnail)
+                self._counts = replace(self._counts, last_change=change)
+                if change < settings.min_change:
+                    return Outcome.UNCHANGED
+            self._thumbnail = thumbnail
+        return Outcome.ADMITTED
+
+    def _watch_picture(self, rgb: Rgb, stamp: int) -> None:
+        """Note since which stamp the camera has sent the same picture, exact to the grey level.
+
+        The pixels count and not the message's bytes: row padding and JPEG comments may change in a frozen camera.
+        """
+        digest = zlib.crc32(rgb.data)
+        if digest != self._digest:
+            self._digest = digest
+            self._picture_since_ns = stamp
+        self._picture_until_ns = stamp
+
+    def _start_anew(self) -> None:
+        self._buffer.clear()
+        self._growing.clear()
+        self._gate.reset()
+        self._thumbnail = None
+        self._digest = None
+        self._newest_seen_ns = None
+        self._fresh_ns = None
+
+    def age_ns(self, now_ns: int) -> int | None:
+        """How long ago, in nanoseconds, the buffer last showed the scene; None before the first frame.
+
+        A frame that changed too little to be admitted counts, because the newest one then still holds;
+        malformed and blurred ones do not.
+        """
+        with self._lock:
+            return None if self._fresh_ns is None else now_ns - self._fresh_ns
+
+    def same_picture_ns(self) -> int:
+        """For how long, by stamps, the camera has sent an identical picture."""
+        with self._lock:
+            return self._picture_until_ns - self._picture_since_ns if self._digest is not None else 0
+
+    def set_growth(self, growth: GrowthSettings) -> None:
+        """Change how the growing clip grows; it begins anew from what is buffered."""
+        with self._lock:
+            self._growing = GrowingClip(self.name, growth)
+            for frame in self._buffer:
+                self._growing.add(frame, self._buffer.oldest_ns)
+
+    def growing_clip(self) -> Clip:
+        """The clip that stands for "now": it grows frame by frame and rarely changes its beginning.
+
+        Raises:
+            NoFramesError: The buffer is empty.
+        """
+        with self._lock:
+            return self._growing.current or self._buffer.clip(0, 0, 1)
+
+    def coming_clip(self) -> Clip | None:
+        """What the growing clip will begin with after it has re-anchored; None where nothing of it is known yet."""
+        with self._lock:
+            return self._growing.coming
+
+    def recent_clip(self, window_ns: int, max_frames: int) -> Clip:
+        """The window that ends with the newest frame.
+
+        Raises:
+            NoFramesError: The buffer is empty.
+        """
+        with self._lock:
+            newest = self._buffer.newest
+            end_ns = 0 if newest is None else newest.stamp_ns
+            return self._buffer.clip(end_ns - window_ns, end_ns, max_frames)
+
+    def clip(self, from_ns: int, to_ns: int, max_frames: int) -> Clip:
+        """Frames between two stamps, at most `max_frames`, evenly spread.
+
+        Raises:
+            NoFramesError: None lies there; the text says what is buffered.
+        """
+        with self._lock:
+            return self._buffer.clip(from_ns, to_ns, max_frames)

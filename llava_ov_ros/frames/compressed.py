@@ -1,0 +1,136 @@
+"""sensor_msgs/CompressedImage to RGB: image_transport's compressed and compressedDepth, and what drivers write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from .compressed_header import PNG_MAGIC, check_header
+from .decode_options import DecodeOptions
+from .depth import CONFIG_HEADER_BYTES, depth_to_rgb, millimetres_to_metres, quantised_to_metres
+from .frame import Rgb
+from .raw_image import bayer_code, to_rgb8
+from .rvl import decode_rvl
+
+
+class CompressedMessage(Protocol):
+    """The fields of sensor_msgs/CompressedImage that decoding reads, in rclpy's and rosbags' classes alike."""
+
+    format: str
+    data: Any
+
+
+@dataclass(frozen=True)
+class StoredFormat:
+    """What is known of the compressed data before looking into it.
+
+    Attributes:
+        layout: Lower-case encoding of the pixels that were compressed; empty where the format does not say.
+        is_compressed_depth: The transport is compressedDepth, so a 12-byte header comes first.
+        is_rvl: The codec is RVL; all other codecs are told apart by their first bytes.
+    """
+
+    layout: str
+    is_compressed_depth: bool = False
+    is_rvl: bool = False
+
+
+def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> Rgb:
+    """Decodes a sensor_msgs/CompressedImage.
+
+    Data are decoded as they are stored (no EXIF rotation, 16 bits stay 16) and converted once.
+
+    Args:
+        msg: The message.
+        options: Depth range and size limit; the picture is not rotated here.
+
+    Returns:
+        The picture, uint8 (height, width, 3), C-contiguous.
+
+    Raises:
+        ValueError: The data are no such picture.
+        cv2.error: The data are a picture that OpenCV cannot decode.
+    """
+    data = bytes(memoryview(msg.data))
+    if not data:
+        raise ValueError("data is empty")
+    stored = stored_format(msg.format, data)
+    if stored.is_compressed_depth:
+        return _compressed_depth_to_rgb(data, stored, options)
+    return _stored_to_rgb(_decompress(data, options.max_pixels), stored.layout, options)
+
+
+def stored_format(text: str, data: bytes) -> StoredFormat:
+    """Reads `CompressedImage.format`, whose patterns sensor_msgs/msg/CompressedImage.msg lists.
+
+    `ENCODING; CODEC compressed [STORED]` and `ENCODING; compressedDepth [CODEC]` are what image_transport writes.
+    A single word (jpeg, jpg, png), an empty string and anything else say nothing of the pixels: they are BGR or
+    gray by their number of channels, and depth in millimetres where the transport is compressedDepth.
+
+    Args:
+        text: The format.
+        data: The message's data, which tell a plain PNG from a compressedDepth one where the format does not.
+    """
+    encoding, _, rest = text.lower().partition(";")
+    words = rest.split()
+    if words[:1] == ["compresseddepth"]:
+        return StoredFormat(encoding.strip(), is_compressed_depth=True, is_rvl=words[1:2] == ["rvl"])
+    if words[1:2] == ["compressed"]:
+        # The word after it is missing where the publisher compressed the pixels without converting them.
+        return StoredFormat(words[2] if len(words) > 2 else encoding.strip())
+    if text.strip().lower() == "rvl":
+        return StoredFormat("16uc1", is_compressed_depth=True, is_rvl=True)
+    png_behind_header = data.startswith(PNG_MAGIC, CONFIG_HEADER_BYTES) and not data.startswith(PNG_MAGIC)
+    if png_behind_header or "compresseddepth" in text.lower():
+        return StoredFormat("16uc1", is_compressed_depth=True)
+    return StoredFormat("")
+
+
+def _decompress(payload: bytes, max_pixels: int) -> npt.NDArray[Any]:
+    """Decodes a JPEG, PNG or TIFF unchanged: (height, width) or (height, width, 3 or 4) in OpenCV's BGR order."""
+    codec = check_header(payload, max_pixels)
+    pixels: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError(f"the {len(payload)} bytes of {codec} data are damaged or cut off")
+    return pixels
+
+
+def _stored_to_rgb(pixels: npt.NDArray[Any], layout: str, options: DecodeOptions) -> Rgb:
+    """Converts decompressed pixels to RGB by the layout that the publisher compressed."""
+    if pixels.ndim == 2:
+        if layout == "16uc1" and pixels.dtype == np.uint16:
+            return depth_to_rgb(millimetres_to_metres(pixels), options.depth_near_m, options.depth_far_m)
+        if layout == "32fc1" and pixels.dtype == np.float32:
+            return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m)
+        # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
+        return to_rgb8(pixels, bayer_code(layout) or cv2.COLOR_GRAY2RGB)
+    # OpenCV takes and gives BGR. A publisher that handed it RGB ("compressed rgb8") therefore wrote a file with
+    # red and blue exchanged, and decoding it gives RGB. image_transport's subscriber has the same rule.
+    is_rgb = layout.startswith("rgb")
+    if pixels.shape[2] == 4:
+        return to_rgb8(pixels, cv2.COLOR_RGBA2RGB if is_rgb else cv2.COLOR_BGRA2RGB)
+    return to_rgb8(pixels, None if is_rgb else cv2.COLOR_BGR2RGB)
+
+
+def _compressed_depth_to_rgb(data: bytes, stored: StoredFormat, options: DecodeOptions) -> Rgb:
+    """Decodes compressed_depth_image_transport: a 12-byte ConfigHeader, then a 16-bit PNG or RVL picture."""
+    header, payload = data[:CONFIG_HEADER_BYTES], data[CONFIG_HEADER_BYTES:]
+    if data.startswith(PNG_MAGIC):
+        # Publishers other than image_transport forget the header; millimetres do not need it.
+        header, payload = b"", data
+    if not payload:
+        raise ValueError(f"data has {len(data)} bytes, the compressedDepth header alone has {CONFIG_HEADER_BYTES}")
+    depth = decode_rvl(payload, options.max_pixels) if stored.is_rvl else _decompress(payload, options.max_pixels)
+    if depth.ndim != 2 or depth.dtype != np.uint16:
+        raise ValueError(f"compressedDepth holds {depth.dtype} {depth.shape}, not one channel of uint16")
+    if stored.layout != "32fc1":
+        depth_m = millimetres_to_metres(depth)
+    elif header:
+        depth_m = quantised_to_metres(depth, header)
+    else:
+        raise ValueError("the compressedDepth header, without which 32FC1 has no scale, is missing")
+    return depth_to_rgb(depth_m, options.depth_near_m, options.depth_far_m)

@@ -1,0 +1,105 @@
+"""What the header of a JPEG, PNG or TIFF declares, read before a decoder allocates memory for it."""
+
+from __future__ import annotations
+
+import struct
+
+from .decode_options import check_size
+
+JPEG_MAGIC = b"\xff\xd8\xff"
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+TIFF_MAGICS = (b"II*\0", b"MM\0*")
+
+_JPEG_END_OF_IMAGE = b"\xff\xd9"
+_JPEG_START_OF_SCAN = 0xDA
+# Frame headers carry the size; C4, C8 and CC in their range are something else (ITU-T T.81, table B.1).
+_JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_SHORT = 3
+
+
+def check_header(payload: bytes, max_pixels: int) -> str:
+    """Refuses data that are no picture, declare an absurd size, or are a JPEG without its end.
+
+    Args:
+        payload: A whole file.
+        max_pixels: Most pixels that it may have.
+
+    Returns:
+        The codec's name: JPEG, PNG or TIFF.
+
+    Raises:
+        ValueError: The data are refused; the text says why.
+    """
+    if payload.startswith(JPEG_MAGIC):
+        codec, read_size = "JPEG", _jpeg_size
+    elif payload.startswith(PNG_MAGIC):
+        codec, read_size = "PNG", _png_size
+    elif payload.startswith(TIFF_MAGICS):
+        codec, read_size = "TIFF", _tiff_size
+    else:
+        raise ValueError(f"data starts with {payload[:8].hex(' ')}, as no JPEG, PNG or TIFF does")
+    try:
+        width, height = read_size(payload)
+    except struct.error:
+        raise ValueError(f"the {len(payload)} bytes of {codec} data end within the header") from None
+    check_size(width, height, max_pixels)
+    return codec
+
+
+def _jpeg_size(payload: bytes) -> tuple[int, int]:
+    """Width and height of the frame header; makes sure that the end-of-image marker follows the picture."""
+    size = None
+    position = 2
+    while True:
+        position = payload.find(b"\xff", position)
+        if position < 0:
+            raise ValueError(f"the {len(payload)} bytes of JPEG data hold no picture")
+        marker, length = struct.unpack_from(">BH", payload, position + 1)
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker in _JPEG_WITHOUT_LENGTH:
+            position += 2
+            continue
+        if marker == _JPEG_START_OF_SCAN:
+            break
+        if marker in _JPEG_FRAME_HEADERS:
+            height, width = struct.unpack_from(">HH", payload, position + 5)
+            size = width, height
+        position += 2 + length
+    if size is None:
+        raise ValueError("the JPEG has no frame header before its pixels")
+    # Decoders fill what is missing with gray. A thumbnail in the header has an end of its own, hence the start.
+    if payload.rfind(_JPEG_END_OF_IMAGE, position) < 0:
+        raise ValueError(f"the JPEG is cut off: its {len(payload)} bytes have no end-of-image marker")
+    return size
+
+
+def _png_size(payload: bytes) -> tuple[int, int]:
+    """Width and height of the first chunk; makes sure that all chunks are there, up to the one that ends the file.
+
+    OpenCV allocates what a chunk declares as its length, up to 4 GB, before it looks for the bytes.
+    """
+    width, height = struct.unpack_from(">4xII", payload, len(PNG_MAGIC) + 4)
+    position = len(PNG_MAGIC)
+    while payload[position + 4 : position + 8] != b"IEND":
+        if position + 8 > len(payload):
+            raise ValueError(f"the PNG is cut off: its {len(payload)} bytes have no IEND chunk")
+        (length,) = struct.unpack_from(">I", payload, position)
+        position += 12 + length
+    return int(width), int(height)
+
+
+def _tiff_size(payload: bytes) -> tuple[int, int]:
+    """Width and height from the tags of the first directory."""
+    order = "<" if payload.startswith(b"II") else ">"
+    (directory,) = struct.unpack_from(f"{order}I", payload, 4)
+    (entries,) = struct.unpack_from(f"{order}H", payload, directory)
+    values = {}
+    for place in range(directory + 2, directory + 2 + 12 * entries, 12):
+        tag, kind = struct.unpack_from(f"{order}HH", payload, place)
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
+            (values[tag],) = struct.unpack_from(f"{order}{'H' if kind == _TIFF_SHORT else 'I'}", payload, place + 8)
+    return values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0)

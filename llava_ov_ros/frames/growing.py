@@ -1,0 +1,93 @@
+"""A clip that grows from its anchor and re-anchors, so that what was computed for its frames stays valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .frame import NS_PER_S, Clip, Frame
+
+
+@dataclass(frozen=True)
+class GrowthSettings:
+    """When a growing clip begins anew.
+
+    Attributes:
+        max_frames: A clip that would become longer re-anchors.
+        min_frames: To so many of its newest frames.
+        window_ns: A clip whose first frame is older than its newest by more than this re-anchors, too.
+        spacing_ns: Frames that follow the last one by less only stand at the clip's end until the next frame comes.
+            0: every frame stays.
+
+    Raises:
+        ValueError: The numbers do not fit together.
+    """
+
+    max_frames: int = 4
+    min_frames: int = 2
+    window_ns: int = 8 * NS_PER_S
+    spacing_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_frames <= self.max_frames:
+            raise ValueError(
+                f"min_frames {self.min_frames} and max_frames {self.max_frames} must be 1 <= min_frames <= max_frames"
+            )
+        for name in ("window_ns", "spacing_ns"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+
+
+class GrowingClip:
+    """The newest frames of one camera. Each new frame is added at the end; the beginning changes rarely.
+
+    A window that slides by one frame would change the first frame, and with it everything that a model has computed
+    for all later ones. Here the first frame, the anchor, stays until the clip is full.
+    """
+
+    def __init__(self, camera: str, settings: GrowthSettings) -> None:
+        self._camera = camera
+        self._settings = settings
+        self._frames: list[Frame] = []
+        self._newest: Frame | None = None
+        self._spacing_ns = settings.spacing_ns if settings.max_frames > 1 else 0
+        # A place is kept for the newest frame where that does not stay.
+        self._most = settings.max_frames - (self._spacing_ns > 0)
+        self._least = min(settings.min_frames, self._most)
+
+    def add(self, frame: Frame, oldest_ns: int) -> None:
+        """Add the newest frame.
+
+        Args:
+            frame: Newer than all before it.
+            oldest_ns: Frames with an older stamp are not kept elsewhere any more, so not here either.
+        """
+        self._newest = frame
+        frames = self._frames
+        if not frames or frame.stamp_ns - frames[-1].stamp_ns >= self._spacing_ns:
+            frames = [*frames, frame]
+        oldest_ns = max(oldest_ns, frame.stamp_ns - self._settings.window_ns)
+        if len(frames) > self._most or frames[0].stamp_ns < oldest_ns:
+            frames = [kept for kept in frames[-self._least :] if kept.stamp_ns >= oldest_ns]
+        self._frames = frames
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames = []
+        self._newest = None
+
+    @property
+    def current(self) -> Clip | None:
+        """The clip as it is, the newest frame always at its end; None where there is no frame."""
+        if self._newest is None:
+            return None
+        stays = bool(self._frames) and self._frames[-1] is self._newest
+        return Clip(self._camera, tuple(self._frames if stays else [*self._frames, self._newest]))
+
+    @property
+    def coming(self) -> Clip | None:
+        """Those frames of now that the clip will begin with after it has re-anchored; None where there are none yet.
+
+        Whoever prepares it while there is time finds it ready when the clip changes over to it.
+        """
+        frames = self._frames[self._most + 1 - self._least :]
+        return Clip(self._camera, tuple(frames)) if frames else None
