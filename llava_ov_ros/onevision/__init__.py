@@ -1,0 +1,29 @@
+"""LLaVA-OneVision: clips and questions in; streamed text and token probabilities out. Knows nothing of ROS."""
+
+from .checkpoint import CheckpointError
+from .decoding import Ask
+from .engine import Engine
+from .generated import MODES, Choice, Finish, Generated, Mode
+from .grammar import GrammarError
+from .loading import load_engine
+from .memory import MemoryPlan
+from .sampling import LogitHook, Sampling
+from .settings import Counters, EngineSettings
+
+__all__ = [
+    "MODES",
+    "Ask",
+    "CheckpointError",
+    "Choice",
+    "Counters",
+    "Engine",
+    "EngineSettings",
+    "Finish",
+    "Generated",
+    "GrammarError",
+    "LogitHook",
+    "MemoryPlan",
+    "Mode",
+    "Sampling",
+    "load_engine",
+]

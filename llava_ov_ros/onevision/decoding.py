@@ -1,0 +1,229 @@
+"""Several questions on one prefix: one suffix prefill, then one step per token for all that still go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from ..frames import Clip
+from .generated import Finish, Generated
+from .key_values import PrefixKeyValues, SuffixKeyValues
+from .language import LanguageModel, logits_of
+from .sampling import GREEDY, LogitHook, Sampling, sampled
+from .steps import EagerSteps, StaticSteps
+from .tokens import PromptTokenizer, TextStream
+
+
+def _ignore(_: str) -> None:
+    return None
+
+
+def _never() -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question of several about the same clips.
+
+    Attributes:
+        question: The user's text; special tokens in it are text.
+        max_new_tokens: Longest answer.
+        on_text: Called with each new piece of text, whole characters only.
+        should_stop: Asked before the prefill and between tokens; "cancelled" or "deadline" ends the answer.
+        sampling: How tokens are chosen.
+        hook: May change the logits before a token is chosen.
+        history: Questions and answers of earlier turns about the same clips, oldest first.
+        choices: The only answers allowed; they are compared, nothing is generated and no text is streamed. None: any.
+
+    Raises:
+        ValueError: There are no choices in the list, one is blank or twice there, or the answer is to be chosen and
+            to be sampled or hooked too.
+    """
+
+    question: str
+    max_new_tokens: int = 64
+    on_text: Callable[[str], None] = _ignore
+    should_stop: Callable[[], str | None] = _never
+    sampling: Sampling = GREEDY
+    hook: LogitHook | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    choices: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.choices is None:
+            return
+        if not self.choices:
+            raise ValueError("choices is empty: give the answers that are allowed, or None for any")
+        for number, choice in enumerate(self.choices, 1):
+            if not choice.strip():
+                raise ValueError(f"choice {number} is {choice!r}: each must be a text")
+            if choice in self.choices[: number - 1]:
+                raise ValueError(f"choice {number} is {choice!r}, which is there already: give each once")
+        if self.hook is not None or self.sampling.temperature > 0:
+            raise ValueError("choices are compared, not generated: give neither a hook nor a temperature with them")
+
+
+def stop_wish(ask: Ask) -> Finish | None:
+    """Why an answer should end now, if it should."""
+    wish = ask.should_stop()
+    if wish == "cancelled":
+        return "cancelled"
+    if wish == "deadline":
+        return "deadline"
+    if wish is not None:
+        raise ValueError(f"should_stop returned {wish!r}: it must be 'cancelled', 'deadline' or None")
+    return None
+
+
+class Row:
+    """One answer while it grows."""
+
+    def __init__(self, number: int, ask: Ask, tokenizer: PromptTokenizer) -> None:
+        self.number = number
+        self.ask = ask
+        self.tokens: list[int] = []
+        self.probabilities: list[float] = []
+        self.end_probability: float | None = None
+        self.first_token_at_s: float | None = None
+        self.finish: Finish | None = None
+        self._stream = TextStream(tokenizer)
+        self._generator = torch.Generator().manual_seed(ask.sampling.seed) if ask.sampling.temperature else None
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        return self._stream.text
+
+    def sample(self, logits: torch.Tensor) -> tuple[int, float]:
+        """A random next token and its probability, from logits (vocabulary,) in float32."""
+        assert self._generator is not None, "the answer is greedy"
+        token = sampled(logits, self.ask.sampling, self._generator)
+        return token, float(torch.softmax(logits, dim=-1)[token])
+
+    def take(self, token: int, probability: float, end_ids: frozenset[int]) -> None:
+        """Add the next token, and see whether the answer ends with it."""
+        if self.first_token_at_s is None:
+            self.first_token_at_s = time.monotonic()
+        if token in end_ids:
+            self.end_probability = probability
+            self.end("stop")
+            return
+        self.tokens.append(token)
+        self.probabilities.append(probability)
+        piece = self._stream.push(token)
+        if piece:
+            self.ask.on_text(piece)
+        finish = "length" if len(self.tokens) >= self.ask.max_new_tokens else stop_wish(self.ask)
+        if finish is not None:
+            self.end(finish)
+
+    def end(self, finish: Finish) -> None:
+        """Note why the answer ended, and give out what is left of its text."""
+        self.finish = finish
+        rest = self._stream.finish()
+        if rest:
+            self.ask.on_text(rest)
+
+
+def answer_of(row: Row, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
+    """An answer that has ended.
+
+    Args:
+        row: The answer.
+        clips: What it is about.
+        prompt_tokens: Length of the prompt.
+        started_s: When it was asked for, on the monotonic clock.
+    """
+    now_s = time.monotonic()
+    assert row.finish is not None
+    return Generated(
+        text=row.text,
+        token_ids=tuple(row.tokens),
+        probabilities=tuple(row.probabilities),
+        finish=row.finish,
+        prompt_tokens=prompt_tokens,
+        time_to_first_token_s=0.0 if row.first_token_at_s is None else row.first_token_at_s - started_s,
+        total_s=now_s - started_s,
+        clips=clips,
+        end_probability=row.end_probability,
+    )
+
+
+@torch.inference_mode()
+def first_logits(
+    model: LanguageModel, prefix: PrefixKeyValues, suffixes: Sequence[torch.Tensor], capacity: int
+) -> tuple[SuffixKeyValues, torch.Tensor]:
+    """Prefills the suffixes together.
+
+    Args:
+        model: The language model.
+        prefix: What stands before all of them.
+        suffixes: Embeddings of each row, (tokens, hidden).
+        capacity: Most tokens of a row, the answer included.
+
+    Returns:
+        Their keys and values, and the logits of the first token of each answer (rows, vocabulary).
+    """
+    longest = max(len(suffix) for suffix in suffixes)
+    padded = torch.stack([functional.pad(suffix, (0, 0, 0, longest - len(suffix))) for suffix in suffixes])
+    key_values = SuffixKeyValues(model, prefix, len(suffixes), capacity)
+    return key_values, logits_of(model, key_values.run(padded, [len(suffix) for suffix in suffixes]))
+
+
+def decode(
+    model: LanguageModel,
+    prefix: PrefixKeyValues,
+    suffixes: Sequence[torch.Tensor],
+    rows: Sequence[Row],
+    end_ids: frozenset[int],
+    static_steps: StaticSteps | None = None,
+) -> Iterator[Row]:
+    """Generates all answers together and yields each as it ends; an ended row costs nothing more.
+
+    Args:
+        model: The language model.
+        prefix: Keys and values of what the rows share.
+        suffixes: Embeddings of each row's own part of the prompt, (tokens, hidden).
+        rows: The answers, none of them begun.
+        end_ids: Tokens that end an answer.
+        static_steps: Runs the steps in fixed shapes; None: in whatever shape there is.
+    """
+    capacity = max(len(s) + row.ask.max_new_tokens for s, row in zip(suffixes, rows, strict=True))
+    key_values, logits = first_logits(model, prefix, suffixes, capacity)
+    steps: EagerSteps | StaticSteps = static_steps or EagerSteps(model, key_values)
+    begun = static_steps is None
+    going = list(rows)
+    while True:
+        for row, (token, probability) in zip(going, _chosen(going, logits), strict=True):
+            row.take(token, probability, end_ids)
+        kept = [index for index, row in enumerate(going) if row.finish is None]
+        if len(kept) < len(going):
+            yield from (row for row in going if row.finish is not None)
+            if not kept:
+                return
+            going = [going[index] for index in kept]
+            (steps if begun else key_values).keep(kept)
+        if not begun and static_steps is not None:
+            static_steps.begin(prefix, key_values, capacity)
+            begun = True
+        logits = steps.step([row.tokens[-1] for row in going])
+
+
+@torch.inference_mode()
+def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]]:
+    """Next token and probability of each row; the greedy ones in one go, which is one wait for the device."""
+    for index, row in enumerate(rows):
+        if row.ask.hook is not None:
+            logits[index] = row.ask.hook(row.tokens, logits[index])
+    best, tokens = logits.max(dim=-1)
+    probabilities = torch.exp(best - logits.logsumexp(dim=-1))
+    chosen = list(zip(tokens.tolist(), probabilities.tolist(), strict=True))
+    for index, row in enumerate(rows):
+        if row.ask.sampling.temperature > 0:
+            chosen[index] = row.sample(logits[index])
+    return chosen

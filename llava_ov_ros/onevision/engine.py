@@ -1,0 +1,397 @@
+"""The engine: answers questions about clips, each frame encoded once and nothing prefilled twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..frames import Clip, Frame
+from .checkpoint import Checkpoint
+from .decoding import Ask, Row, answer_of, decode, stop_wish
+from .feature_cache import FeatureCache
+from .generated import MODES, Generated, Mode
+from .grammar import Grammars
+from .key_values import PrefixKeyValues
+from .language import LanguageModel, language_model
+from .memory import MemoryPlan, is_out_of_memory
+from .prefix_store import PrefixStore
+from .prompt import Segment, dialogue
+from .prompt_parts import Own, PromptParts
+from .sampling import LogitHook
+from .scoring import Choosing, choose
+from .settings import Counters, EngineSettings
+from .steps import StaticSteps
+from .visual import VisualEncoder
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """A model and what is kept of its work."""
+
+    checkpoint: Checkpoint
+    language: LanguageModel
+    features: FeatureCache
+    visual: VisualEncoder
+    parts: PromptParts
+    prefixes: PrefixStore
+    static_steps: StaticSteps | None
+    grammars: Grammars
+
+
+class Engine:
+    """Answers questions about clips with a loaded model. To be used from one thread at a time."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, settings: EngineSettings | None = None, plan: MemoryPlan | None = None
+    ) -> None:
+        self.name = checkpoint.name
+        self.plan = plan
+        self._settings = settings or EngineSettings()
+        device = checkpoint.model.lm_head.weight.device
+        language = language_model(checkpoint.model)
+        features = FeatureCache(self._settings.feature_bytes)
+        visual = VisualEncoder(checkpoint.model, features, self._settings.tiles_at_once(device))
+        static = device.type == "cuda" if self._settings.static_steps is None else self._settings.static_steps
+        self._state: _Loaded | None = _Loaded(
+            checkpoint,
+            language,
+            features,
+            visual,
+            PromptParts(checkpoint, visual, language.context),
+            PrefixStore(language, self._settings.prefix_bytes),
+            StaticSteps(language) if static else None,
+            Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
+        )
+        self._suffix_tokens = 0
+        self._decoded_tokens = 0
+
+    def _loaded(self) -> _Loaded:
+        if self._state is None:
+            raise RuntimeError(f"model {self.name!r} has been closed")
+        return self._state
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._loaded().language.embedding.device
+
+    @property
+    def transformers_model(self) -> Any:
+        """LlavaOnevisionForConditionalGeneration on the same weights."""
+        return self._loaded().checkpoint.model
+
+    def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
+        """Tokens of a prompt up to the last frame: what questions about these clips share."""
+        return sum(chunk.tokens for chunk in self._loaded().parts.head(clips, _checked(clips, mode))[0])
+
+    def memory_bytes(self) -> int:
+        """Bytes in use on the device: all that torch holds on a GPU; weights and caches on a CPU."""
+        state, device = self._loaded(), self.device
+        if device.type == "cuda":
+            return int(torch.cuda.memory_allocated(device))
+        weights = {t.data_ptr(): t.nbytes for t in state.checkpoint.model.parameters()}
+        return int(sum(weights.values()) + state.features.nbytes + state.prefixes.nbytes)
+
+    def planned_bytes(self) -> int:
+        """Bytes that the model may come to need, as predicted before it was loaded; 0 where nobody did."""
+        return self.plan.total if self.plan is not None else 0
+
+    def counters(self) -> Counters:
+        """What has been computed so far."""
+        state = self._loaded()
+        return Counters(
+            frames_encoded=state.visual.frames_encoded,
+            tiles_encoded=state.visual.tiles_encoded,
+            feature_hits=state.features.hits,
+            prefix_tokens=state.prefixes.tokens_prefilled,
+            prefix_tokens_reused=state.prefixes.tokens_reused,
+            suffix_tokens=self._suffix_tokens,
+            decoded_tokens=self._decoded_tokens,
+            feature_bytes=state.features.nbytes,
+            prefix_bytes=state.prefixes.nbytes,
+        )
+
+    def drop_caches(self) -> None:
+        """Forget features and prefixes; they are computed again when they are needed."""
+        state = self._loaded()
+        state.features.clear()
+        state.prefixes.clear()
+        if state.static_steps is not None:
+            state.static_steps.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def close(self) -> None:
+        """Give the memory back; the engine answers no more."""
+        on_cuda = self._state is not None and self.device.type == "cuda"
+        self._state = None
+        if on_cuda:
+            torch.cuda.empty_cache()
+
+    def ask(
+        self,
+        question: str,
+        *,
+        max_new_tokens: int,
+        on_text: Callable[[str], None],
+        should_stop: Callable[[], str | None],
+        choices: Sequence[str] | None = None,
+        grammar: str | None = None,
+        history: Sequence[tuple[str, str]] = (),
+    ) -> Ask:
+        """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
+
+        Raises:
+            ValueError: The choices cannot be told apart, or there are both choices and a grammar.
+            GrammarError: The grammar is wrong.
+        """
+        return Ask(
+            question,
+            max_new_tokens,
+            on_text,
+            should_stop,
+            hook=None if grammar is None else self.grammar_hook(grammar),
+            history=tuple(history),
+            choices=None if choices is None else tuple(choices),
+        )
+
+    def grammar_hook(self, grammar: str) -> LogitHook:
+        """A hook for one `Ask`, whose answer can then be nothing but a text of the grammar.
+
+        Where `max_new_tokens` does not suffice for the longest text, the answer can be cut off all the same: a text
+        has at most as many tokens as bytes, and an end.
+
+        Args:
+            grammar: In llguidance's variant of Lark's syntax.
+
+        Raises:
+            GrammarError: The grammar is wrong; the text says where.
+        """
+        return self._loaded().grammars.hook(grammar)
+
+    def answer(
+        self,
+        clips: Sequence[Clip],
+        question: str,
+        *,
+        mode: str = "video",
+        max_new_tokens: int = 64,
+        on_text: Callable[[str], None] = lambda text: None,
+        should_stop: Callable[[], str | None] = lambda: None,
+    ) -> Generated:
+        """Answers one question about clips, greedily; see `stream` for the arguments and errors."""
+        ask = self.ask(question, max_new_tokens=max_new_tokens, on_text=on_text, should_stop=should_stop)
+        return self.answer_many(clips, [ask], mode=mode)[0]
+
+    def answer_many(self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video") -> list[Generated]:
+        """Answers several questions about the same clips together; see `stream`.
+
+        Returns:
+            The answers, in the order of the questions.
+        """
+        answers: dict[int, Generated] = {}
+        for number, outcome in self.stream(clips, asks, mode=mode):
+            if isinstance(outcome, Exception):
+                raise outcome
+            answers[number] = outcome
+        return [answers[number] for number in range(len(asks))]
+
+    def prepare(self, clips: Sequence[Clip], *, mode: str = "video") -> bool:
+        """Do one piece of the work that questions about these clips will need: encode or prefill one chunk.
+
+        Returns:
+            Whether there was anything to do. To be called again, when nothing more urgent waits, until there is not.
+        """
+        state = self._loaded()
+        chunks, _ = state.parts.head(clips, _checked(clips, mode))
+        return state.prefixes.step(chunks)
+
+    def stream(
+        self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video"
+    ) -> Iterator[tuple[int, Generated | Exception]]:
+        """Answers several questions about the same clips together, yielding each as it ends.
+
+        Where memory runs out, caches are dropped, and then older frames, until it suffices; the answer says so.
+
+        Args:
+            clips: One per camera. Mode image looks at the newest frame of exactly one camera.
+            asks: The questions.
+            mode: How frames become visual tokens.
+
+        Yields:
+            Number of the question, and its answer, or why there is none: ValueError where its prompt is longer than
+            the model's context, MemoryError where memory does not suffice for one frame.
+
+        Raises:
+            ValueError: The request cannot be served: unknown mode, no clip, several cameras in mode image.
+        """
+        checked = _checked(clips, mode)
+        started_s = time.monotonic()
+        waiting = dict(enumerate(asks))
+        rows: dict[int, Row] = {}
+        used, remark = tuple(clips), ""
+        without_caches = False
+        while waiting:
+            try:
+                for number, outcome in self._attempt(used, dict(waiting), checked, started_s, rows):
+                    if isinstance(outcome, Generated):
+                        outcome = replace(outcome, remark=remark)
+                    del waiting[number]
+                    yield number, outcome
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.drop_caches()
+                alone = all(len(clip.frames) == 1 for clip in used)
+                for number in list(waiting):
+                    # Text that has been given out cannot be taken back by beginning again.
+                    if (without_caches and alone) or (number in rows and rows[number].tokens):
+                        del waiting[number]
+                        yield number, MemoryError(f"memory ran out, also without caches: {error}")
+                if without_caches and not alone:
+                    used = tuple(Clip(clip.camera, clip.frames[len(clip.frames) // 2 :]) for clip in used)
+                    kept, given = (sum(len(clip.frames) for clip in some) for some in (used, clips))
+                    remark = f"memory ran out: answered from the newest {kept} of {given} frames"
+                without_caches = True
+
+    def _attempt(
+        self,
+        clips: tuple[Clip, ...],
+        asks: dict[int, Ask],
+        mode: Mode,
+        started_s: float,
+        rows: dict[int, Row],
+    ) -> Iterator[tuple[int, Generated | Exception]]:
+        state = self._loaded()
+        yield from self._end_unwanted(asks, clips, started_s)
+        if not asks:
+            return
+        chunks, between = state.parts.head(clips, mode)
+        prefix_tokens = sum(chunk.tokens for chunk in chunks)
+        own: dict[int, Own] = {}
+        for number, ask in asks.items():
+            try:
+                own[number] = state.parts.own(clips, ask, mode, prefix_tokens, between)
+            except ValueError as error:
+                yield number, error
+        if not own:
+            return
+        if mode != "image":
+            state.visual.encode([frame for clip in clips for frame in clip.frames], mode)
+        prefix = state.prefixes.get(chunks)
+        # In an order of their own, so that equal sets of questions are equal batches.
+        listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
+        for batch in _batches(listed, self._settings.batch):
+            wanted = {number: asks[number] for number in batch}
+            yield from self._end_unwanted(wanted, clips, started_s)
+            yield from self._choose(prefix, wanted, own, clips, started_s)
+        free = [number for number, its in own.items() if not its.choices]
+        for batch in _batches(free, self._settings.batch):
+            begun = [Row(number, asks[number], state.checkpoint.tokenizer) for number in batch]
+            rows.update(zip(batch, begun, strict=True))
+            suffixes = [own[number].suffix for number in batch]
+            self._suffix_tokens += sum(map(len, suffixes))
+            for row in decode(state.language, prefix, suffixes, begun, state.checkpoint.end_ids, state.static_steps):
+                self._decoded_tokens += len(row.tokens)
+                yield row.number, answer_of(row, clips, prefix.length + len(own[row.number].suffix), started_s)
+
+    def _end_unwanted(
+        self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
+    ) -> Iterator[tuple[int, Generated]]:
+        """Takes the questions away to which nobody wants an answer any more."""
+        for number in list(asks):
+            wish = stop_wish(asks[number])
+            if wish is not None:
+                row = Row(number, asks.pop(number), self._loaded().checkpoint.tokenizer)
+                row.end(wish)
+                yield number, answer_of(row, clips, 0, started_s)
+
+    def _choose(
+        self,
+        prefix: PrefixKeyValues,
+        asks: dict[int, Ask],
+        own: dict[int, Own],
+        clips: tuple[Clip, ...],
+        started_s: float,
+    ) -> Iterator[tuple[int, Generated]]:
+        """Answers questions that have choices."""
+        if not asks:
+            return
+        state = self._loaded()
+        questions = [
+            Choosing(own[number].suffix, ask.choices or (), own[number].choices) for number, ask in asks.items()
+        ]
+        self._suffix_tokens += sum(len(one.suffix) + sum(map(len, one.token_ids)) for one in questions)
+        answers = choose(state.language, prefix, questions, state.checkpoint.end_ids, self._settings.batch)
+        taken_s = time.monotonic() - started_s
+        for number, answer in zip(asks, answers, strict=True):
+            yield number, replace(answer, clips=clips, time_to_first_token_s=taken_s, total_s=taken_s)
+
+    def prompt(self, turns: Sequence[Sequence[Segment]], system: str | None = None) -> tuple[Segment, ...]:
+        """A prompt for `complete` in the model's template, from what the user and the assistant say by turns.
+
+        Args:
+            turns: The user begins and ends.
+            system: Instead of the template's own system turn.
+        """
+        style = self._loaded().checkpoint.style
+        return dialogue(turns, style if system is None else replace(style, system=system))
+
+    def complete(
+        self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode, max_new_tokens: int
+    ) -> Generated:
+        """Goes on, greedily, from a prompt of any form, with pictures where they stand in the text.
+
+        Args:
+            prompt: Segments, of which each text is encoded by itself; every `Visual` takes the next item.
+            items: Frames of each `Visual`: of a clip in mode video, else one.
+            mode: How frames become visual tokens.
+            max_new_tokens: Longest answer; less where the model's context ends before.
+
+        Raises:
+            ValueError: There are not as many items as places, or the prompt is as long as the model's context.
+        """
+        state, started_s = self._loaded(), time.monotonic()
+        chunks, suffix = state.parts.interleaved(prompt, items, mode)
+        if mode != "image":
+            state.visual.encode([frame for item in items for frame in item], mode)
+        prefix = state.prefixes.get(chunks)
+        longest = min(max_new_tokens, state.language.context - prefix.length - len(suffix))
+        row = Row(0, Ask("", longest), state.checkpoint.tokenizer)
+        self._suffix_tokens += len(suffix)
+        list(decode(state.language, prefix, [suffix], [row], state.checkpoint.end_ids, state.static_steps))
+        self._decoded_tokens += len(row.tokens)
+        return answer_of(row, (), prefix.length + len(suffix), started_s)
+
+    def prompt_ids(self, clips: Sequence[Clip], ask: Ask, mode: str = "video") -> list[int | None]:
+        """Token ids of a whole prompt, None for each visual item."""
+        return self._loaded().parts.ids(clips, ask, _checked(clips, mode))
+
+
+def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for begin in range(0, len(numbers), size):
+        yield numbers[begin : begin + size]
+
+
+def _checked(clips: Sequence[Clip], mode: str) -> Mode:
+    """The mode, where it exists and fits the clips.
+
+    Raises:
+        ValueError: It does not; the text says what to change.
+    """
+    if not clips:
+        raise ValueError("a question needs the clip of at least one camera")
+    found = next((known for known in MODES if known == mode), None)
+    if found is None:
+        raise ValueError(f"mode is {mode!r}: allowed are {', '.join(MODES)}")
+    if found == "image" and len(clips) != 1:
+        names = ", ".join(clip.camera for clip in clips)
+        raise ValueError(
+            f"mode image looks at one camera in most detail, not at {len(clips)} ({names}): "
+            "name one camera, or use mode multi_image"
+        )
+    return found

@@ -1,0 +1,64 @@
+"""Features of frames, each computed once and kept while there is room."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+import torch
+
+from ..frames import Frame
+
+
+class FrameNumbers:
+    """Gives every frame object a number that is never used again, without keeping the frame alive."""
+
+    def __init__(self) -> None:
+        self._numbers: weakref.WeakKeyDictionary[Frame, int] = weakref.WeakKeyDictionary()
+        self._next = 0
+
+    def of(self, frame: Frame) -> int:
+        """The frame's number. A frame's picture never changes, so equal numbers mean equal pixels."""
+        number = self._numbers.get(frame)
+        if number is None:
+            number = self._numbers[frame] = self._next
+            self._next += 1
+        return number
+
+
+class FeatureCache:
+    """Tensors by key, the least recently used dropped first; never more than `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
+        self.nbytes = 0
+        self.hits = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
+    def get(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is kept under a key, computed where nothing is."""
+        found = self._entries.get(key)
+        if found is not None:
+            self.hits += 1
+            self._entries.move_to_end(key)
+            return found
+        made = compute()
+        if made.nbytes <= self._max_bytes:
+            self._entries[key] = made
+            self.nbytes += made.nbytes
+            while self.nbytes > self._max_bytes:
+                _, dropped = self._entries.popitem(last=False)
+                self.nbytes -= dropped.nbytes
+        return made
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._entries.clear()
+        self.nbytes = 0

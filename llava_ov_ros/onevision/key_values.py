@@ -1,0 +1,207 @@
+"""Keys and values: one prefix that all rows share, and a suffix per row; and attention over both."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch.nn import functional
+
+from .language import LanguageModel, run_layers
+
+BLOCK_TOKENS = 256
+
+
+def _blocks(tokens: int) -> int:
+    return -(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS
+
+
+class PrefixKeyValues:
+    """Keys and values of a prompt's beginning, positions 0 to length - 1; grows at its end only."""
+
+    def __init__(self, model: LanguageModel, capacity: int = BLOCK_TOKENS) -> None:
+        self._model = model
+        self.length = 0
+        self._keys = self._empty(_blocks(capacity))
+        self._values = self._empty(_blocks(capacity))
+
+    def _empty(self, capacity: int) -> torch.Tensor:
+        model = self._model
+        return model.embedding.new_empty(len(model.layers), model.kv_heads, capacity, model.width)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, spare capacity included."""
+        return self._keys.nbytes + self._values.nbytes
+
+    def keys(self, layer: int) -> torch.Tensor:
+        """(kv heads, length, D)."""
+        return self._keys[layer, :, : self.length]
+
+    def values(self, layer: int) -> torch.Tensor:
+        """(kv heads, length, D)."""
+        return self._values[layer, :, : self.length]
+
+    def shown(self, length: int) -> PrefixKeyValues:
+        """The first `length` positions without a copy, to look at only; nothing may be appended to it."""
+        view = copy.copy(self)
+        view.length = length
+        return view
+
+    def beginning(self, length: int) -> PrefixKeyValues:
+        """A copy of the first `length` positions; exact, as no later token has a part in them."""
+        begun = PrefixKeyValues(self._model, max(length, 1))
+        begun._keys[:, :, :length] = self._keys[:, :, :length]
+        begun._values[:, :, :length] = self._values[:, :, :length]
+        begun.length = length
+        return begun
+
+    def _reserve(self, length: int) -> None:
+        capacity = self._keys.shape[2]
+        if length <= capacity:
+            return
+        # Half as much again, so that a clip that grows frame by frame is copied a few times only.
+        grown = min(_blocks(max(length, capacity * 3 // 2)), _blocks(self._model.context))
+        for name in ("_keys", "_values"):
+            larger = self._empty(grown)
+            larger[:, :, : self.length] = getattr(self, name)[:, :, : self.length]
+            setattr(self, name, larger)
+
+    def append(self, x: torch.Tensor) -> None:
+        """Run tokens through the model and keep their keys and values.
+
+        Args:
+            x: Embeddings, (1, T, hidden).
+        """
+        begin, count = self.length, x.shape[1]
+        end = begin + count
+        self._reserve(end)
+        device = x.device
+        visible = torch.arange(end, device=device) <= torch.arange(begin, end, device=device)[:, None]
+        group = self._model.group
+
+        def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            keys, values = self._keys[layer], self._values[layer]
+            keys[:, begin:end], values[:, begin:end] = k[0], v[0]
+            # The query heads of a group look at the same keys: they are rows of one larger query.
+            rows = q.reshape(1, q.shape[1], group * count, q.shape[-1])
+            attended = functional.scaled_dot_product_attention(
+                rows, keys[None, :, :end], values[None, :, :end], attn_mask=visible.repeat(group, 1)
+            )
+            return attended.view(q.shape)
+
+        run_layers(self._model, x, torch.arange(begin, end, device=device)[None], attend)
+        self.length = end
+
+
+class SuffixKeyValues:
+    """Keys and values of several rows that go on from one prefix, each at its own pace."""
+
+    def __init__(self, model: LanguageModel, prefix: PrefixKeyValues, rows: int, capacity: int) -> None:
+        self._model = model
+        self._prefix = prefix
+        shape = (len(model.layers), rows, model.kv_heads, _blocks(capacity), model.width)
+        self._keys = model.embedding.new_zeros(shape)
+        self._values = model.embedding.new_zeros(shape)
+        self._lengths = torch.zeros(rows, dtype=torch.long, device=model.embedding.device)
+
+    def content(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Keys and values (layers, rows, kv heads, capacity, D), and how many tokens each row has (rows,)."""
+        return self._keys, self._values, self._lengths
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows only, in this order."""
+        index = torch.tensor(rows, device=self._lengths.device)
+        self._keys, self._values = self._keys[:, index], self._values[:, index]
+        self._lengths = self._lengths[index]
+
+    def picked(self, rows: list[int]) -> SuffixKeyValues:
+        """A copy with these rows, in this order; a row may be there several times."""
+        copied = copy.copy(self)
+        copied.keep(rows)
+        return copied
+
+    def run(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """Run new tokens of every row through the model.
+
+        Args:
+            x: Embeddings, (rows, T, hidden); rows that are shorter than T are padded at their end.
+            counts: How many of a row's T tokens are real.
+
+        Returns:
+            Hidden states of each row's last real token, (rows, hidden).
+        """
+        states = self.run_all(x, counts)
+        return states[torch.arange(len(x), device=x.device), torch.tensor(counts, device=x.device) - 1]
+
+    def run_all(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """As `run`, but returns the hidden states of all tokens, (rows, T, hidden); those of padding mean nothing."""
+        rows, count, _ = x.shape
+        device = x.device
+        slots = self._lengths[:, None] + torch.arange(count, device=device)
+        # Slots behind a row's end may hold padding; nothing real looks there, and later tokens overwrite it.
+        used = int(slots.max()) + 1
+        hidden = torch.arange(used, device=device) > slots[:, :, None]
+        row_index = torch.arange(rows, device=device)[:, None]
+
+        def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+            self._keys[layer].transpose(1, 2)[row_index, slots] = k.transpose(1, 2)
+            self._values[layer].transpose(1, 2)[row_index, slots] = v.transpose(1, 2)
+            return attention(
+                q,
+                self._prefix.keys(layer),
+                self._prefix.values(layer),
+                self._keys[layer, :, :, :used],
+                self._values[layer, :, :, :used],
+                hidden,
+            )
+
+        # Padding may lie beyond the last position that the model knows; it is never looked at.
+        positions = (self._prefix.length + slots).clamp(max=self._model.context - 1)
+        states = run_layers(self._model, x, positions, attend)
+        self._lengths = self._lengths + torch.tensor(counts, device=device)
+        return states
+
+
+def attention(
+    q: torch.Tensor,
+    prefix_keys: torch.Tensor,
+    prefix_values: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    hidden: torch.Tensor,
+    prefix_hidden: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Softmax attention over a prefix that all rows share and a suffix of each row's own.
+
+    Scores over the prefix are one matrix product for all rows, which reads the prefix once however many questions
+    are asked; one softmax goes over both parts, so this is plain attention.
+
+    Args:
+        q: (B, kv heads, group, T, D).
+        prefix_keys: (kv heads, P, D).
+        prefix_values: (kv heads, P, D).
+        keys: (B, kv heads, S, D).
+        values: (B, kv heads, S, D).
+        hidden: True where a query must not look, (B, T, S).
+        prefix_hidden: True where nobody must look, (P,): what lies behind the end of a prefix of fixed capacity.
+
+    Returns:
+        (B, kv heads, group, T, D).
+    """
+    batch, heads, group, count, width = q.shape
+    q = q * width**-0.5
+    together = q.transpose(0, 1).reshape(heads, batch * group * count, width)
+    on_prefix = (together @ prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1).transpose(0, 1)
+    if prefix_hidden is not None:
+        on_prefix = on_prefix.masked_fill(prefix_hidden, float("-inf"))
+    own = q.reshape(batch, heads, group * count, width)
+    on_suffix = (own @ keys.transpose(2, 3)).view(batch, heads, group, count, -1)
+    on_suffix = on_suffix.masked_fill(hidden[:, None, None], float("-inf"))
+    weights = torch.softmax(torch.cat([on_prefix, on_suffix], dim=-1).float(), dim=-1).to(q.dtype)
+    boundary = prefix_keys.shape[1]
+    of_prefix, of_suffix = weights[..., :boundary], weights[..., boundary:]
+    from_prefix = of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1) @ prefix_values
+    from_prefix = from_prefix.view(heads, batch, group, count, width).transpose(0, 1)
+    from_suffix = of_suffix.reshape(batch, heads, group * count, -1) @ values
+    return from_prefix + from_suffix.view(q.shape)

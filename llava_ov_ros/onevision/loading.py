@@ -1,0 +1,78 @@
+"""From a model's name, a device and a number format to an engine."""
+
+from __future__ import annotations
+
+import torch
+
+from .checkpoint import find_checkpoint, load_checkpoint, open_checkpoint
+from .engine import Engine
+from .memory import check_fits, plan_memory
+from .quantise import check_quantisation, quantise
+from .settings import EngineSettings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """The device and number format of two settings, each of which may be `auto`.
+
+    Raises:
+        ValueError: The device or dtype is not to be had.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device is {device!r}: give auto, cpu, cuda or cuda:N") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch {torch.__version__} finds no CUDA device here")
+    if dtype == "auto":
+        dtype = "bfloat16" if place.type == "cuda" else "float32"
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype is {dtype!r}: allowed are auto, {', '.join(DTYPES)}")
+    return place, DTYPES[dtype]
+
+
+def load_engine(
+    model: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "sdpa",
+    quantize: str = "none",
+    settings: EngineSettings | None = None,
+) -> Engine:
+    """Loads a model.
+
+    Args:
+        model: A shipped name (`rooms`), a directory, or a hub name `organisation/model`.
+        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
+        dtype: auto (bfloat16 on CUDA, float32 on a CPU), float32, bfloat16 or float16.
+        attention: Of the vision tower: sdpa or eager.
+        quantize: none, or on CUDA int8 or int4: the language model's weights only, through torchao.
+        settings: Bounds of what is kept.
+
+    Raises:
+        CheckpointError: The model is not there or not whole; the text names the path and what is missing.
+        ValueError: The device, dtype or quantisation is not to be had.
+        MemoryError: The device has no room for it; the text gives the numbers.
+    """
+    place, number_format = place_and_dtype(device, dtype)
+    check_quantisation(quantize, place)
+    settings = settings or EngineSettings()
+    files = open_checkpoint(find_checkpoint(model))
+    plan = plan_memory(
+        files.config,
+        files.shapes,
+        itemsize=number_format.itemsize,
+        frames=settings.clip_frames,
+        cameras=settings.cameras,
+        tower_batch=settings.tiles_at_once(place),
+        batch=settings.batch,
+    )
+    check_fits(plan, model, place)
+    checkpoint = load_checkpoint(files, place, number_format, attention)
+    if quantize != "none":
+        quantise(checkpoint.model, quantize)
+    return Engine(checkpoint, settings, plan)

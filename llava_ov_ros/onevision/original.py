@@ -1,0 +1,130 @@
+"""Checkpoints in the original lmms-lab layout (LlavaQwenForCausalLM): their configuration and tokenizer.
+
+The tensors' names are mapped by `checkpoint.canonical_name`, as for every other layout.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+ARCHITECTURE = "LlavaQwenForCausalLM"
+IMAGE_TOKEN_ID = 151646  # LLaVA-OneVision's place for <image>; <video> follows it
+SO400M_HEAD_WIDTH = 72  # google/siglip-so400m-patch14-384: 1152 wide, 16 heads
+# Splits text before BPE; of Qwen2Tokenizer (transformers, tokenization_qwen2.py).
+QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_TEXT_FIELDS = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "rope_theta",
+    "sliding_window",
+    "use_sliding_window",
+    "max_window_layers",
+    "bos_token_id",
+    "eos_token_id",
+)
+# What the engine computes; a checkpoint that says otherwise was trained otherwise.
+_EXPECTED = {
+    "mm_projector_type": "mlp2x_gelu",
+    "mm_patch_merge_type": "spatial_unpad",
+    "mm_spatial_pool_mode": "bilinear",
+    "mm_newline_position": "one_token",
+}
+
+
+def original_config(raw: Mapping[str, Any], shapes: Shapes) -> Any:
+    """The transformers configuration of an original checkpoint.
+
+    The original configuration names its vision tower without giving its shape, which is read off its tensors. Its
+    `mm_vision_select_layer` of -2 is no longer true: the tower's last layer was deleted (siglip_encoder.py:563-574).
+
+    Args:
+        raw: The checkpoint's config.json.
+        shapes: Of its tensors, under their original names.
+
+    Raises:
+        ValueError: It is not a LLaVA-OneVision; the text names the field or the tensor.
+    """
+    for field, expected in _EXPECTED.items():
+        if raw.get(field, expected) != expected:
+            raise ValueError(f"{field} is {raw[field]!r}: LLaVA-OneVision has {expected!r}")
+    text = {field: raw[field] for field in _TEXT_FIELDS if field in raw}
+    # A fine-tune that was saved anew may have lost the spare rows of its vocabulary (builder.py:287).
+    text["vocab_size"] = _shape(shapes, "model.embed_tokens.weight")[0]
+    tied = bool(raw.get("tie_word_embeddings", False))
+    return LlavaOnevisionConfig(
+        vision_config=_vision_config(shapes),
+        text_config=Qwen2Config(tie_word_embeddings=tied, **text),
+        image_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID),
+        video_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID) + 1,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        # Width and height are swapped against transformers, which the symmetric set of pairs does not notice.
+        image_grid_pinpoints=raw["image_grid_pinpoints"],
+        vision_aspect_ratio=raw.get("image_aspect_ratio", "anyres_max_9"),
+        tie_word_embeddings=tied,
+    )
+
+
+def _shape(shapes: Shapes, ending: str) -> tuple[int, ...]:
+    for name, shape in shapes.items():
+        if name.endswith(ending):
+            return shape
+    raise ValueError(f"there is no tensor {ending}")
+
+
+def _vision_config(shapes: Shapes) -> Any:
+    width, _, _, patch = _shape(shapes, "vision_model.embeddings.patch_embedding.weight")
+    positions = _shape(shapes, "vision_model.embeddings.position_embedding.weight")[0]
+    numbers = re.findall(r"vision_model\.encoder\.layers\.(\d+)\.", " ".join(shapes))
+    return SiglipVisionConfig(
+        hidden_size=width,
+        intermediate_size=_shape(shapes, "vision_model.encoder.layers.0.mlp.fc1.weight")[0],
+        num_hidden_layers=len(set(numbers)),
+        num_attention_heads=width // SO400M_HEAD_WIDTH,
+        patch_size=patch,
+        image_size=math.isqrt(positions) * patch,
+        vision_use_head=False,
+    )
+
+
+def original_tokenizer(directory: Path) -> Tokenizer:
+    """Qwen2's tokenizer from vocab.json and merges.txt, where a checkpoint has no tokenizer.json.
+
+    Raises:
+        ValueError: A file is missing.
+    """
+    for name in ("vocab.json", "merges.txt"):
+        if not (directory / name).is_file():
+            raise ValueError(f"model directory {directory} has neither tokenizer.json nor {name}")
+    tokenizer = Tokenizer(BPE.from_file(str(directory / "vocab.json"), str(directory / "merges.txt")))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    added = directory / "added_tokens.json"
+    if added.is_file():
+        numbered = sorted(json.loads(added.read_text()).items(), key=lambda item: item[1])
+        tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token, _ in numbered])
+    return tokenizer

@@ -1,0 +1,140 @@
+"""Frames to the tower's input: squash, pad or tile, bicubic with antialias, with torch alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch.nn import functional
+
+from ..frames import Rgb
+
+# Frames are read-only, tensors cannot be; a copy to please the warning would cost a third of the preprocessing.
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+
+# SigLipImageProcessor of LLaVA-NeXT, siglip_encoder.py:34-67: value / 255, mean = std = 0.5.
+MEAN = 0.5
+STD = 0.5
+# expand2square of LLaVA-NeXT pads with int(mean * 255); resize_and_pad_image pads with black.
+PAD_GRAY = 127
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on this thread alone.
+
+    A frame takes well below a millisecond: a second core gains nothing there, and waiting for it on a busy machine
+    costs ten times that.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def as_tensor(rgb: Rgb) -> torch.Tensor:
+    """A frame as uint8 (1, 3, height, width) that shares its memory; only to be read."""
+    return torch.from_numpy(rgb).permute(2, 0, 1)[None]
+
+
+def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Bicubic with antialias, within one grey level of Pillow 12 on camera pictures (two on the hardest edges).
+
+    Args:
+        pixels: uint8 (n, 3, any height, any width).
+        height: New height in pixels.
+        width: New width in pixels.
+
+    Returns:
+        uint8 (n, 3, height, width).
+    """
+    if pixels.shape[-2:] == (height, width):
+        return pixels
+    with one_thread():
+        return functional.interpolate(pixels, size=(height, width), mode="bicubic", antialias=True)
+
+
+def normalised(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The tower's input from uint8 pixels of the same shape: (value / 255 - mean) / std."""
+    with one_thread():
+        return pixels.to(torch.float32).mul_(1 / 255).sub_(MEAN).div_(STD).to(dtype)
+
+
+def squashed(rgb: Rgb, size: int) -> torch.Tensor:
+    """A frame without regard to its aspect ratio, as in video mode: uint8 (1, 3, size, size)."""
+    return resized(as_tensor(rgb), size, size)
+
+
+def padded_square(rgb: Rgb, size: int) -> torch.Tensor:
+    """A frame centred on a gray square, as in multi_image mode: uint8 (1, 3, size, size).
+
+    `expand2square` of LLaVA-NeXT, mm_utils.py.
+    """
+    height, width = rgb.shape[:2]
+    side = max(height, width)
+    square = torch.full((1, 3, side, side), PAD_GRAY, dtype=torch.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[:, :, top : top + height, left : left + width] = as_tensor(rgb)
+    return resized(square, size, size)
+
+
+def best_resolution(height: int, width: int, pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """The canvas (height, width) that keeps most of a picture and wastes least.
+
+    `select_best_resolution` of LLaVA-NeXT, mm_utils.py:119-149, on (height, width) pairs as transformers has them.
+
+    Args:
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        pinpoints: Canvas sizes to choose from, (height, width) in pixels.
+    """
+    best = (0, 0)
+    best_kept, least_waste = -1, 0
+    for canvas_height, canvas_width in pinpoints:
+        scale = min(canvas_width / width, canvas_height / height)
+        kept = min(int(width * scale) * int(height * scale), width * height)
+        waste = canvas_width * canvas_height - kept
+        if kept > best_kept or (kept == best_kept and waste < least_waste):
+            best, best_kept, least_waste = (canvas_height, canvas_width), kept, waste
+    return best
+
+
+def anyres_grid(height: int, width: int, size: int, pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Rows and columns of tiles of side `size` that a picture is cut into."""
+    canvas_height, canvas_width = best_resolution(height, width, pinpoints)
+    return canvas_height // size, canvas_width // size
+
+
+def anyres_tiles(rgb: Rgb, size: int, pinpoints: Sequence[Sequence[int]]) -> tuple[torch.Tensor, tuple[int, int]]:
+    """A frame in most detail, as in image mode: the whole picture squashed, then tiles row by row.
+
+    `process_anyres_image` of LLaVA-NeXT, mm_utils.py:243-293.
+
+    Args:
+        rgb: The picture.
+        size: Side of a tile in pixels.
+        pinpoints: Canvas sizes to choose from, (height, width) in pixels, multiples of `size`.
+
+    Returns:
+        uint8 (1 + rows * columns, 3, size, size), and (rows, columns).
+    """
+    height, width = rgb.shape[:2]
+    rows, columns = anyres_grid(height, width, size, pinpoints)
+    canvas_height, canvas_width = rows * size, columns * size
+    if canvas_width / width < canvas_height / height:
+        new_width = canvas_width
+        new_height = min(math.ceil(height * (canvas_width / width)), canvas_height)
+    else:
+        new_height = canvas_height
+        new_width = min(math.ceil(width * (canvas_height / height)), canvas_width)
+    canvas = torch.zeros((1, 3, canvas_height, canvas_width), dtype=torch.uint8)
+    top, left = (canvas_height - new_height) // 2, (canvas_width - new_width) // 2
+    whole = as_tensor(rgb)
+    canvas[:, :, top : top + new_height, left : left + new_width] = resized(whole, new_height, new_width)
+    tiles = canvas.reshape(3, rows, size, columns, size).permute(1, 3, 0, 2, 4).reshape(-1, 3, size, size)
+    return torch.cat([resized(whole, size, size), tiles]), (rows, columns)

@@ -1,0 +1,133 @@
+"""Keeps the keys and values of prompts' beginnings, so that nothing is prefilled twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from .key_values import PrefixKeyValues
+from .language import LanguageModel
+
+LONGEST_PIECE = 1024
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a prompt that is always prefilled in one go, alone.
+
+    Attributes:
+        key: Equal keys mean equal embeddings.
+        tokens: How many.
+        rows: Gives the embeddings, (tokens, hidden); asked for only where they are needed.
+    """
+
+    key: Hashable
+    tokens: int
+    rows: Callable[[], torch.Tensor]
+
+
+@dataclass(eq=False)
+class _Entry:
+    keys: list[Hashable]
+    ends: list[int] = field(default_factory=list)
+    key_values: PrefixKeyValues = field(kw_only=True)
+
+
+def _common(keys: Sequence[Hashable], chunks: Sequence[Chunk]) -> int:
+    count = 0
+    for key, chunk in zip(keys, chunks, strict=False):
+        if key != chunk.key:
+            break
+        count += 1
+    return count
+
+
+class PrefixStore:
+    """Prefixes by their chunks; the least recently used are dropped when the bytes run out.
+
+    Chunks are canonical: a prefix has the same keys and values to the bit whether it was prefilled at once, grew
+    chunk by chunk over minutes, or began as a copy of another one's beginning.
+    """
+
+    def __init__(self, model: LanguageModel, max_bytes: int) -> None:
+        self._model = model
+        self._max_bytes = max_bytes
+        self._entries: list[_Entry] = []
+        self.tokens_prefilled = 0
+        self.tokens_reused = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all keys and values held."""
+        return sum(entry.key_values.nbytes for entry in self._entries)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._entries.clear()
+
+    def missing(self, chunks: Sequence[Chunk]) -> int:
+        """How many of the chunks are not prefilled."""
+        return len(chunks) - max((_common(entry.keys, chunks) for entry in self._entries), default=0)
+
+    def get(self, chunks: Sequence[Chunk]) -> PrefixKeyValues:
+        """Keys and values of the chunks; what is missing of them is prefilled. To look at, not to append to."""
+        entry = self._entry_for(chunks)
+        kept = _common(entry.keys, chunks)
+        self.tokens_reused += entry.ends[kept - 1] if kept else 0
+        for chunk in chunks[kept:]:
+            self._append(entry, chunk)
+        self._drop_oldest_but(entry)
+        return entry.key_values.shown(entry.ends[len(chunks) - 1])
+
+    def step(self, chunks: Sequence[Chunk]) -> bool:
+        """Prefill the first missing chunk, so that whoever has something more urgent need not wait for all.
+
+        Returns:
+            Whether there was one; False where nothing is kept, since then no chunk would ever stop missing.
+        """
+        if self._max_bytes == 0 or self.missing(chunks) == 0:
+            return False
+        entry = self._entry_for(chunks)
+        self._append(entry, chunks[_common(entry.keys, chunks)])
+        self._drop_oldest_but(entry)
+        return True
+
+    def _entry_for(self, chunks: Sequence[Chunk]) -> _Entry:
+        """The entry that begins like the chunks and can go on with them; the newest stands last."""
+        best = max(self._entries, key=lambda entry: _common(entry.keys, chunks), default=None)
+        kept = _common(best.keys, chunks) if best is not None else 0
+        if best is not None and (kept == len(chunks) or kept == len(best.keys)):
+            self._entries.remove(best)
+            entry = best
+        elif best is not None and kept > 0:
+            beginning = best.key_values.beginning(best.ends[kept - 1])
+            entry = _Entry(best.keys[:kept], best.ends[:kept], key_values=beginning)
+        else:
+            entry = _Entry([], key_values=PrefixKeyValues(self._model))
+        self._entries.append(entry)
+        return entry
+
+    def _append(self, entry: _Entry, chunk: Chunk) -> None:
+        rows = chunk.rows()
+        begin = entry.key_values.length
+        try:
+            for piece in torch.split(rows, LONGEST_PIECE):
+                entry.key_values.append(piece[None])
+        except BaseException:
+            # Half a chunk has no key; what comes next would stand behind it at a wrong position.
+            entry.key_values.length = begin
+            raise
+        entry.keys.append(chunk.key)
+        entry.ends.append(entry.key_values.length)
+        self.tokens_prefilled += len(rows)
+
+    def _drop_oldest_but(self, used: _Entry) -> None:
+        while self.nbytes > self._max_bytes and self._entries[0] is not used:
+            self._entries.pop(0)
+        if self._max_bytes == 0:
+            self._entries.clear()

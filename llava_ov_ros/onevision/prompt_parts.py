@@ -1,0 +1,161 @@
+"""Cuts prompts into what questions about the same clips share, and what each question has of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch.nn import functional
+
+from ..frames import Clip, Frame
+from .checkpoint import Checkpoint
+from .decoding import Ask
+from .generated import Mode
+from .prefix_store import Chunk
+from .prompt import Segment, conversation, user_content
+from .visual import VisualEncoder
+
+
+@dataclass(frozen=True, eq=False)
+class Own:
+    """What one question has of its own: behind the frames, and as its answer.
+
+    Attributes:
+        key: Orders questions by what they say, whatever order they are asked in.
+        suffix: Embeddings of all that follows the last frame, (tokens, hidden).
+        choices: Tokens of the answers that are allowed; empty where text is free.
+    """
+
+    key: tuple[list[int], list[tuple[int, ...]]]
+    suffix: torch.Tensor
+    choices: tuple[tuple[int, ...], ...]
+
+
+class PromptParts:
+    """Prompts of one model."""
+
+    def __init__(self, checkpoint: Checkpoint, visual: VisualEncoder, context: int) -> None:
+        self._checkpoint = checkpoint
+        self._visual = visual
+        self._context = context
+        self._embedding: torch.Tensor = checkpoint.model.model.language_model.embed_tokens.weight
+        self._newline: torch.Tensor = checkpoint.model.model.image_newline[None]
+
+    def ids(self, clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[int | None]:
+        """Token ids of a whole prompt, None for each visual item."""
+        cameras = [(clip.camera, 1 if mode == "image" else len(clip.frames)) for clip in clips]
+        turns = [*ask.history, (ask.question, "")]
+        first = user_content(cameras, turns[0][0], mode)
+        later = [(answer, question) for (_, answer), (question, _) in pairwise(turns)]
+        return self._checkpoint.tokenizer.encode(conversation(first, self._checkpoint.style, later))
+
+    def head(self, clips: Sequence[Clip], mode: Mode) -> tuple[list[Chunk], torch.Tensor]:
+        """The prompt up to its last frame in chunks, and the rows (0 or 1) that follow that frame.
+
+        In mode video the clip's newline is not part of the prefix: the next frame takes its place.
+        """
+        if mode == "image":
+            items = [[clips[0].frames[-1]]]
+        elif mode == "multi_image":
+            items = [[frame] for clip in clips for frame in clip.frames]
+        else:
+            items = [list(clip.frames) for clip in clips]
+        ids = self.ids(clips, Ask(""), mode)
+        return self._chunked(ids[: _behind_last_item(ids)], items, mode)
+
+    def interleaved(
+        self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode
+    ) -> tuple[list[Chunk], torch.Tensor]:
+        """A prompt of any form: up to its last item in chunks, and the embeddings of the rest, (tokens, hidden).
+
+        Raises:
+            ValueError: There are not as many items as places, or the prompt alone is as long as the model's context.
+        """
+        ids = self._checkpoint.tokenizer.encode(prompt)
+        if ids.count(None) != len(items):
+            raise ValueError(f"the prompt has {ids.count(None)} places for {len(items)} visual items")
+        # Without items, all but the last token: its logits begin the answer.
+        begin = _behind_last_item(ids) if items else len(ids) - 1
+        chunks, between = self._chunked(ids[:begin], items, mode)
+        suffix = torch.cat([between, self._embedded([token for token in ids[begin:] if token is not None])])
+        length = sum(chunk.tokens for chunk in chunks) + len(suffix)
+        if length >= self._context:
+            raise ValueError(f"the prompt has {length} tokens, the model's context is {self._context}")
+        return chunks, suffix
+
+    def _chunked(
+        self, ids: Sequence[int | None], items: Sequence[Sequence[Frame]], mode: Mode
+    ) -> tuple[list[Chunk], torch.Tensor]:
+        """Token ids with an item for each None as chunks, and the rows (0 or 1) that follow the last of them."""
+        nothing = self._newline[:0]
+        chunks: list[Chunk] = []
+        text: list[int] = []
+        waiting = iter(items)
+        after = nothing
+        for token in ids:
+            if token is not None:
+                text.append(token)
+                continue
+            if text or len(after):
+                rows = partial(self._with_text, after, tuple(text))
+                chunks.append(Chunk(("text", len(after), tuple(text)), len(after) + len(text), rows))
+                text = []
+            for frame in next(waiting):
+                rows = partial(self._visual.rows, frame, mode)
+                chunks.append(Chunk(self._visual.key(frame, mode), self._visual.count(frame, mode), rows))
+            after = self._newline if mode == "video" else nothing
+        if text:
+            rows = partial(self._with_text, after, tuple(text))
+            chunks.append(Chunk(("text", len(after), tuple(text)), len(after) + len(text), rows))
+            after = nothing
+        return chunks, after
+
+    def own(self, clips: Sequence[Clip], ask: Ask, mode: Mode, prefix_tokens: int, between: torch.Tensor) -> Own:
+        """What a question has of its own.
+
+        Args:
+            clips: What it is about.
+            ask: The question.
+            mode: Of the clips.
+            prefix_tokens: Tokens of the head.
+            between: What `head` gives to follow the last frame.
+
+        Raises:
+            ValueError: Prompt and answer are longer than the model's context, or two choices are the same tokens.
+        """
+        ids = self._tail_ids(clips, ask, mode)
+        suffix = torch.cat([between, self._embedded(ids)])
+        choices = tuple(tuple(self._checkpoint.tokenizer.encode_text(choice)) for choice in ask.choices or ())
+        if len(set(choices)) < len(choices):
+            raise ValueError(f"two of the choices {', '.join(ask.choices or ())} are the same text to the tokenizer")
+        length = prefix_tokens + len(suffix)
+        longest = max(map(len, choices)) if choices else ask.max_new_tokens
+        if length + longest > self._context:
+            raise ValueError(
+                f"the prompt has {length} tokens and the answer up to {longest}, the model's context is "
+                f"{self._context}: ask about fewer frames, fewer cameras, or in mode video"
+            )
+        return Own((ids, sorted(choices)), suffix, choices)
+
+    def _tail_ids(self, clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[int]:
+        """Tokens behind the last visual item: what differs from question to question."""
+        ids = self.ids(clips, ask, mode)
+        return [token for token in ids[_behind_last_item(ids) :] if token is not None]
+
+    def _embedded(self, ids: Sequence[int]) -> torch.Tensor:
+        """Embeddings of text tokens, (tokens, hidden)."""
+        with torch.inference_mode():
+            return functional.embedding(
+                torch.tensor(ids, dtype=torch.long, device=self._embedding.device), self._embedding
+            )
+
+    def _with_text(self, before: torch.Tensor, ids: tuple[int, ...]) -> torch.Tensor:
+        return torch.cat([before, self._embedded(ids)])
+
+
+def _behind_last_item(ids: Sequence[int | None]) -> int:
+    """Where the text behind the last visual item begins."""
+    return max(index for index, token in enumerate(ids) if token is None) + 1

@@ -1,0 +1,65 @@
+"""What an engine may keep, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+# A tile at a time costs a CPU nothing extra, and a single new frame does not wait for three others' worth of work.
+TOWER_BATCH = {"cpu": 1, "cuda": 4}
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Bounds of what the engine keeps.
+
+    Attributes:
+        feature_bytes: Visual tokens of frames; 0 keeps none.
+        prefix_bytes: Keys and values of prompts' beginnings; 0 keeps none.
+        batch: Most questions that are answered together.
+        tower_batch: Tiles that the tower takes at once; None: 1 on a CPU, 4 on CUDA.
+        static_steps: Decode in fixed shapes, as captured graphs on CUDA; None: on CUDA only.
+        clip_frames: Longest clip that memory is planned for.
+        cameras: How many have one.
+    """
+
+    feature_bytes: int = 256 * MIB
+    prefix_bytes: int = 1024 * MIB
+    batch: int = 16
+    tower_batch: int | None = None
+    static_steps: bool | None = None
+    clip_frames: int = 16
+    cameras: int = 1
+
+    def tiles_at_once(self, device: torch.device) -> int:
+        """The tower's batch on a device."""
+        return self.tower_batch or TOWER_BATCH.get(device.type, 1)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What the engine has computed since it was loaded, and what it did not need to.
+
+    Attributes:
+        frames_encoded: Frames through the vision tower.
+        tiles_encoded: Tiles through the vision tower; more than one per frame in mode image only.
+        feature_hits: Times that a frame's tokens were found.
+        prefix_tokens: Tokens prefilled into prefixes.
+        prefix_tokens_reused: Tokens of prefixes that were found prefilled.
+        suffix_tokens: Tokens prefilled behind prefixes: the questions.
+        decoded_tokens: Tokens generated.
+        feature_bytes: Held now.
+        prefix_bytes: Held now.
+    """
+
+    frames_encoded: int
+    tiles_encoded: int
+    feature_hits: int
+    prefix_tokens: int
+    prefix_tokens_reused: int
+    suffix_tokens: int
+    decoded_tokens: int
+    feature_bytes: int
+    prefix_bytes: int

@@ -1,0 +1,203 @@
+"""Models with random weights in given shapes, for tests and benchmarks that need no meaning."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, Qwen2Config, SiglipVisionConfig
+
+from .checkpoint import ARCHITECTURE, Checkpoint, assembled
+from .prompt import DEFAULT_STYLE, PROMPT_STYLES
+from .tokens import PromptTokenizer
+
+# The vocabulary of the tokenizer that comes along; these are its places for visual tokens and its end. Larger
+# models have further rows that stand for no text.
+VOCABULARY = 544
+IMAGE_ID, VIDEO_ID, END_ID = 541, 542, 539
+TRUE_VISION_LAYERS = 26
+
+
+def _config(tile: int, patch: int, vision: dict[str, int], text: dict[str, Any]) -> Any:
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(patch_size=patch, image_size=tile, vision_use_head=False, **vision),
+        text_config=Qwen2Config(
+            max_position_embeddings=32768, bos_token_id=None, eos_token_id=END_ID, rope_theta=1e6, **text
+        ),
+        image_token_index=IMAGE_ID,
+        video_token_index=VIDEO_ID,
+        image_grid_pinpoints=[[tile * i, tile * j] for i in range(1, 7) for j in range(1, 7)],
+        tie_word_embeddings=text["tie_word_embeddings"],
+    )
+    config.architectures = [ARCHITECTURE]
+    return config
+
+
+def nano_config() -> Any:
+    """The smallest model with every feature of the real ones: an odd grid of patches, grouped heads, 36 canvases."""
+    vision = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": VOCABULARY,
+        "tie_word_embeddings": False,
+    }
+    return _config(70, 14, vision, text)
+
+
+def _so400m(layers: int) -> dict[str, int]:
+    """SigLIP-SO400M, google/siglip-so400m-patch14-384 without its last layer."""
+    return {
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 16,
+    }
+
+
+def _qwen2_half_b(layers: int) -> dict[str, Any]:
+    """Qwen2-0.5B-Instruct."""
+    return {
+        "hidden_size": 896,
+        "intermediate_size": 4864,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+    }
+
+
+def slice_config() -> Any:
+    """The 0.5B at its true widths, two layers of each part: small enough for a CPU, with the true kernels' shapes."""
+    return _config(384, 14, _so400m(2), _qwen2_half_b(2))
+
+
+def half_b_config() -> Any:
+    """LLaVA-OneVision 0.5B."""
+    return _config(384, 14, _so400m(TRUE_VISION_LAYERS), _qwen2_half_b(24))
+
+
+def seven_b_config() -> Any:
+    """LLaVA-OneVision 7B."""
+    text = {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+        "tie_word_embeddings": False,
+    }
+    return _config(384, 14, _so400m(TRUE_VISION_LAYERS), text)
+
+
+SHAPES: dict[str, Callable[[], Any]] = {
+    "nano": nano_config,
+    "slice": slice_config,
+    "0.5b": half_b_config,
+    "7b": seven_b_config,
+}
+
+
+def random_tensors(
+    config: Any, seed: int, device: torch.device, dtype: torch.dtype
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name and values of every tensor of a model, drawn from a seed.
+
+    Weights have the standard deviation 1 / sqrt(inputs), so that signals neither fade nor grow. The head's row of
+    the end token is zero: a greedy answer goes on for as long as it is allowed to.
+
+    Args:
+        config: LlavaOnevisionConfig.
+        seed: Of the weights; they also depend on the kind of device.
+        device: Where they are made.
+        dtype: Their type.
+    """
+    with torch.device("meta"):
+        shapes = {
+            n: t.shape for n, t in LlavaOnevisionForConditionalGeneration._from_config(config).state_dict().items()
+        }
+    if config.tie_word_embeddings:
+        shapes.pop("lm_head.weight")
+    generator = torch.Generator(device).manual_seed(seed)
+    for name, shape in shapes.items():
+        values = torch.randn(shape, generator=generator, device=device, dtype=dtype)
+        if len(shape) > 1:
+            values *= 1 / math.sqrt(math.prod(shape[1:])) if "embed_tokens" not in name else 1.0
+        elif "norm" in name and name.endswith("weight"):
+            values = torch.ones_like(values)
+        else:
+            values *= 0.02
+        if name.endswith(("lm_head.weight", "embed_tokens.weight")):
+            values[END_ID] = 0
+        yield name, values
+
+
+def random_checkpoint(
+    shape: str, tokenizer: Path, *, device: torch.device, dtype: torch.dtype, seed: int = 0, attention: str = "sdpa"
+) -> Checkpoint:
+    """A model in memory, ready for an engine.
+
+    Args:
+        shape: A key of SHAPES.
+        tokenizer: A tokenizer.json with 544 tokens.
+        device: Where it is made.
+        dtype: Of its weights.
+        seed: Of its weights.
+        attention: Of the vision tower.
+    """
+    config = SHAPES[shape]()
+    return assembled(
+        config,
+        dict(random_tensors(config, seed, device, dtype)),
+        PromptTokenizer.from_file(tokenizer),
+        name=f"random {shape}",
+        style=PROMPT_STYLES[DEFAULT_STYLE],
+        end_ids=frozenset({END_ID}),
+        device=device,
+        attention=attention,
+    )
+
+
+def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
+    """A tokenizer that has as many tokens as a model has places: pairs of the file's tokens are added to them.
+
+    Args:
+        tokenizer: A tokenizer.json with 544 tokens, which keep their places.
+        vocabulary: How many tokens there are to be.
+    """
+    content = json.loads(tokenizer.read_text())
+    known = content["model"]["vocab"]
+    pairs = itertools.product(sorted(known, key=known.__getitem__), repeat=2)
+    added = [pair for pair in pairs if "".join(pair) not in known][: max(0, vocabulary - VOCABULARY)]
+    content["model"]["merges"] += [list(pair) for pair in added]
+    known.update({"".join(pair): VOCABULARY + place for place, pair in enumerate(added)})
+    return PromptTokenizer(Tokenizer.from_str(json.dumps(content)))
+
+
+def write_random_checkpoint(config: Any, tokenizer: Path, directory: Path, seed: int) -> None:
+    """Writes a whole checkpoint: configuration, tokenizer, weights drawn from a seed.
+
+    Args:
+        config: LlavaOnevisionConfig.
+        tokenizer: A tokenizer.json with the vocabulary of the configuration.
+        directory: Is made; files of these names in it are overwritten.
+        seed: Of the weights.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = dict(random_tensors(config, seed, torch.device("cpu"), torch.float32))
+    save_file(tensors, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps(config.to_dict(), indent=1, default=str))
+    shutil.copy(tokenizer, directory / "tokenizer.json")

@@ -1,0 +1,97 @@
+"""Prompt segments to token ids, and token ids back to text that never breaks a character."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from tokenizers import Tokenizer
+
+from .prompt import Control, Ids, Segment, Text
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+MOST_TOKENS_OF_A_CHARACTER = 4  # a UTF-8 character has at most four bytes
+
+
+class PromptTokenizer:
+    """Text to token ids and back, with control over which text may become a special token."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        # Special tokens inside a text are encoded like any other text; the template's own go by their ids.
+        self._tokenizer.encode_special_tokens = True
+
+    @classmethod
+    def from_file(cls, file: Path) -> Self:
+        """The tokenizer of a `tokenizer.json`."""
+        return cls(Tokenizer.from_file(str(file)))
+
+    @property
+    def json(self) -> str:
+        """The content of its `tokenizer.json`."""
+        text: str = self._tokenizer.to_str()
+        return text
+
+    def control_id(self, token: str) -> int | None:
+        """Id of a special token, or None where the vocabulary has none of that name."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+    def encode(self, segments: Sequence[Segment]) -> list[int | None]:
+        """Token ids of a prompt; None stands where a visual item goes.
+
+        Raises:
+            KeyError: The template needs a special token that the vocabulary lacks.
+        """
+        ids: list[int | None] = []
+        for segment in segments:
+            if isinstance(segment, Text):
+                ids += self.encode_text(segment.text)
+            elif isinstance(segment, Control):
+                control = self.control_id(segment.token)
+                if control is None:
+                    raise KeyError(f"the tokenizer has no token {segment.token!r}")
+                ids.append(control)
+            elif isinstance(segment, Ids):
+                ids += segment.tokens
+            else:
+                ids.append(None)
+        return ids
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text by itself."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of tokens, special tokens left out."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+
+class TextStream:
+    """Turns tokens into pieces of text as they come; a character that spans tokens appears when it is whole."""
+
+    def __init__(self, tokenizer: PromptTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._pending: list[int] = []
+        self.text = ""
+
+    def push(self, token: int) -> str:
+        """The new whole characters after one more token; may be empty."""
+        self._pending.append(token)
+        piece = self._tokenizer.decode(self._pending)
+        # Bytes that still form no character after four tokens never will; they are shown as they are.
+        if piece.endswith(REPLACEMENT) and len(self._pending) <= MOST_TOKENS_OF_A_CHARACTER:
+            return ""
+        return self._emit(piece)
+
+    def finish(self) -> str:
+        """What is left at the end: the remains of a character that was cut off, if any."""
+        return self._emit(self._tokenizer.decode(self._pending)) if self._pending else ""
+
+    def _emit(self, piece: str) -> str:
+        self._pending.clear()
+        self.text += piece
+        return piece

@@ -1,0 +1,112 @@
+"""Frames to visual tokens: every frame through the tower once, in batches of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..frames import Frame
+from .feature_cache import FeatureCache, FrameNumbers
+from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
+from .generated import Mode
+from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A frame cut for the tower.
+
+    Attributes:
+        pixels: uint8 (tiles, 3, size, size).
+        grid: Rows and columns of tiles behind the whole view, in mode image.
+    """
+
+    pixels: torch.Tensor
+    grid: tuple[int, int] = (0, 0)
+
+
+class VisualEncoder:
+    """Turns frames into rows of tokens and keeps them.
+
+    The tower always runs on the same number of tiles, the last batch filled up with zeros, so that a frame's
+    features do not depend on what else was encoded with it, nor on when.
+    """
+
+    def __init__(self, model: Any, cache: FeatureCache, batch: int) -> None:
+        config = model.config
+        self._model = model
+        self._cache = cache
+        self._batch = batch
+        self._numbers = FrameNumbers()
+        self._tile_px: int = config.vision_config.image_size
+        self._pinpoints: list[list[int]] = config.image_grid_pinpoints
+        self._side: int = self._tile_px // config.vision_config.patch_size
+        self.tiles_encoded = 0
+        self.frames_encoded = 0
+
+    def key(self, frame: Frame, mode: Mode) -> tuple[str, int]:
+        """Stands for a frame's tokens in a mode: equal keys, equal tokens."""
+        return mode, self._numbers.of(frame)
+
+    def count(self, frame: Frame, mode: Mode) -> int:
+        """How many tokens a frame has in a mode, known before it is encoded."""
+        if mode == "video":
+            return ((self._side + 1) // 2) ** 2
+        if mode == "multi_image":
+            return self._side**2 + 1
+        picture = (frame.rgb.shape[0], frame.rgb.shape[1])
+        return anyres_token_count(anyres_grid(*picture, self._tile_px, self._pinpoints), self._side, picture)
+
+    def is_ready(self, frame: Frame, mode: Mode) -> bool:
+        """Whether the frame's tokens are kept already."""
+        return self.key(frame, mode) in self._cache
+
+    def rows(self, frame: Frame, mode: Mode) -> torch.Tensor:
+        """A frame's tokens, (tokens, hidden): its pooled map in mode video, its map and newlines in the others."""
+        return self._cache.get(self.key(frame, mode), lambda: self._encode([frame], mode)[0])
+
+    def encode(self, frames: Sequence[Frame], mode: Mode) -> None:
+        """Encode those frames that are not kept yet, together where the tower's batch allows it."""
+        missing = [frame for frame in frames if not self.is_ready(frame, mode)]
+        if len(missing) < 2 or self._batch == 1:
+            return
+        for frame, rows in zip(missing, self._encode(missing, mode), strict=True):
+            self._cache.get(self.key(frame, mode), lambda rows=rows: rows)  # type: ignore[misc]
+
+    def _tiles(self, frame: Frame, mode: Mode) -> Tiles:
+        if mode == "video":
+            return Tiles(squashed(frame.rgb, self._tile_px))
+        if mode == "multi_image":
+            return Tiles(padded_square(frame.rgb, self._tile_px))
+        return Tiles(*anyres_tiles(frame.rgb, self._tile_px, self._pinpoints))
+
+    @torch.inference_mode()
+    def _encode(self, frames: Sequence[Frame], mode: Mode) -> list[torch.Tensor]:
+        weight = self._model.lm_head.weight
+        cut = [self._tiles(frame, mode) for frame in frames]
+        pixels = torch.cat([tiles.pixels for tiles in cut])
+        features = []
+        for part in torch.split(pixels, self._batch):
+            filled = torch.zeros((self._batch, *part.shape[1:]), dtype=torch.uint8)
+            filled[: len(part)] = part
+            batch = normalised(filled.to(weight.device), weight.dtype)
+            features.append(tower_features(self._model, batch)[: len(part)])
+        self.tiles_encoded += len(pixels)
+        self.frames_encoded += len(frames)
+        of_frames = torch.split(torch.cat(features), [len(tiles.pixels) for tiles in cut])
+        return [
+            self._arranged(found, tiles, frame, mode)
+            for found, tiles, frame in zip(of_frames, cut, frames, strict=True)
+        ]
+
+    def _arranged(self, features: torch.Tensor, tiles: Tiles, frame: Frame, mode: Mode) -> torch.Tensor:
+        newline = self._model.model.image_newline
+        if mode == "video":
+            return pooled_frames(features)[0]
+        if mode == "multi_image":
+            return multi_image_tokens(features[0], newline)
+        height, width = frame.rgb.shape[:2]
+        return anyres_tokens(features, newline, tiles.grid, (height, width))
