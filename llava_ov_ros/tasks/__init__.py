@@ -1,0 +1,34 @@
+"""Questions and their typed results: what is asked, which frames serve it, how it ended."""
+
+from .answering import AnswersQuestions, Asked, answer, answer_together
+from .clips import RefusedError, cut_clips
+from .grammar import PlanGrammar, plan_grammar
+from .prompts import Kind, Prompts, PromptsError, find_prompts, load_prompts
+from .query import Query, Result, Status, new_request_id
+from .scene_qa import SceneAnswer, SceneQuestion, Shaped, answer_questions, read_answer, shape
+
+__all__ = [
+    "AnswersQuestions",
+    "Asked",
+    "Kind",
+    "PlanGrammar",
+    "Prompts",
+    "PromptsError",
+    "Query",
+    "RefusedError",
+    "Result",
+    "SceneAnswer",
+    "SceneQuestion",
+    "Shaped",
+    "Status",
+    "answer",
+    "answer_questions",
+    "answer_together",
+    "cut_clips",
+    "find_prompts",
+    "load_prompts",
+    "new_request_id",
+    "plan_grammar",
+    "read_answer",
+    "shape",
+]

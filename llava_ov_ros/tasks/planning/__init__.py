@@ -1,0 +1,89 @@
+"""Plans in a robot's own vocabulary: read, checked by simulation, and what is wrong with them in words."""
+
+from .answers import (
+    Hint,
+    NextStep,
+    PlannedStep,
+    PlanResult,
+    StepStatus,
+    StepStream,
+    read_next_step,
+    read_plan_answer,
+)
+from .asking import (
+    Decoding,
+    GoalTextError,
+    PlanAsk,
+    goal_text,
+    next_step_ask,
+    plan_ask,
+    repair_ask,
+    reported_step,
+    step_grammar,
+    whole_plan_grammar,
+)
+from .clauses import Unread
+from .goal import Goal, GoalError, conditions, goal_from
+from .loading import find_vocabulary, load_vocabulary
+from .making import NoAnswerError, PlanOptions, make_plan
+from .parsing import Reading, Skipped, read_plan
+from .plan import Plan, PlanError, Step, from_rows, parse_line, split_line
+from .reasons import Finding, Reason
+from .repair import repair_prompt
+from .rows import PlanRow, RowError, read_rows, rows_in
+from .simulation import Validation, validate
+from .vocabulary import Action, Argument, Vocabulary
+from .yaml_entry import VocabularyError
+
+__all__ = [
+    "Action",
+    "Argument",
+    "Decoding",
+    "Finding",
+    "Goal",
+    "GoalError",
+    "GoalTextError",
+    "Hint",
+    "NextStep",
+    "NoAnswerError",
+    "Plan",
+    "PlanAsk",
+    "PlanError",
+    "PlanOptions",
+    "PlanResult",
+    "PlanRow",
+    "PlannedStep",
+    "Reading",
+    "Reason",
+    "RowError",
+    "Skipped",
+    "Step",
+    "StepStatus",
+    "StepStream",
+    "Unread",
+    "Validation",
+    "Vocabulary",
+    "VocabularyError",
+    "conditions",
+    "find_vocabulary",
+    "from_rows",
+    "goal_from",
+    "goal_text",
+    "load_vocabulary",
+    "make_plan",
+    "next_step_ask",
+    "parse_line",
+    "plan_ask",
+    "read_next_step",
+    "read_plan",
+    "read_plan_answer",
+    "read_rows",
+    "repair_ask",
+    "repair_prompt",
+    "reported_step",
+    "rows_in",
+    "split_line",
+    "step_grammar",
+    "validate",
+    "whole_plan_grammar",
+]

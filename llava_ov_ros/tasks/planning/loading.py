@@ -1,0 +1,282 @@
+"""Reads an action vocabulary from YAML and checks all of it, so that what loads can be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ...share import shipped
+from .phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
+from .vocabulary import (
+    ARGUMENT,
+    CONDITIONS,
+    EFFECTS,
+    PLACE,
+    STATE,
+    Action,
+    Argument,
+    Language,
+    Rule,
+    Vocabulary,
+    one_of,
+)
+from .wording import plain
+from .yaml_entry import Entry, VocabularyError, load_entry
+
+_FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "language")
+_ACTION_FIELDS = ("arguments", "requires", "expects", "effects", "ends", "says")
+_LANGUAGE_FIELDS = ("ignore", "asides", "adjectives", "details", "stops")
+_NAME = re.compile(r"\w[\w.-]*")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+
+
+def find_vocabulary(name: str) -> Path:
+    """Path of a vocabulary: a file, or the name of one that is shipped in config/actions, such as `alfred`.
+
+    Raises:
+        VocabularyError: There is no such file and none of that name.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    folder = shipped("config/actions")
+    names = {file.stem: file for file in sorted(folder.glob("*.yaml"))} if folder is not None else {}
+    if name not in names:
+        raise VocabularyError(f"{name}: no such file, and no shipped vocabulary{one_of(name, names)}")
+    return names[name]
+
+
+def load_vocabulary(path: Path) -> Vocabulary:
+    """Read a vocabulary; docs/planning.md has the format.
+
+    Raises:
+        VocabularyError: Something in the file cannot be used; the text names file, line, entry and value.
+    """
+    root = load_entry(path).fields(_FIELDS, required=("max_steps", "classes", "actions"))
+    language = _language(root["language"]) if "language" in root else Language()
+    classes = _classes(root["classes"], language)
+    groups = _groups(root["groups"], classes) if "groups" in root else {}
+    states = _names(root["states"], "state") if "states" in root else ()
+    types = {**{name: frozenset((name,)) for name in classes}, **groups}
+    return Vocabulary(
+        classes=classes,
+        groups=groups,
+        states=states,
+        actions=_actions(root["actions"], types, states, language),
+        max_steps=root["max_steps"].number(),
+        hands=root["hands"].number() if "hands" in root else 1,
+        language=language,
+    )
+
+
+def _checked_name(entry: Entry, what: str, pattern: re.Pattern[str] = _NAME) -> str:
+    name = entry.text()
+    if not pattern.fullmatch(name):
+        rest = ", and no digit first" if pattern is _IDENTIFIER else ", points and hyphens"
+        raise entry.error(f"{name!r} is no name for {what}: one word of letters, digits and underscores{rest}")
+    return name
+
+
+def _unique(names: Mapping[str, Entry] | dict[str, Entry], what: str) -> None:
+    """Names that differ in upper and lower case only could not be told apart in free text."""
+    folded: dict[str, str] = {}
+    for name, entry in names.items():
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            raise entry.error(f"{name!r} and the {what} {other!r} differ in upper and lower case only")
+
+
+def _names(entry: Entry, what: str) -> tuple[str, ...]:
+    found: dict[str, Entry] = {}
+    for member in entry.list():
+        name = _checked_name(member, f"a {what}", _IDENTIFIER)
+        if name in found:
+            raise member.error(f"the {what} {name!r} is there twice")
+        found[name] = member
+    _unique(found, what)
+    return tuple(found)
+
+
+def _classes(entry: Entry, language: Language) -> dict[str, tuple[str, ...]]:
+    found = entry.mapping()
+    _unique({name: key for name, (key, _) in found.items()}, "class")
+    classes = {}
+    for name, (key, value) in found.items():
+        _checked_name(key, "a class")
+        # `mug:` alone has no other names.
+        others = [] if value.is_text and not value.node.value else value.list()
+        for member in (key, *others):
+            _check_readable(member, language)
+        classes[name] = tuple(member.text() for member in others)
+    if not classes:
+        raise entry.error("there must be at least one class")
+    return classes
+
+
+def _check_readable(entry: Entry, language: Language) -> None:
+    """A name or word that would be ignored in a text could never be found there."""
+    read = plain(entry.text(), language.ignore)
+    if not read or read != plain(entry.text()):
+        raise entry.error(f"{entry.text()!r} would be read as {read.strip()!r}, because of language.ignore")
+
+
+def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]:
+    found = entry.mapping()
+    _unique({name: key for name, (key, _) in found.items()}, "group")
+    groups: dict[str, frozenset[str]] = {}
+
+    def members(name: str, path: tuple[str, ...]) -> frozenset[str]:
+        if name in groups:
+            return groups[name]
+        key, value = found[name]
+        if name in path:
+            raise key.error(f"the group {name!r} contains itself: {' -> '.join((*path, name))}")
+        together: set[str] = set()
+        for member in value.list():
+            inner = member.text()
+            if inner in classes:
+                together.add(inner)
+            elif inner in found:
+                together |= members(inner, (*path, name))
+            else:
+                raise member.error(f"{inner!r} is no class and no group{one_of(inner, [*classes, *found])}")
+        if not together:
+            raise value.error("the group is empty")
+        groups[name] = frozenset(together)
+        return groups[name]
+
+    for name, (key, _) in found.items():
+        _checked_name(key, "a group", _IDENTIFIER)
+        if name in classes:
+            raise key.error(f"{name!r} is a class: a group needs another name")
+        members(name, ())
+    return groups
+
+
+def _actions(
+    entry: Entry, types: Mapping[str, frozenset[str]], states: Collection[str], language: Language
+) -> dict[str, Action]:
+    found = entry.mapping()
+    _unique({name: key for name, (key, _) in found.items()}, "action")
+    actions = {}
+    for name, (key, value) in found.items():
+        _checked_name(key, "an action")
+        if value.is_text and not value.node.value:
+            actions[name] = Action(name)
+            continue
+        fields = value.fields(_ACTION_FIELDS)
+        arguments = _arguments(fields["arguments"], types) if "arguments" in fields else ()
+        names = [argument.name for argument in arguments]
+        ends = fields["ends"].flag() if "ends" in fields else False
+        if ends and arguments:
+            raise fields["ends"].error("an action that ends the plan takes no arguments")
+        says = fields["says"].list() if "says" in fields else []
+        for pattern in says:
+            for word in words_of(_check_phrase(pattern, names)):
+                if not plain(word, language.ignore):
+                    raise pattern.error(f"{word!r} is never seen there, because of language.ignore")
+        rules = {
+            kind: tuple(
+                _rule(rule, names, types, states, EFFECTS if kind == "effects" else CONDITIONS)
+                for rule in fields[kind].list()
+            )
+            for kind in ("requires", "expects", "effects")
+            if kind in fields
+        }
+        actions[name] = Action(
+            name,
+            arguments,
+            **rules,
+            ends=ends,
+            says=tuple(pattern.text() for pattern in says),
+        )
+    if all(action.ends for action in actions.values()):
+        raise entry.error("there must be at least one action that does not end the plan")
+    return actions
+
+
+def _arguments(entry: Entry, types: Collection[str]) -> tuple[Argument, ...]:
+    arguments = []
+    for name, (key, value) in entry.mapping().items():
+        _checked_name(key, "an argument", _IDENTIFIER)
+        given = value.text()
+        if given not in types:
+            raise value.error(f"its type {given!r} is no class and no group{one_of(given, types)}")
+        arguments.append(Argument(name, given))
+    return tuple(arguments)
+
+
+def _rule(
+    entry: Entry,
+    arguments: Collection[str],
+    types: Mapping[str, frozenset[str]],
+    states: Collection[str],
+    kinds: Mapping[str, tuple[str, ...]],
+) -> Rule:
+    """One condition or effect: `hand_free`, `{holding: object}` or `{set: [object, heated]}`."""
+    what = "effect" if kinds is EFFECTS else "condition"
+    if entry.is_text:
+        kind, given = entry.text(), []
+    else:
+        found = entry.mapping()
+        if len(found) != 1:
+            raise entry.error(f"expected one {what}, such as {next(iter(kinds))}, not {len(found)}")
+        ((kind, (_, value)),) = found.items()
+        given = [value] if value.is_text else value.list()
+    if kind not in kinds:
+        raise entry.error(f"{kind!r} is no {what}{one_of(kind, kinds)}")
+    wanted = kinds[kind]
+    if len(given) != len(wanted):
+        form = f"{kind}: [{', '.join(wanted)}]" if len(wanted) > 1 else f"{kind}: {wanted[0]}" if wanted else kind
+        raise entry.error(f"{kind} has {len(given)} names, expected {form!r}")
+    names = []
+    for member, role in zip(given, wanted, strict=True):
+        name = member.text()
+        if role == STATE:
+            if name not in states:
+                raise member.error(f"{kind}: {name!r} is no state{one_of(name, states)}")
+        elif role == ARGUMENT:
+            if name not in arguments:
+                raise member.error(f"{kind}: {name!r} is no argument of the action{one_of(name, arguments)}")
+        elif role == PLACE and name not in arguments and types.get(name) != frozenset((name,)):
+            raise member.error(f"{kind}: {name!r} is no argument of the action and no class{one_of(name, arguments)}")
+        elif name not in arguments and name not in types:
+            choices = [*arguments, *types]
+            raise member.error(f"{kind}: {name!r} is no argument, class or group{one_of(name, choices)}")
+        names.append(name)
+    return Rule(kind, tuple(names))
+
+
+def _check_phrase(entry: Entry, arguments: Collection[str]) -> Sequence:
+    """A pattern that names each argument exactly once, whichever way it is read.
+
+    Raises:
+        VocabularyError: It is no such pattern.
+    """
+    try:
+        sequence = parse_phrase(entry.text())
+    except PhraseError as error:
+        raise entry.error(str(error)) from None
+    wanted = dict.fromkeys(arguments, 1)
+    for way in slot_counts(sequence):
+        for name in way:
+            if name not in wanted:
+                choices = one_of(name, arguments) if arguments else "; there are none here"
+                raise entry.error(f"{{{name}}} is no argument of the action{choices}")
+        if way != wanted:
+            raise entry.error(f"the pattern {entry.text()!r} must name each argument once: {', '.join(arguments)}")
+    return sequence
+
+
+def _language(entry: Entry) -> Language:
+    fields = entry.fields(_LANGUAGE_FIELDS)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in fields.items():
+        members = value.list()
+        for member in members:
+            if name in ("ignore", "asides", "details"):
+                _check_phrase(member, ())
+            elif len(member.text().split()) != 1:
+                raise member.error(f"{member.text()!r} is more than one word")
+        found[name] = tuple(member.text().casefold() for member in members)
+    return Language(**found)

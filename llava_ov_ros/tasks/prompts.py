@@ -1,0 +1,221 @@
+"""Sets of prompt texts, one YAML file each: what is added to a question, and which words answer it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..share import shipped
+
+DEFAULT_PROMPTS = "plain"
+LISTED = "{choices}"
+"""Where choices are listed in what is added to a question."""
+_KEYS = ("version", "name", "add", "yes_no", "numbers", "cannot_tell", "change", "planning")
+_REQUIRED = ("version", "name", "yes_no", "numbers", "change")
+
+
+class Kind(StrEnum):
+    """What kind of answer a question wants."""
+
+    TEXT = "text"
+    YES_NO = "yes_no"
+    CHOICE = "choice"
+    COUNT = "count"
+    PHRASE = "phrase"
+    CHANGE = "change"
+
+
+# What the texts about plans may hold, and what of it they must.
+_IN_PLAN, _IN_NEXT_STEP = ("{goal}", "{actions}", "{words}", "{most}"), ("{goal}", "{steps}", "{actions}", "{words}")
+_PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "plan": (_IN_PLAN, ("{goal}",)),
+    "next_step": (_IN_NEXT_STEP, ("{goal}", "{steps}")),
+    "no_steps": ((), ()),
+    "done": ((), ()),
+    "presence": (("{thing}",), ("{thing}",)),
+}
+_PLACE = re.compile(r"\{\w+\}")
+
+
+class PromptsError(ValueError):
+    """A set of prompts that cannot be used; the text names file, key, value and rule."""
+
+
+@dataclass(frozen=True)
+class PlanPrompts:
+    """How plans are asked for; where nothing else is given, as models are asked that know only goals.
+
+    Attributes:
+        plan: With {goal}, and perhaps {actions} and {words} (what steps there are, and what their arguments may be) and
+            {most} (steps).
+        next_step: With {goal} and {steps}, those that are done, and perhaps {actions} and {words}.
+        no_steps: What stands for {steps} when none is done.
+        done: What the model says instead of a next step when the goal holds.
+        presence: Asks whether {thing} is there, which comes with its article.
+    """
+
+    plan: str = "Goal: {goal}. Plan?"
+    next_step: str = "Goal: {goal}. Done: {steps}. Next step?"
+    no_steps: str = "nothing"
+    done: str = "DONE"
+    presence: str = "Is there {thing}?"
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """How questions are put to one family of models.
+
+    Attributes:
+        name: Of the set, and of its file.
+        version: Goes up with every change of its texts.
+        yes_no: The words for yes and for no.
+        numbers: The words for 0, 1, 2, ...; more cannot be counted.
+        change: Asked where a question of change has no text of its own.
+        cannot_tell: What the model says where the pictures do not show it, one of the choices then; None: nothing.
+        add: What follows a question of a kind.
+        planning: How plans are asked for.
+    """
+
+    name: str
+    version: int
+    yes_no: tuple[str, str]
+    numbers: tuple[str, ...]
+    change: str
+    cannot_tell: str | None = None
+    add: Mapping[Kind, str] = field(default_factory=dict)
+    planning: PlanPrompts = PlanPrompts()
+
+    @property
+    def identity(self) -> str:
+        """Name and version, for records."""
+        return f"{self.name}/{self.version}"
+
+
+def find_prompts(prompts: str) -> Path:
+    """The file of a set: a shipped name such as `plain`, or a path.
+
+    Raises:
+        PromptsError: There is none.
+    """
+    if re.fullmatch(r"[\w-]+", prompts):
+        found = shipped(f"config/prompts/{prompts}.yaml")
+        if found is not None:
+            return found
+    path = Path(prompts).expanduser()
+    if path.is_file():
+        return path
+    folder = shipped("config/prompts")
+    names = sorted(file.stem for file in folder.glob("*.yaml")) if folder is not None else []
+    raise PromptsError(f"prompts {prompts!r}: no file {path.absolute()}, and no shipped set ({', '.join(names)})")
+
+
+def load_prompts(path: Path) -> Prompts:
+    """Reads a set.
+
+    Raises:
+        PromptsError: It cannot be used.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PromptsError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PromptsError(f"{path}: not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise PromptsError(f"{path}: expected keys and values, such as `name: {path.stem}`")
+    return _Reader(path, content).prompts()
+
+
+class _Reader:
+    """Checks one file's content key by key."""
+
+    def __init__(self, path: Path, content: dict[Any, Any]) -> None:
+        self._path = path
+        self._content = content
+
+    def prompts(self) -> Prompts:
+        for key in self._content:
+            if key not in _KEYS:
+                raise self._error(str(key), f"is not known: the keys are {', '.join(_KEYS)}")
+        for key in _REQUIRED:
+            if key not in self._content:
+                raise self._error(key, "is missing")
+        version, name = self._content["version"], self._content["name"]
+        if type(version) is not int or version < 1:
+            raise self._error("version", f"is {version!r}: it must be a whole number from 1")
+        if name != self._path.stem:
+            raise self._error("name", f"is {name!r}: it must be that of the file, {self._path.stem!r}")
+        yes_no = self._words("yes_no")
+        if len(yes_no) != 2:
+            raise self._error("yes_no", f"has {len(yes_no)} words: it must be the word for yes and the word for no")
+        cannot_tell = self._content.get("cannot_tell")
+        if cannot_tell is not None:
+            cannot_tell = self._text("cannot_tell", cannot_tell)
+            for key, words in (("yes_no", yes_no), ("numbers", self._words("numbers"))):
+                if cannot_tell in words:
+                    raise self._error("cannot_tell", f"is {cannot_tell!r}, which is in {key} too")
+        return Prompts(
+            name=name,
+            version=version,
+            yes_no=(yes_no[0], yes_no[1]),
+            numbers=self._words("numbers"),
+            change=self._text("change", self._content["change"]),
+            cannot_tell=cannot_tell,
+            add=self._added(),
+            planning=self._planning(),
+        )
+
+    def _planning(self) -> PlanPrompts:
+        given = self._content.get("planning") or {}
+        if not isinstance(given, dict):
+            raise self._error("planning", f"is {given!r}: it must be texts for {', '.join(_PLACES)}")
+        for key, text in given.items():
+            if key not in _PLACES:
+                raise self._error(f"planning.{key}", f"is not known: the keys are {', '.join(_PLACES)}")
+            allowed, needed = _PLACES[key]
+            there = _PLACE.findall(self._text(f"planning.{key}", text))
+            for place in needed:
+                if place not in there:
+                    raise self._error(f"planning.{key}", f"must hold {place}")
+            for place in there:
+                if place not in allowed:
+                    raise self._error(f"planning.{key}", f"holds {place}: allowed are {', '.join(allowed) or 'none'}")
+        return PlanPrompts(**given)
+
+    def _added(self) -> dict[Kind, str]:
+        given = self._content.get("add") or {}
+        if not isinstance(given, dict):
+            raise self._error("add", f"is {given!r}: it must be texts by kind of question")
+        for kind, text in given.items():
+            if kind not in list(Kind):
+                raise self._error(f"add.{kind}", f"is no kind of question: the kinds are {', '.join(Kind)}")
+            self._text(f"add.{kind}", text)
+            if LISTED in text and kind != Kind.CHOICE:
+                raise self._error(f"add.{kind}", f"lists {LISTED}: only questions of kind {Kind.CHOICE} have them")
+        return {Kind(kind): text for kind, text in given.items()}
+
+    def _words(self, key: str) -> tuple[str, ...]:
+        given = self._content[key]
+        if not isinstance(given, list) or not given:
+            raise self._error(key, f"is {given!r}: it must be a list of words")
+        for number, word in enumerate(given):
+            self._text(f"{key}[{number}]", word)
+            if word in given[:number]:
+                raise self._error(f"{key}[{number}]", f"is {word!r}, which is there already")
+        return tuple(given)
+
+    def _text(self, key: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise self._error(key, f"is {value!r}: it must be a text (YAML takes an unquoted yes, no or 1 for no text)")
+        if not value.strip():
+            raise self._error(key, "is blank: leave it out")
+        return value
+
+    def _error(self, key: str, rule: str) -> PromptsError:
+        return PromptsError(f"{self._path}: {key} {rule}")
