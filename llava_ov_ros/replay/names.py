@@ -1,0 +1,46 @@
+"""Names of cameras, made from their topics."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_TRANSPORTS = ("compressed", "compressedDepth")
+# What drivers call the picture itself: image, image_raw, image_rect_color, ...
+_PICTURE = re.compile(r"image(_.*)?")
+_NAMELESS = "camera"
+
+
+def camera_names(topics: Sequence[str]) -> dict[str, str]:
+    """One name for each topic, all different: the part of the topic that says which camera it is.
+
+    `/spot/camera/hand_color/image` is `hand_color`, `/camera/image_raw/compressed` is `camera`. Where two would
+    be the same, parts before it are added (`left_color`, `right_color`), and at last the whole topic.
+
+    Args:
+        topics: Different topics.
+
+    Returns:
+        The names by topic.
+    """
+    parts = {topic: _camera_parts(topic) for topic in topics}
+    used = dict.fromkeys(topics, 1)
+    while True:
+        names = {topic: "_".join(parts[topic][-used[topic] :]) for topic in topics}
+        counts = Counter(names.values())
+        alike = [topic for topic in topics if counts[names[topic]] > 1]
+        extensible = [topic for topic in alike if used[topic] < len(parts[topic])]
+        if not extensible:
+            return names | {topic: topic.strip("/") for topic in alike}
+        for topic in extensible:
+            used[topic] += 1
+
+
+def _camera_parts(topic: str) -> list[str]:
+    parts = [part for part in topic.split("/") if part]
+    if parts and parts[-1] in _TRANSPORTS:
+        parts.pop()
+    while parts and _PICTURE.fullmatch(parts[-1]):
+        parts.pop()
+    return parts or [_NAMELESS]
