@@ -1,0 +1,246 @@
+"""Records a rendered room as a ROS 2 bag, with what is true of it beside the pictures."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import cv2
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from ..frames import NS_PER_S
+from .camera import View, make_view, picture
+from .script import Script, frame_count, make_episode_script, make_script, told
+from .truth import TimedTruth, ask_about, episode_truth, what_happens
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FIRST_STAMP_NS = 1_700_000_000 * NS_PER_S
+IMAGE = "sensor_msgs/msg/CompressedImage"
+FORMAT = "bgr8; jpeg compressed bgr8"
+FOREVER = QosTime(9_223_372_036, 854_775_807)
+CAMERA_QOS = Qos(
+    history=QosHistory.KEEP_LAST,
+    depth=10,
+    reliability=QosReliability.RELIABLE,
+    durability=QosDurability.VOLATILE,
+    deadline=FOREVER,
+    lifespan=FOREVER,
+    liveliness=QosLiveliness.AUTOMATIC,
+    liveliness_lease_duration=FOREVER,
+    avoid_ros_namespace_conventions=False,
+)
+
+ONE_CAMERA = "camera"
+# Where each of several cameras stands: to which side it looks, and its zoom where that is not drawn.
+SEVERAL_CAMERAS: dict[str, tuple[int, float | None]] = {
+    "front": (0, None),
+    "left": (-1, None),
+    "right": (1, None),
+    "rear": (0, 0.84),
+}
+# Without any, a resting camera would send identical pictures, which read as frozen; much makes large files.
+NOISE = (1.0, 3.0)
+NOTE = "Rendered: it shows how a model reads such pictures, and says nothing of real rooms."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be recorded.
+
+    Attributes:
+        seed: Every choice follows from it.
+        seconds: Length; None in an episode, whose plan settles it.
+        episode: Whether a plan is carried out.
+        cameras: 1 to 4.
+        rate_hz: Frames per second of each camera.
+        width: Of the pictures in pixels.
+        height: Of the pictures in pixels.
+        jpeg_quality: 1 to 100.
+        questions: How many at most.
+        note: A remark for the truth.
+    """
+
+    seed: int = 0
+    seconds: float | None = 30.0
+    episode: bool = False
+    cameras: int = 1
+    rate_hz: float = 5.0
+    width: int = 640
+    height: int = 480
+    jpeg_quality: int = 80
+    questions: int = 12
+    note: str = NOTE
+
+    @property
+    def as_typed(self) -> str:
+        """The options of `llava-ov rooms record` that give this recording."""
+        length = "--episode" if self.episode else f"--seconds {self.seconds:g}"
+        return (
+            f"{length} --seed {self.seed} --cameras {self.cameras} --rate {self.rate_hz:g} "
+            f"--size {self.width}x{self.height} --jpeg-quality {self.jpeg_quality}"
+        )
+
+
+@dataclass(frozen=True)
+class RoomCamera:
+    """A camera that records.
+
+    Attributes:
+        name: As `llava-ov replay` calls it.
+        view: What it sees.
+    """
+
+    name: str
+    view: View
+
+    @property
+    def topic(self) -> str:
+        """Where its pictures are published."""
+        return f"/{self.name}/image_raw/compressed"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording before it is rendered.
+
+    Attributes:
+        settings: What was asked for.
+        script: What happens.
+        cameras: Who sees it.
+        frames: How many pictures each camera takes.
+        questions: What is asked about it, with the answers.
+    """
+
+    settings: Settings
+    script: Script
+    cameras: tuple[RoomCamera, ...]
+    frames: int
+    questions: tuple[TimedTruth, ...]
+
+
+def plan_recording(settings: Settings) -> Recording:
+    """Settle all that a recording shows, without rendering it.
+
+    Raises:
+        ValueError: There is a length for an episode, or none for another recording.
+    """
+    if settings.episode != (settings.seconds is None):
+        raise ValueError(f"seconds is {settings.seconds}: an episode takes None, any other recording a length")
+    # A generator for each, so that more cameras or fewer questions leave the room as it is.
+    key = f"record/{settings.seed}"
+    if settings.seconds is None:
+        script = make_episode_script(Random(key), settings.rate_hz)
+        frames = round(script.last_s * settings.rate_hz) + 1
+    else:
+        frames = frame_count(settings.seconds, settings.rate_hz)
+        script = make_script(Random(key), (frames - 1) / settings.rate_hz)
+    cameras = _make_cameras(Random(f"{key}/cameras"), settings)
+    asked = ask_about(script, Random(f"{key}/questions"), settings.questions)
+    return Recording(settings, script, cameras, frames, asked)
+
+
+def _make_cameras(rng: Random, settings: Settings) -> tuple[RoomCamera, ...]:
+    if settings.cameras == 1:
+        return (RoomCamera(ONE_CAMERA, _view(rng, settings)),)
+    cameras = []
+    for name, (side, zoom) in list(SEVERAL_CAMERAS.items())[: settings.cameras]:
+        view = _view(rng, settings)
+        across = view.shift[0] if side == 0 else side * abs(view.shift[0])
+        cameras.append(RoomCamera(name, replace(view, shift=(across, view.shift[1]), zoom=zoom or view.zoom)))
+    return tuple(cameras)
+
+
+def _view(rng: Random, settings: Settings) -> View:
+    """A camera on a tripod; what JPEG does to its pictures comes when they are written."""
+    view = make_view(rng, moving=0.0, sizes=((settings.width, settings.height),))
+    return replace(view, shake=0.0, noise=rng.uniform(*NOISE), jpeg_quality=None)
+
+
+def truth(recording: Recording) -> dict[str, object]:
+    """What is true of a recording, ready for JSON; `llava-ov replay --questions` reads its questions."""
+    settings, script, cameras = recording.settings, recording.script, recording.cameras
+    size = f"{settings.width}x{settings.height} at {settings.rate_hz:g} Hz for {script.last_s:g} s"
+    about: dict[str, object] = {
+        "what": f"a rendered room, {size}: {what_happens(script)}",
+        "origin": f"rendered by llava-ov rooms record {settings.as_typed}; licence Apache-2.0",
+        "note": settings.note,
+        "topic": cameras[0].topic,
+        "camera": cameras[0].name,
+        "topics": [camera.topic for camera in cameras],
+        "cameras": [camera.name for camera in cameras],
+        "events": [[event.start_s, event.end_s, told(script.room, event)] for event in script.events],
+        "questions": [asdict(question) for question in recording.questions],
+    }
+    return about if script.episode is None else {**about, "episode": episode_truth(script)}
+
+
+def truth_path(out: Path) -> Path:
+    """Where the truth of a recording goes: beside a file, or into a folder."""
+    return out.with_suffix(".truth.json") if out.suffix == ".mcap" else out / "truth.json"
+
+
+def write_recording(recording: Recording, out: Path, on_frame: Callable[[], object] = lambda: None) -> None:
+    """Render a recording and write it with its truth. Whole or not at all: until all is there, no name is taken.
+
+    Args:
+        recording: What is recorded.
+        out: A name that ends in .mcap gives one file and `OUT.truth.json` beside it; any other name a rosbag2 folder
+            with `truth.json` in it. Its parent is there.
+        on_frame: Called after each picture.
+
+    Raises:
+        FileExistsError: There is something of that name.
+        OSError: It cannot be written there.
+    """
+    for path in (out, truth_path(out)):
+        if path.exists():
+            raise FileExistsError(f"{path} exists already")
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as beside:
+        folder = Path(beside, out.stem if out.suffix == ".mcap" else out.name)
+        _write_bag(recording, folder, on_frame)
+        text = json.dumps(truth(recording), indent=1, ensure_ascii=False) + "\n"
+        (folder / "truth.json").write_text(text, encoding="utf-8")
+        if out.suffix == ".mcap":
+            (folder / "truth.json").replace(truth_path(out))
+            (folder / f"{folder.name}.mcap").replace(out)
+        else:
+            folder.replace(out)
+
+
+def _write_bag(recording: Recording, folder: Path, on_frame: Callable[[], object]) -> None:
+    """Write a rosbag2 folder (mcap, metadata version 9)."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    image_type, header_type = store.types[IMAGE], store.types["std_msgs/msg/Header"]
+    time_type = store.types["builtin_interfaces/msg/Time"]
+    settings, script = recording.settings, recording.script
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as bag:
+        topics = [
+            bag.add_connection(camera.topic, IMAGE, typestore=store, offered_qos_profiles=[CAMERA_QOS])
+            for camera in recording.cameras
+        ]
+        for frame in range(recording.frames):
+            moment = script.at(frame / settings.rate_hz)
+            stamp_ns = FIRST_STAMP_NS + round(frame * NS_PER_S / settings.rate_hz)
+            for camera, topic in zip(recording.cameras, topics, strict=True):
+                rng = Random(f"record/{settings.seed}/{camera.name}/{frame}")
+                data = jpeg(picture(script.room, moment, camera.view, rng), settings.jpeg_quality)
+                header = header_type(time_type(*divmod(stamp_ns, NS_PER_S)), f"{camera.name}_optical_frame")
+                bag.write(topic, stamp_ns, store.serialize_cdr(image_type(header, FORMAT, data), IMAGE))
+                on_frame()
+
+
+def jpeg(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """A picture, uint8 (height, width, 3), as the bytes of a JPEG file, uint8 (n,)."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+    data: NDArray[np.uint8] = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1]
+    return data.ravel()

@@ -1,0 +1,207 @@
+"""Training batches: takes drawn, seen through the node's own preprocessing, many questions behind one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from random import Random
+
+import cv2
+import numpy as np
+import torch
+
+from labels import patch_labels
+from llava_ov_ros.onevision.features import anyres_token_count
+from llava_ov_ros.onevision.pixels import anyres_tiles, padded_square, squashed
+from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES, Text, conversation, user_content
+from llava_ov_ros.onevision.tokens import PromptTokenizer
+from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_view
+from llava_ov_ros.rooms.questions import Question, questions
+from llava_ov_ros.rooms.takes import Take, make_take
+from model import PICTURE_PX, SIDE
+from recipe import Stage
+
+IGNORED = -100
+# Cameras in training are small, since they are seen in 96 x 96 pixels anyway; a few are as large as real ones.
+SIZES = ((240, 180), (240, 180), (280, 210), (320, 240), (288, 162), (200, 200), (180, 240), (640, 480))
+IMAGE_SIZES = ((240, 180), (320, 240), (288, 162))
+# Long answers would drown one-word ones; with this weight a plan counts a few times as much as a colour.
+LENGTH_POWER = -0.5
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Takes of one mode and length, each with its questions.
+
+    Attributes:
+        mode: `video`, `multi_image` or `image`.
+        frames: Of each take.
+        pixels: uint8 (takes * tiles, 3, 96, 96).
+        picture: (height, width) of the camera's pictures in image mode.
+        labels: int64 (takes * frames, LABELS, 12, 12) in video mode.
+        ids: int64 (takes, length); visual places hold 0.
+        visual: bool (takes, length), where visual tokens go.
+        targets: int64 (takes, length), IGNORED where nothing is learnt.
+        weights: float32 (takes, length).
+        segment: int64 (takes, length); 0 for what all questions see, -1 for padding.
+        positions: int64 (takes, length); each question continues behind the pictures.
+    """
+
+    mode: str
+    frames: int
+    pixels: torch.Tensor
+    picture: tuple[int, int]
+    labels: torch.Tensor | None
+    ids: torch.Tensor
+    visual: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    segment: torch.Tensor
+    positions: torch.Tensor
+
+    def to(self, device: str) -> Batch:
+        """The same on a device."""
+        tensors = {
+            f.name: value.to(device) for f in fields(self) if isinstance(value := getattr(self, f.name), torch.Tensor)
+        }
+        return replace(self, **tensors)
+
+
+class Packer:
+    """Writes prompts as the engine does and lays many questions behind one clip."""
+
+    def __init__(self, tokenizer: PromptTokenizer, end: int) -> None:
+        self._tokenizer = tokenizer
+        self._end = end
+        self._style = PROMPT_STYLES[DEFAULT_STYLE]
+
+    def prompt(self, question: str, mode: str, frames: int) -> tuple[list[int | None], list[int]]:
+        """What comes before and behind the last visual item (which belongs to the former, as None)."""
+        content = user_content([("camera", frames)], question, mode)  # type: ignore[arg-type]
+        ids = self._tokenizer.encode(conversation(content, self._style))
+        last = len(ids) - 1 - ids[::-1].index(None)
+        return ids[: last + 1], [i for i in ids[last + 1 :] if i is not None]
+
+    def answer(self, text: str) -> list[int]:
+        """Token ids of an answer with its end."""
+        return [i for i in self._tokenizer.encode([Text(text)]) if i is not None] + [self._end]
+
+
+def visual_length(mode: str, frames: int, picture: tuple[int, int]) -> list[int]:
+    """Tokens of each visual item of a prompt."""
+    if mode == "video":
+        return [frames * (SIDE // 2) ** 2 + 1]
+    if mode == "multi_image":
+        return [SIDE**2 + 1] * frames
+    return [anyres_token_count((1, 1), SIDE, picture)]
+
+
+def photographed(take: Take, rng: Random) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each frame of a take with what its patches show: RGB, and int64 (LABELS, 12, 12)."""
+    last = max(1, len(take.moments) - 1)
+    for i, moment in enumerate(take.moments):
+        canvas = canvas_for(take.view, rng, i / last)
+        draw_room(canvas, take.room, moment)
+        yield developed(canvas.image, take.view, rng), patch_labels(canvas, take.room, moment, take.view)
+
+
+def draw_batch(
+    stage: Stage, drawn: tuple[str, int, int], seed: str, packer: Packer, combinations: str = "trained"
+) -> Batch:
+    """One batch; the same for the same seed, whatever came before.
+
+    Args:
+        stage: What is asked.
+        drawn: Mode, frames and number of takes.
+        seed: Every choice follows from it.
+        packer: Writes the prompts.
+        combinations: As in Wish.
+    """
+    cv2.setNumThreads(1)
+    rng = Random(seed)
+    mode, frames, count = drawn
+    shape = rng.choice(IMAGE_SIZES)
+    sizes = (shape,) if mode == "image" else SIZES
+    takes = [make_take(rng, frames, combinations=combinations, view=make_view(rng, sizes=sizes)) for _ in range(count)]
+    pixels, labels, asked = [], [], []
+    for take in takes:
+        for rgb, patches in photographed(take, rng):
+            pixels.append(_tiles(rgb, mode))
+            labels.append(patches)
+        asked.append(_ask(rng, take, stage) if stage.text_tokens else [])
+    picture = (shape[1], shape[0])
+    rows = pack(packer, asked, mode, frames, picture, stage.text_tokens)
+    return Batch(
+        mode,
+        frames,
+        torch.cat(pixels),
+        picture,
+        torch.from_numpy(np.stack(labels)) if mode == "video" else None,
+        *rows,
+    )
+
+
+def _ask(rng: Random, take: Take, stage: Stage) -> list[Question]:
+    kinds = stage.kinds
+    asked = [q for q in questions(take, rng, kinds, each=2) if not q.held_out]
+    # What is seldom possible comes first, so that it is not what the room for text leaves out.
+    asked.sort(key=lambda q: q.kind not in ("next_step", "motion"))
+    return asked
+
+
+def _tiles(rgb: np.ndarray, mode: str) -> torch.Tensor:
+    if mode == "video":
+        return squashed(rgb, PICTURE_PX)
+    if mode == "multi_image":
+        return padded_square(rgb, PICTURE_PX)
+    return anyres_tiles(rgb, PICTURE_PX, [[PICTURE_PX, PICTURE_PX]])[0]
+
+
+def pack(
+    packer: Packer,
+    asked: Sequence[Sequence[Question]],
+    mode: str,
+    frames: int,
+    picture: tuple[int, int],
+    room: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """ids, visual, targets, weights, segment and positions of a Batch.
+
+    Args:
+        packer: Writes the prompts.
+        asked: Questions of each take.
+        mode: The visual mode.
+        frames: Of each take.
+        picture: (height, width) of the camera's pictures.
+        room: Tokens behind the pictures.
+    """
+    head, visual_head = [], []
+    lengths = iter(visual_length(mode, frames, picture))
+    for token in packer.prompt("", mode, frames)[0]:
+        count = next(lengths) if token is None else 1
+        head += [0 if token is None else token] * count
+        visual_head += [token is None] * count
+    shape = (len(asked), len(head) + room)
+    ids, segment = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
+    targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
+    positions, visual = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    start = len(head)
+    ids[:, :start], visual[:, :start], segment[:, :start] = head, visual_head, 0
+    positions[:, :start] = np.arange(start)
+    for row, its in enumerate(asked):
+        at = start
+        for number, question in enumerate(its, 1):
+            behind, answer = packer.prompt(question.text, mode, frames)[1], packer.answer(question.answer)
+            end = at + len(behind) + len(answer)
+            if end > shape[1]:
+                continue
+            ids[row, at:end] = behind + answer
+            targets[row, at + len(behind) : end] = answer
+            weights[row, at + len(behind) : end] = len(answer) ** LENGTH_POWER
+            segment[row, at:end] = number
+            positions[row, at:end] = np.arange(start, start + end - at)
+            at = end
+    longest = max(start + 1, int((segment >= 0).sum(1).max()))
+    arrays = (ids, visual, targets, weights, segment, positions)
+    one, two, three, four, five, six = (torch.from_numpy(a[:, :longest].copy()) for a in arrays)
+    return one, two, three, four, five, six
