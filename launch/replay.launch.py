@@ -1,0 +1,147 @@
+"""Plays a bag to the node and asks it questions on the way; ends when the bag does.
+
+`ros2 launch llava_ov_ros replay.launch.py bag:=my_bag ask:='What do you see?'`
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetLaunchConfiguration,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from llava_ov_ros.replay import BagError, ImageTopic, camera_names, image_topics
+
+PACKAGE = "llava_ov_ros"
+
+# Arguments handed on to `llava-ov replay` where they are not empty.
+OF_THE_PLAYER = ("ask", "questions", "every", "rate")
+# Fast DDS 2 and 3 read one each: the player is what publishes the pictures.
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+
+def arguments() -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument("bag", description="Folder of a ROS 2 bag, or a .mcap, .db3 or .bag file"),
+        DeclareLaunchArgument(
+            "topics",
+            default_value="",
+            description="Image topics of the bag to play, separated by commas; empty: all that have messages",
+        ),
+        DeclareLaunchArgument("ask", default_value="", description="A question"),
+        DeclareLaunchArgument(
+            "every", default_value="", description="Seconds of the bag between two asks; empty: once, at the end"
+        ),
+        DeclareLaunchArgument(
+            "questions", default_value="", description="JSON file of questions with their times (docs/replay.md)"
+        ),
+        DeclareLaunchArgument("rate", default_value="1.0", description="Seconds of the bag played per second"),
+    ]
+
+
+def look_into_bag(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node's cameras are those of the bag."""
+    if not given(context, "ask") and not given(context, "questions"):
+        raise RuntimeError("give a question, ask:='What do you see?', or a file of them, questions:=file.json")
+    topics = chosen_topics(context)
+    cameras = {
+        "cameras": camera_names([topic.name for topic in topics]).values(),
+        "image_topics": [topic.name.removesuffix(f"/{topic.transport}") for topic in topics],
+        "image_transport": [topic.transport for topic in topics],
+        "topics": [topic.name for topic in topics],
+    }
+    return [SetLaunchConfiguration(name, ",".join(values)) for name, values in cameras.items()]
+
+
+def chosen_topics(context: LaunchContext) -> list[ImageTopic]:
+    bag = given(context, "bag")
+    try:
+        known = {topic.name: topic for topic in image_topics(Path(bag)) if topic.count}
+    except BagError as error:
+        raise RuntimeError(str(error)) from None
+    names = [name.strip() for name in given(context, "topics").split(",") if name.strip()] or list(known)
+    missing = [name for name in names if name not in known]
+    if missing or not known:
+        raise RuntimeError(f"{bag} has no pictures on {', '.join(missing)}; it has {', '.join(known) or 'none'}")
+    topics = [known[name] for name in names]
+    for topic in topics:
+        if topic.transport != "raw" and not topic.name.endswith(f"/{topic.transport}"):
+            raise RuntimeError(
+                f"{topic.name} carries compressed pictures, but its name does not end in /{topic.transport}, where the "
+                "node would look for them: use `llava-ov replay` without --live"
+            )
+    return topics
+
+
+def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Play the bag once the node is active; end everything with the bag, or where the node cannot be configured."""
+    node_name = "/".join(["", *filter(None, given(context, "namespace").split("/")), given(context, "name")])
+    options = [
+        option for name in OF_THE_PLAYER if given(context, name) for option in (f"--{name}", given(context, name))
+    ]
+    options += [option for topic in given(context, "topics").split(",") for option in ("--topic", topic)]
+    profile = str(Path(get_package_share_directory(PACKAGE)) / "config" / "fastdds.xml")
+    player = ExecuteProcess(
+        cmd=[
+            ExecutableInPackage("llava-ov", PACKAGE),
+            *("replay", given(context, "bag"), "--live", "--node", node_name),
+            *options,
+        ],
+        additional_env={name: os.environ.get(name, profile) for name in PROFILE_VARIABLES},
+        output="screen",
+    )
+    return [
+        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player])),
+        RegisterEventHandler(
+            OnStateTransition(
+                start_state="configuring",
+                goal_state="unconfigured",
+                entities=[Shutdown(reason="the node could not be configured")],
+            )
+        ),
+        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=end)),
+    ]
+
+
+def end(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    # After Ctrl-C everything is ending already, and a second shutdown would fail.
+    return None if context.is_shutdown else Shutdown(reason="the bag has ended")
+
+
+def given(context: LaunchContext, name: str) -> str:
+    return LaunchConfiguration(name).perform(context).strip()
+
+
+def generate_launch_description() -> LaunchDescription:
+    node = PathJoinSubstitution([FindPackageShare(PACKAGE), "launch", "llava_ov.launch.py"])
+    return LaunchDescription(
+        [
+            *arguments(),
+            OpaqueFunction(function=look_into_bag),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(node),
+                launch_arguments={
+                    **{name: LaunchConfiguration(name) for name in ("cameras", "image_topics", "image_transport")},
+                    "image_qos": "match",
+                    "use_sim_time": "true",
+                }.items(),
+            ),
+            OpaqueFunction(function=start_player),
+        ]
+    )

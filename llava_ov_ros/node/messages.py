@@ -1,0 +1,178 @@
+"""Between ROS messages and the typed queries and results of the layers below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
+
+from ..frames import NS_PER_S, Clip, Frame, stamp_ns
+from ..onevision import MODES
+from ..tasks import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
+from .parameters import Settings
+
+MOST_FRAMES = 1024
+MOST_NEW_TOKENS = 4096
+LONGEST_S = 1e6
+
+
+class InvalidRequestError(ValueError):
+    """A request that cannot be served as it is; the text says what to change. It still carries a query."""
+
+    def __init__(self, query: Query, reason: str) -> None:
+        super().__init__(reason)
+        self.query = query
+
+
+def query_from(request: Any, settings: Settings, prompts: Prompts | None = None) -> Query:
+    """The query of a service request or an action goal, defaults filled in.
+
+    Args:
+        request: The request.
+        settings: The defaults.
+        prompts: How questions of a kind are asked; None: nothing will be asked, the node is not configured.
+
+    Raises:
+        InvalidRequestError: A field has a value that cannot be used.
+    """
+    from_ns, to_ns = stamp_ns(request.from_stamp), stamp_ns(request.to_stamp)
+    query = Query(
+        question=request.question.strip(),
+        cameras=tuple(request.cameras) or tuple(settings.cameras),
+        mode=request.mode or settings.visual_mode,
+        growing=not (from_ns or to_ns or request.max_frames or _usable(request.window_s)),
+        window_ns=round((request.window_s if _usable(request.window_s) else settings.clip_window_s) * NS_PER_S),
+        range_ns=(from_ns, to_ns) if from_ns or to_ns else None,
+        max_frames=request.max_frames or settings.clip_frames,
+        max_new_tokens=request.max_new_tokens or settings.max_new_tokens,
+        deadline_s=request.deadline_s if _usable(request.deadline_s) else settings.deadline_s,
+        request_id=request.request_id or new_request_id(),
+    )
+    unknown = [name for name in query.cameras if name not in settings.cameras]
+    reason = ""
+    if not query.question and request.kind != Kind.CHANGE:
+        reason = "question is empty: say what you want to know"
+    elif unknown:
+        reason = f"there is no camera {', '.join(map(repr, unknown))}: cameras are {', '.join(settings.cameras)}"
+    elif len(set(query.cameras)) != len(query.cameras):
+        reason = f"cameras names one twice: {', '.join(query.cameras)}"
+    elif query.mode not in MODES:
+        reason = f"mode is {query.mode!r}: allowed are {', '.join(MODES)}"
+    elif query.mode == "image" and len(query.cameras) > 1:
+        reason = "mode image looks at one camera: name one in `cameras`, or ask in mode multi_image or video"
+    elif from_ns > to_ns:
+        reason = "from_stamp is later than to_stamp"
+    elif query.max_frames > MOST_FRAMES:
+        reason = f"max_frames is {query.max_frames}: allowed is up to {MOST_FRAMES}"
+    elif query.max_new_tokens > MOST_NEW_TOKENS:
+        reason = f"max_new_tokens is {query.max_new_tokens}: allowed is up to {MOST_NEW_TOKENS}"
+    else:
+        for name in ("window_s", "deadline_s"):
+            value = getattr(request, name)
+            if value != 0 and not _usable(value):
+                reason = f"{name} is {value}: it must be up to {LONGEST_S:g} seconds, or 0 for the parameter"
+    if reason:
+        raise InvalidRequestError(query, reason)
+    return _of_its_kind(query, request, prompts)
+
+
+def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
+    """The query as its kind of question is asked."""
+    kinds = ", ".join(Kind)
+    kind = request.kind or Kind.TEXT
+    if kind not in list(Kind):
+        raise InvalidRequestError(query, f"kind is {kind!r}: allowed are {kinds}")
+    try:
+        question = SceneQuestion(Kind(kind), query.question, tuple(request.choices))
+        if prompts is None:
+            return query
+        shaped = shape(question, prompts, query.max_new_tokens)
+    except ValueError as error:
+        raise InvalidRequestError(query, str(error)) from None
+    return replace(
+        query,
+        question=query.question or prompts.change,
+        prompt=shaped.prompt,
+        choices=shaped.choices,
+        max_new_tokens=shaped.max_new_tokens,
+        shaped=shaped,
+    )
+
+
+def _usable(seconds: float) -> bool:
+    return 0 < seconds <= LONGEST_S
+
+
+def standing_query(question: str, settings: Settings) -> Query:
+    """The query of a standing question: every default."""
+    return Query(
+        question=question,
+        cameras=tuple(settings.cameras),
+        mode=settings.visual_mode,
+        growing=True,
+        window_ns=round(settings.clip_window_s * NS_PER_S),
+        max_frames=settings.clip_frames,
+        max_new_tokens=settings.max_new_tokens,
+        deadline_s=settings.deadline_s,
+    )
+
+
+def frame_header(frame: Frame) -> Header:
+    """The header of the message that a frame came from."""
+    sec, nanosec = divmod(frame.stamp_ns, NS_PER_S)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame.frame_id)
+
+
+def newest_header(clips: Sequence[Clip]) -> Header:
+    """The header of the newest frame of all clips; an empty one where there is no clip."""
+    if not clips:
+        return Header()
+    return frame_header(max((clip.frames[-1] for clip in clips), key=lambda frame: frame.stamp_ns))
+
+
+def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
+    """Every frame of some clips, by camera and header."""
+    return [FrameUsed(camera=clip.camera, header=frame_header(frame)) for clip in clips for frame in clip.frames]
+
+
+def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
+    """The message of a result."""
+    # rclpy aborts the process where a float field holds anything else, such as an int or a numpy number.
+    message = Answer(
+        header=newest_header(result.clips),
+        request_id=result.query.request_id,
+        question=result.query.question,
+        text=result.text,
+        confidence=float(result.confidence),
+        status=int(result.status),
+        message=result.message,
+        frames=frames_used(result.clips),
+        answered_at=answered_at,
+        time_to_first_token_s=float(result.time_to_first_token_s),
+        total_time_s=float(result.total_s),
+        model=model,
+    )
+    shaped, scene = result.query.shaped, result.scene
+    if shaped is not None:
+        message.kind = str(shaped.question.kind)
+    if scene is None:
+        return message
+    message.known = scene.value is not None
+    if isinstance(scene.value, bool):
+        message.yes = scene.value
+    elif isinstance(scene.value, int):
+        message.count = scene.value
+    message.choices = [
+        Choice(text=text, probability=float(probability)) for text, probability in (scene.probabilities or {}).items()
+    ]
+    return message
+
+
+def chunk_message(request_id: str, clips: Sequence[Clip], index: int, text: str, done: bool) -> AnswerChunk:
+    """The message of one piece of an answer."""
+    return AnswerChunk(header=newest_header(clips), request_id=request_id, index=index, text=text, done=done)

@@ -1,0 +1,83 @@
+"""The model of a configured node: loaded, resting after a time without requests, loaded again with the next."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from ..frames import Camera, Clip, NoFramesError
+from ..tasks import AnswersQuestions
+from .allocator import give_back
+
+
+class Model:
+    """Holds the engine. `engine` and `rest` are for the worker's thread, the rest for any."""
+
+    def __init__(self, load: Callable[[], AnswersQuestions]) -> None:
+        """Load the engine; raises what `load` raises."""
+        self._load = load
+        self._lock = threading.Lock()
+        engine = load()
+        self._engine: AnswersQuestions | None = engine
+        self.name = engine.name
+        self.planned_bytes = engine.planned_bytes()
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the memory has been given back until the next request."""
+        return self._engine is None
+
+    def engine(self) -> AnswersQuestions:
+        """The engine, loaded again where it rests; raises what `load` raises."""
+        if self._engine is None:
+            engine = self._load()
+            with self._lock:
+                self._engine = engine
+        return self._engine
+
+    def rest(self) -> None:
+        """Give the memory back."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                engine.close()
+        del engine
+        # Modules refer to each other in rings, which would keep gigabytes until the collector happens to run.
+        gc.collect()
+        give_back()
+
+    def memory_bytes(self) -> int:
+        """Bytes in use on the device."""
+        with self._lock:
+            return self._engine.memory_bytes() if self._engine is not None else 0
+
+    def counters(self) -> dict[str, int]:
+        """What the engine has computed since it was loaded, by name."""
+        with self._lock:
+            return asdict(self._engine.counters()) if self._engine is not None else {}
+
+
+def prepare_ahead(engine: AnswersQuestions, cameras: Sequence[Camera], mode: str) -> bool:
+    """Do one piece of what the next question about the growing clips will need, or those that they re-anchor to.
+
+    Args:
+        engine: The model.
+        cameras: In the order that questions name them by default.
+        mode: The visual mode of such questions.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    try:
+        current = [camera.growing_clip() for camera in cameras]
+    except NoFramesError:
+        return False
+    if engine.prepare(current, mode=mode):
+        return True
+    coming = [camera.coming_clip() for camera in cameras]
+    if all(clip is None for clip in coming):
+        return False
+    clips: list[Clip] = [new or now for new, now in zip(coming, current, strict=True)]
+    return engine.prepare(clips, mode=mode)

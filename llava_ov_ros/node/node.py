@@ -1,0 +1,325 @@
+"""The managed node: configure loads the model, activate subscribes, deactivate stops, cleanup frees the memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+
+from ..frames import NS_PER_S, Camera, Clip
+from ..onevision import CheckpointError, EngineSettings, load_engine
+from ..tasks import AnswersQuestions, Query, Result, Status, answer_together, cut_clips
+from . import diagnostics, parameters
+from .asking import Asking
+from .hints import Hints
+from .intake import Intake
+from .model import Model, prepare_ahead
+from .parameters import ParameterError, Settings
+from .planning import Planning
+from .publishing import Publishing
+from .requests import Request
+from .submitting import Submitting
+from .words import Words, load_words
+from .worker import End, Worker
+
+RCLError = rclpy_implementation.RCLError
+# A clip and the one that it re-anchors to, a text and a frame each: twice that is more than ever needed.
+MOST_PIECES_PER_FRAME = 8
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+def load_from(settings: Settings) -> AnswersQuestions:
+    """The engine that the parameters ask for; raises CheckpointError or ValueError."""
+    bounds = EngineSettings(
+        feature_bytes=settings.feature_cache_mb * 2**20,
+        prefix_bytes=settings.prefix_cache_mb * 2**20,
+        batch=settings.batch_size,
+        clip_frames=settings.clip_frames,
+        cameras=len(settings.cameras),
+    )
+    return load_engine(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        quantize=settings.quantize,
+        settings=bounds,
+    )
+
+
+class LlavaOvNode(LifecycleNode):
+    """Answers questions about what cameras see. All work with the model happens in one worker thread."""
+
+    _asking: Asking | None = None
+
+    def __init__(
+        self, name: str = "llava_ov", load: Callable[[Settings], AnswersQuestions] = load_from, **options: Any
+    ) -> None:
+        """Create the node, unconfigured.
+
+        Args:
+            name: Name of the node.
+            load: Makes the engine at configure.
+            options: For rclpy's LifecycleNode (namespace, parameter_overrides, context, ...).
+
+        Raises:
+            ParameterError: A parameter given at start is unknown or has a value that cannot be used.
+        """
+        super().__init__(name, **options)
+        try:
+            parameters.declare(self)
+            self._settings = parameters.read(self)
+        except BaseException:
+            # Left to the garbage collection, a node's entities go in any order and thread, and that can hang.
+            self.destroy_node()
+            # Which rclpy's destroy_node leaves, and with it the node, in the graph.
+            self._state_machine.destroy_when_not_in_use()
+            raise
+        self._load = load
+        self._model: Model | None = None
+        self._last_asked_s = 0.0
+        self._has_been_asked = False
+        self._pieces_ahead = 0
+        self._fault = ""
+        self._cameras: dict[str, Camera] = {}
+        self._intake: Intake | None = None
+        self._worker: Worker | None = None
+        self._words: Words | None = None
+        publishing = Publishing(self, self._model_name)
+        self._submitting = Submitting(self, lambda: self._settings, lambda: self._worker)
+        self._asking = Asking(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
+        self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
+        self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        # Diagnostics must come while simulated time stands still, too.
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics_timer = self.create_timer(
+            self._settings.diagnostics_period_s,
+            self._publish_diagnostics,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=self._steady,
+        )
+        # What the diagnostics read, a transition may take away in another thread.
+        self._parts = threading.Lock()
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._refuse_impossible_transitions()
+
+    def _refuse_impossible_transitions(self) -> None:
+        """Answer change_state with success false where the state has no such transition, as nodes in C++ do.
+
+        rclpy's callback raises, and whoever called waits for a response that never comes.
+        """
+        service = self._service_change_state
+        change_state = service.callback
+
+        def respond(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except RCLError as error:
+                self.get_logger().error(f"no such transition: {error}")
+                response.success = False
+                return response
+
+        service.callback = respond
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Check the model and load it."""
+        settings = self._settings
+        self.get_logger().info(f"loading model {settings.model!r}")
+        try:
+            words = load_words(settings)
+        except ValueError as error:
+            self._fault = str(error)
+            self.get_logger().error(self._fault)
+            return FAILURE
+        try:
+            self._model = Model(lambda: self._load(settings))
+        except Exception as error:  # noqa: BLE001 - rclpy says nothing about what a transition raises
+            kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
+            self._fault = f"cannot load the model: {kind}{error}"
+            self.get_logger().error(self._fault)
+            return FAILURE
+        self._fault, self._words = "", words
+        names = enumerate(settings.cameras)
+        self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
+        self._intake = Intake(self, settings, self._cameras, self._on_admitted)
+        self.get_logger().info(
+            f"model {self._model.name!r} is loaded ({self._model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the cameras and take requests."""
+        self._last_asked_s = time.monotonic()
+        worker = Worker(self._work, self._settings.queue_size, self._settings.batch_size, self._idle)
+        self._worker = worker
+        with self._parts:
+            intake = self._intake
+            assert intake is not None, "an inactive node is configured"
+            intake.open()
+        self._asking.start_standing()
+        self._hints.start()
+        topics = ", ".join(f"{name} on {intake.topic(name)}" for name in self._cameras)
+        self.get_logger().info(f"active; cameras: {topics}; ask on {self.get_fully_qualified_name()}/ask")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End all requests, the one being answered before its next token, and the subscriptions."""
+        self._stop("the node is being deactivated")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give the model's memory back."""
+        self._unload()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop and give everything back, from whatever state."""
+        self._stop("the node is shutting down")
+        self._unload()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Return to unconfigured after a transition that raised."""
+        self._stop("the node met an error")
+        self._unload()
+        return SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop everything before the entities go."""
+        # rclpy also calls this where the constructor has refused a parameter.
+        if self._asking is not None:
+            owed = self._submitting.unanswered
+            self._stop("the node is shutting down")
+            self._submitting.wait_until_answered(owed)
+            self._asking.destroy()
+            self._planning.destroy()
+            self._unload()
+        super().destroy_node()
+
+    def _stop(self, reason: str) -> None:
+        self._asking.stop_standing()
+        self._hints.stop()
+        with self._parts:
+            if self._intake is not None:
+                self._intake.close()
+        worker, self._worker = self._worker, None
+        if worker is not None and not worker.stop(reason):
+            self.get_logger().error("the model did not stop within 30 s; its thread is left behind")
+
+    def _unload(self) -> None:
+        with self._parts:
+            model, self._model = self._model, None
+            self._intake, self._cameras, self._words = None, {}, None
+        self._hints.clear_goal()
+        if model is not None:
+            model.rest()
+
+    def _work(self, requests: Sequence[Request], end: End) -> None:
+        """Answer requests about the same clips; runs in the worker thread."""
+        model = self._model
+        assert model is not None, "the worker lives only while a model is loaded"
+        self._has_been_asked = True
+        try:
+            engine = model.engine()
+        except Exception as error:  # noqa: BLE001 - the model may have gone while it rested
+            for request in requests:
+                message = f"cannot load the model again: {error}"
+                end(request, Result(request.query, Status.MODEL_ERROR, message, total_s=request.waited_s))
+            return
+        answer_together([request.as_asked(end) for request in requests], engine, self._cut)
+        self._last_asked_s = time.monotonic()
+
+    def _on_admitted(self) -> None:
+        self._pieces_ahead = 0
+        worker = self._worker
+        if worker is not None:
+            worker.nudge()
+
+    def _idle(self) -> bool:
+        """What the worker thread does when nobody asks: prepare for the next question, or let the model rest."""
+        model, settings = self._model, self._settings
+        if model is None or model.is_resting:
+            return False
+        idle_s = time.monotonic() - self._last_asked_s
+        if 0 < settings.idle_unload_s < idle_s:
+            model.rest()
+            self.get_logger().info(f"no question for {idle_s:.0f} s: the model's memory is given back until the next")
+            return False
+        if not self._has_been_asked or idle_s > settings.prepare_ahead_s or settings.visual_mode == "image":
+            return False
+        # Where the caches are too small for all clips, what is prepared for one pushes out what was for another.
+        if self._pieces_ahead > MOST_PIECES_PER_FRAME * settings.clip_frames * len(settings.cameras):
+            return False
+        self._pieces_ahead += 1
+        try:
+            return prepare_ahead(model.engine(), list(self._cameras.values()), settings.visual_mode)
+        except Exception as error:  # noqa: BLE001 - the next question meets it again, and says so in its answer
+            self.get_logger().warning(f"cannot prepare for the next question: {error}", throttle_duration_sec=5.0)
+            return False
+
+    def _cut(self, query: Query) -> tuple[Clip, ...]:
+        settings = self._settings
+        return cut_clips(
+            query,
+            self._cameras,
+            now_ns=self.get_clock().now().nanoseconds,
+            max_age_ns=round(settings.max_frame_age_s * NS_PER_S),
+            frozen_after_ns=round(settings.frozen_after_s * NS_PER_S),
+        )
+
+    def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        try:
+            settings = parameters.changed(self._settings, changes, configured=self._model is not None)
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        before, self._settings = self._settings, settings
+        if settings.diagnostics_period_s != before.diagnostics_period_s:
+            self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
+            self._diagnostics_timer.reset()
+        if settings.growth() != before.growth():
+            for camera in self._cameras.values():
+                camera.set_growth(settings.growth())
+        standing = ("standing_questions", "standing_period_s")
+        if self._worker is not None and any(getattr(before, n) != getattr(settings, n) for n in standing):
+            self._asking.start_standing()
+        if self._worker is not None and settings.hint_period_s != before.hint_period_s:
+            self._hints.start()
+        return SetParametersResult(successful=True)
+
+    def _model_name(self) -> str:
+        model = self._model
+        return model.name if model is not None else ""
+
+    def _publish_diagnostics(self) -> None:
+        now = self.get_clock().now()
+        message = DiagnosticArray()
+        message.header.stamp = now.to_msg()
+        with self._parts:
+            message.status = self._diagnose(now.nanoseconds)
+        self._diagnostics.publish(message)
+
+    def _diagnose(self, now_ns: int) -> list[DiagnosticStatus]:
+        name, settings, intake = self.get_name(), self._settings, self._intake
+        status = [
+            diagnostics.model_status(name, self._model, self._fault, self._submitting.last_result),
+            diagnostics.queue_status(name, self._worker, settings, self._submitting.counts),
+        ]
+        if intake is not None:
+            links = intake.match_publishers()
+            status += [
+                diagnostics.camera_status(name, camera, links[camera.name], settings, now_ns)
+                for camera in self._cameras.values()
+            ]
+        return status

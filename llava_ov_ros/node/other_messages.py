@@ -1,0 +1,78 @@
+"""Publishes plans and hints as other packages' messages, where these packages are installed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from llava_ov_ros.msg import ActionHint
+
+from ..tasks.planning import Plan, Step, Vocabulary
+from ..tasks.planning.exchange import intent_fields, plansys2_items
+
+DEPTH = 10
+
+
+def message_types(package: str, *names: str) -> tuple[Any, ...] | None:
+    """Message types of a package; None where it is not installed.
+
+    Raises:
+        ImportError: It is there, and cannot be imported or has no such messages.
+    """
+    try:
+        module = importlib.import_module(f"{package}.msg")
+    except ModuleNotFoundError as error:
+        if error.name in (package, f"{package}.msg"):
+            return None
+        raise
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        raise ImportError(f"{package}.msg has no {', '.join(missing)}")
+    return tuple(getattr(module, name) for name in names)
+
+
+class OtherMessages:
+    """`~/plansys2_plan` for accepted plans, `~/intents` for hints of a step that can be done; nothing is executed."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._plans: Any = None
+        self._intents: Any = None
+        self._last: tuple[object, Step] | None = None
+        try:
+            plansys2 = message_types("plansys2_msgs", "Plan", "PlanItem")
+            if plansys2 is not None:
+                self._plan, self._item = plansys2
+                self._plans = node.create_publisher(self._plan, "~/plansys2_plan", DEPTH)
+            intents = message_types("hri_actions_msgs", "Intent")
+            if intents is not None:
+                (self._intent,) = intents
+                self._intents = node.create_publisher(self._intent, "~/intents", DEPTH)
+        except ImportError as error:
+            # What else the node does needs neither.
+            node.get_logger().warning(f"not published for other packages: {error}")
+
+    def plan(self, plan: Plan, vocabulary: Vocabulary) -> None:
+        """Publish a plan that was accepted."""
+        if self._plans is not None:
+            items = [self._item(**fields) for fields in plansys2_items(plan, vocabulary)]
+            self._plans.publish(self._plan(items=items))
+
+    def hint(self, hint: ActionHint, turn: object, vocabulary: Vocabulary) -> None:
+        """Publish a hint as an intent, once as long as a turn lasts: whoever acts on intents acts on every one.
+
+        Args:
+            hint: What was hinted.
+            turn: Another object for every goal that is set and every step reported.
+            vocabulary: Of the hint.
+        """
+        if self._intents is None or hint.hint != ActionHint.STEP or hint.violations:
+            return
+        step = Step(hint.action, tuple(hint.arguments))
+        if self._last is not None and self._last[0] is turn and self._last[1] == step:
+            return
+        fields = intent_fields(step, hint.confidence, vocabulary)
+        if fields is not None:
+            self._last = turn, step
+            self._intents.publish(self._intent(**fields))

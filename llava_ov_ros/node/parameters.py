@@ -1,0 +1,371 @@
+"""The node's parameters: one described table, which is also the frozen dataclass the node reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidTopicNameException, ParameterUninitializedException
+from rclpy.node import Node
+from rclpy.validate_topic_name import validate_topic_name
+
+from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings
+from ..frames.frame import NS_PER_S
+
+Value = bool | int | float | str | list[int] | list[str]
+
+
+class ParameterError(ValueError):
+    """A parameter's value cannot be used; the text names the parameter, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a user is told about one parameter, and what is checked.
+
+    Attributes:
+        text: Description, with the unit.
+        low: Smallest value allowed (numbers).
+        high: Largest value allowed (numbers).
+        choices: Values allowed (strings, and the elements of string lists).
+        live: Whether a change takes effect at once; the others need the node to be unconfigured.
+    """
+
+    text: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    live: bool = False
+
+
+def described(default: Value, text: str, **checks: Any) -> Any:
+    """A dataclass field with its description in the metadata."""
+    about = Described(text, **checks)
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"about": about})
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of all parameters at one moment."""
+
+    model: str = described("rooms", "Checkpoint: a shipped name (rooms), a directory, or a hub name org/model")
+    device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
+    dtype: str = described("auto", "Number format of the weights", choices=("auto", "float32", "bfloat16", "float16"))
+    attention: str = described("sdpa", "Attention implementation", choices=("sdpa", "eager"))
+    quantize: str = described(
+        "none",
+        "Weights of the language model on CUDA, through torchao; other answers than without",
+        choices=("none", "int8", "int4"),
+    )
+    cameras: list[str] = described(["camera"], "Names of the cameras, as questions use them")
+    image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")
+    image_transport: list[str] = described(
+        ["raw"], "Transport, one for all cameras or one for each", choices=("raw", "compressed", "compressedDepth")
+    )
+    image_qos: str = described(
+        "sensor_data",
+        "sensor_data: best effort, never waits for a publisher; match: as reliable as the publisher is",
+        choices=("sensor_data", "match"),
+    )
+    image_qos_depth: int = described(5, "Messages kept by the middleware per camera", low=1, high=1000)
+    rotations_deg: list[int] = described(
+        [0], "Clockwise turn of the pictures, one for all cameras or one for each", choices=(0, 90, 180, 270)
+    )
+    depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
+    depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
+    max_image_pixels: int = described(64_000_000, "Larger pictures are refused as malformed", low=1, high=1_000_000_000)
+    admission_rate_hz: float = described(
+        2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
+    )
+    admission_min_change: float = described(
+        0.0, "Least mean change to the frame before, in grey levels; 0: off", low=0.0, high=255.0
+    )
+    admission_min_sharpness: float = described(
+        0.0, "Least variance of the Laplacian at 160 px width; 0: off", low=0.0, high=1e6
+    )
+    buffer_frames: int = described(32, "Frames kept per camera", low=1, high=10_000)
+    buffer_mb: int = described(256, "Megabytes of pictures kept per camera", low=1, high=1_000_000)
+    future_tolerance_s: float = described(
+        0.5, "Frames stamped later than the clock by more than this many seconds are refused", low=0.0, high=3600.0
+    )
+    jump_back_s: float = described(
+        1.0, "Stamps earlier than the newest by more than this many seconds start the buffer anew", low=0.0, high=1e6
+    )
+    clip_frames: int = described(
+        4,
+        "Most frames of one camera in a clip; the clip that stands for now grows up to it",
+        low=1,
+        high=128,
+        live=True,
+    )
+    clip_min_frames: int = described(
+        2, "Newest frames that a clip which is full begins anew with", low=1, high=128, live=True
+    )
+    clip_spacing_s: float = described(
+        1.5,
+        "Least seconds between the frames of a growing clip, its newest excepted; 0: every admitted frame stays",
+        low=0.0,
+        high=1e6,
+        live=True,
+    )
+    clip_window_s: float = described(
+        8.0, "Length of the clip in seconds, back from the newest frame", low=0.0, high=1e6, live=True
+    )
+    visual_mode: str = described(
+        "video",
+        "video: 196 tokens per frame; multi_image: 730 per frame; image: the newest frame in most detail",
+        choices=("video", "multi_image", "image"),
+        live=True,
+    )
+    max_frame_age_s: float = described(
+        2.0, "A camera whose newest frame is older than this many seconds is STALE", low=0.01, high=1e6, live=True
+    )
+    frozen_after_s: float = described(
+        5.0,
+        "A camera that sends an identical picture for this many seconds is FROZEN; 0: off (noise-free simulation)",
+        low=0.0,
+        high=1e6,
+        live=True,
+    )
+    queue_size: int = described(8, "Requests that may wait", low=1, high=100)
+    queue_policy: str = described(
+        "reject",
+        "A request that finds the queue full is refused (reject) or pushes out the oldest (drop_oldest)",
+        choices=("reject", "drop_oldest"),
+        live=True,
+    )
+    batch_size: int = described(16, "Most waiting questions about one clip that are answered together", low=1, high=64)
+    feature_cache_mb: int = described(256, "Megabytes of frames' features kept; 0: none", low=0, high=1_000_000)
+    prefix_cache_mb: int = described(1024, "Megabytes of keys and values of clips kept; 0: none", low=0, high=1_000_000)
+    prepare_ahead_s: float = described(
+        30.0,
+        "New frames are encoded before anybody asks, for so many seconds after the last question; 0: never",
+        low=0.0,
+        high=1e6,
+        live=True,
+    )
+    idle_unload_s: float = described(
+        0.0,
+        "Seconds without a question after which the model's memory is given back until the next one; 0: never",
+        low=0.0,
+        high=1e6,
+        live=True,
+    )
+    max_new_tokens: int = described(64, "Longest answer in tokens", low=1, high=4096, live=True)
+    deadline_s: float = described(
+        30.0,
+        "An answer not finished so many seconds after its request arrived is cut off",
+        low=0.01,
+        high=1e5,
+        live=True,
+    )
+    standing_questions: list[str] = described(
+        [""], "Questions asked again and again, their answers go to ~/answers; one empty text: none", live=True
+    )
+    standing_period_s: float = described(
+        5.0, "Seconds (of the node's clock) between two rounds of standing questions", low=0.05, high=1e6, live=True
+    )
+    prompts: str = described(
+        "plain", "How the model is asked: a shipped set (plain, llava_onevision) or a file (docs/answers.md)"
+    )
+    actions: str = described(
+        "alfred", "What plans may say: a shipped vocabulary (alfred, delivery) or a file (docs/planning.md)"
+    )
+    plan_decoding: str = described(
+        "constrained",
+        "Plans and hints are held to the vocabulary's grammar (constrained) or read from free text (free)",
+        choices=("constrained", "free"),
+        live=True,
+    )
+    plan_repairs: int = described(
+        1, "How often a plan that cannot be done is given back to the model to correct it", low=0, high=5, live=True
+    )
+    plan_grounding: bool = described(
+        True, "Ask of the things that a plan names whether they are there, and flag those that are not", live=True
+    )
+    hint_period_s: float = described(
+        2.0, "Seconds (of the node's clock) between two hints while a goal is set", low=0.05, high=1e6, live=True
+    )
+    hint_confidence: float = described(0.5, "A hint less probable than this is UNSURE", low=0.0, high=1.0, live=True)
+    evidence: bool = described(True, "Publish the contact sheet of the frames used on ~/evidence/compressed", live=True)
+    diagnostics_period_s: float = described(
+        1.0, "Seconds between two messages on /diagnostics", low=0.1, high=60.0, live=True
+    )
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            check_value(entry, getattr(self, entry.name))
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:
+            raise ParameterError(f"cameras is {self.cameras}: give each camera a name of its own")
+        if len(self.image_topics) != len(self.cameras):
+            raise ParameterError(
+                f"image_topics has {len(self.image_topics)} entries and cameras {len(self.cameras)}: "
+                "give one topic per camera"
+            )
+        for name in ("image_transport", "rotations_deg"):
+            if len(getattr(self, name)) not in (1, len(self.cameras)):
+                raise ParameterError(
+                    f"{name} has {len(getattr(self, name))} entries: give one for all cameras, "
+                    f"or one for each of the {len(self.cameras)}"
+                )
+        if not self.clip_min_frames <= self.clip_frames <= self.buffer_frames:
+            raise ParameterError(
+                f"clip_min_frames {self.clip_min_frames}, clip_frames {self.clip_frames} and buffer_frames "
+                f"{self.buffer_frames} must not become less in this order"
+            )
+        for topic in self.image_topics:
+            try:
+                validate_topic_name(topic)
+            except InvalidTopicNameException as error:
+                reason = str(error).splitlines()[0]
+                raise ParameterError(f"image_topics has {topic!r}: {reason}") from None
+        if self.depth_near_m >= self.depth_far_m:
+            raise ParameterError(f"depth_near_m {self.depth_near_m} must be less than depth_far_m {self.depth_far_m}")
+        if 0 < self.admission_rate_hz * self.max_frame_age_s < 1:
+            raise ParameterError(
+                f"admission_rate_hz {self.admission_rate_hz} lets a frame in every {1 / self.admission_rate_hz:g} s, "
+                f"longer than max_frame_age_s {self.max_frame_age_s}: every answer would be STALE"
+            )
+
+    def questions(self) -> list[str]:
+        """The standing questions that are not empty."""
+        return [question for question in self.standing_questions if question.strip()]
+
+    def per_camera(self, name: str) -> list[Any]:
+        """A list parameter with one entry per camera, a single entry repeated for all."""
+        values: list[Any] = getattr(self, name)
+        return values * len(self.cameras) if len(values) == 1 else values
+
+    def growth(self) -> GrowthSettings:
+        """How a camera's growing clip grows."""
+        return GrowthSettings(
+            max_frames=self.clip_frames,
+            min_frames=self.clip_min_frames,
+            window_ns=round(self.clip_window_s * NS_PER_S),
+            spacing_ns=round(self.clip_spacing_s * NS_PER_S),
+        )
+
+    def camera_settings(self, index: int) -> CameraSettings:
+        """What the frames layer needs to know of one camera."""
+        return CameraSettings(
+            decode=DecodeOptions(
+                rotate_deg=self.per_camera("rotations_deg")[index],
+                depth_near_m=self.depth_near_m,
+                depth_far_m=self.depth_far_m,
+                max_pixels=self.max_image_pixels,
+            ),
+            admission=AdmissionSettings(
+                self.admission_rate_hz, self.admission_min_change, self.admission_min_sharpness
+            ),
+            growth=self.growth(),
+            buffer_frames=self.buffer_frames,
+            buffer_bytes=self.buffer_mb * 2**20,
+            future_tolerance_ns=round(self.future_tolerance_s * NS_PER_S),
+            jump_back_ns=round(self.jump_back_s * NS_PER_S),
+        )
+
+
+def about(entry: Field[Any]) -> Described:
+    """The description of one field of Settings."""
+    described: Described = entry.metadata["about"]
+    return described
+
+
+def check_value(entry: Field[Any], value: Value) -> None:
+    """Raise ParameterError where a value is outside its parameter's range or choices."""
+    rule = about(entry)
+    for item in value if isinstance(value, list) else [value]:
+        if rule.choices and item not in rule.choices:
+            allowed = ", ".join(str(choice) for choice in rule.choices)
+            raise ParameterError(f"{entry.name} is {item!r}: allowed are {allowed}")
+        if rule.low is not None and rule.high is not None and not rule.low <= float(item) <= rule.high:
+            raise ParameterError(f"{entry.name} is {item}: allowed is {rule.low:g} to {rule.high:g}")
+
+
+def declare(node: Node) -> None:
+    """Declare every parameter of the table on a node.
+
+    Raises:
+        ParameterError: A start-up override names no parameter of this node.
+        rclpy.exceptions.InvalidParameterValueException: A start-up value is outside its range.
+    """
+    known = {entry.name for entry in fields(Settings)} | {"use_sim_time", "start_type_description_service"}
+    # rclpy keeps silent about overrides that nothing declares, so a misspelt name would never be noticed.
+    unknown = sorted(
+        name for name in node._parameter_overrides if name not in known and not name.startswith("qos_overrides.")
+    )
+    if unknown:
+        raise ParameterError(
+            f"unknown parameter {', '.join(unknown)}; `llava-ov parameters` lists those that there are"
+        )
+    defaults = Settings()
+    for entry in fields(Settings):
+        node.declare_parameter(entry.name, getattr(defaults, entry.name), descriptor(entry))
+
+
+def descriptor(entry: Field[Any]) -> ParameterDescriptor:
+    """The ROS description of one parameter: text, constraint, range."""
+    rule = about(entry)
+    message = ParameterDescriptor(name=entry.name, description=rule.text)
+    if rule.choices:
+        message.additional_constraints = "one of: " + ", ".join(str(choice) for choice in rule.choices)
+    if rule.low is not None and rule.high is not None:
+        if entry.type == "int":
+            message.integer_range = [IntegerRange(from_value=int(rule.low), to_value=int(rule.high))]
+        else:
+            message.floating_point_range = [FloatingPointRange(from_value=rule.low, to_value=rule.high)]
+    return message
+
+
+def read(node: Node) -> Settings:
+    """Read all parameters of a node.
+
+    Raises:
+        ParameterError: Values that do not fit together, or outside their range.
+    """
+    return Settings(**{entry.name: _value(node, entry) for entry in fields(Settings)})
+
+
+def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Settings:
+    """The settings after a request to set some parameters.
+
+    Args:
+        before: The settings now.
+        parameters: rclpy Parameters to be set; those that are not of the table are ignored.
+        configured: Whether the node holds a model and subscriptions, which only some parameters may change.
+
+    Raises:
+        ParameterError: A value is not allowed, or cannot be changed now.
+    """
+    table = {entry.name: entry for entry in fields(Settings)}
+    values = {entry.name: getattr(before, entry.name) for entry in fields(Settings)}
+    for parameter in parameters:
+        entry = table.get(parameter.name)
+        if entry is None:
+            continue
+        value = _plain(parameter.value)
+        if configured and not about(entry).live and value != values[entry.name]:
+            raise ParameterError(
+                f"{entry.name} takes effect at configure: deactivate and clean up the node, then set it"
+            )
+        values[entry.name] = value
+    return Settings(**values)
+
+
+def _value(node: Node, entry: Field[Any]) -> Any:
+    try:
+        return _plain(node.get_parameter(entry.name).value)
+    except ParameterUninitializedException:
+        # An empty list in YAML has no type, and leaves the parameter without a value.
+        if entry.type == "list[str]" or entry.type == "list[int]":
+            return []
+        raise ParameterError(f"{entry.name} is given without a value") from None
+
+
+def _plain(value: Any) -> Any:
+    """Lists where rclpy gives array.array."""
+    return value if isinstance(value, (str, bool, int, float)) else list(value)

@@ -1,0 +1,128 @@
+"""Between the messages about plans and the typed results of the layers below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builtin_interfaces.msg import Time
+
+from llava_ov_ros.msg import ActionHint, Plan, PlanStep
+from llava_ov_ros.srv import Ask
+
+from ..tasks import Query, Result, Status
+from ..tasks.planning import GoalTextError, Hint, NextStep, PlannedStep, PlanResult, Step, StepStatus, goal_text
+from .messages import InvalidRequestError, frames_used, newest_header, query_from
+from .parameters import Settings
+from .words import Words
+
+DECODINGS = ("constrained", "free")
+_SHARED = ("cameras", "mode", "window_s", "from_stamp", "to_stamp", "max_frames", "deadline_s", "request_id")
+_STATUSES = {
+    StepStatus.OK: PlanStep.OK,
+    StepStatus.WARNING: PlanStep.WARNING,
+    StepStatus.VIOLATION: PlanStep.VIOLATION,
+}
+_HINTS = {
+    Hint.STEP: ActionHint.STEP,
+    Hint.DONE: ActionHint.DONE,
+    Hint.UNSURE: ActionHint.UNSURE,
+    Hint.CANNOT_TELL: ActionHint.CANNOT_TELL,
+}
+
+
+def plan_query(asked: Any, settings: Settings) -> Query:
+    """The query of a request for a plan (a service request or an action goal), defaults filled in.
+
+    Raises:
+        InvalidRequestError: A field has a value that cannot be used.
+    """
+    shared = {name: getattr(asked, name) for name in _SHARED}
+    query = query_from(Ask.Request(question=f"Plan: {asked.goal.strip()}", **shared), settings)
+    try:
+        goal_text(asked.goal)
+    except GoalTextError as error:
+        raise InvalidRequestError(query, str(error)) from None
+    if asked.decoding and asked.decoding not in DECODINGS:
+        raise InvalidRequestError(query, f"decoding is {asked.decoding!r}: allowed are {', '.join(DECODINGS)}")
+    return query
+
+
+def step_message(step: PlannedStep) -> PlanStep:
+    """The message of a step of a plan."""
+    return PlanStep(
+        number=step.number,
+        action=step.step.action,
+        arguments=list(step.step.arguments),
+        status=_STATUSES[step.status],
+        reasons=[str(finding.reason) for finding in step.findings],
+        message=step.reason,
+    )
+
+
+def plan_message(
+    goal: str, ended: Result, plan: PlanResult | None, answered_at: Time, model: str, actions: str, words: Words | None
+) -> Plan:
+    """The message of a plan.
+
+    Args:
+        goal: As it was asked for.
+        ended: How it ended, with the frames used.
+        plan: What there is of it.
+        answered_at: The node's clock.
+        model: Name of the checkpoint.
+        actions: Name of the vocabulary.
+        words: What was asked with.
+    """
+    message = Plan(
+        header=newest_header(ended.clips),
+        request_id=ended.query.request_id,
+        goal=goal,
+        text=ended.text,
+        status=int(ended.status),
+        message=ended.message,
+        frames=frames_used(ended.clips),
+        answered_at=answered_at,
+        total_time_s=float(ended.total_s),
+        model=model,
+        vocabulary=actions,
+        prompts="" if words is None else words.prompts.identity,
+    )
+    if plan is None:
+        return message
+    message.steps = [step_message(step) for step in plan.steps]
+    message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
+    message.unread = list(plan.unread)
+    message.confidence = float(plan.confidence)
+    message.probability = float(plan.probability)
+    message.repairs = plan.repairs
+    message.text = plan.text
+    if ended.status is Status.OK:
+        message.outcome = Plan.CANNOT_TELL if plan.cannot_tell else Plan.ACCEPTED if plan.accepted else Plan.REJECTED
+    return message
+
+
+def hint_message(
+    goal: str, done: tuple[Step, ...], ended: Result, step: NextStep | None, answered_at: Time, model: str
+) -> ActionHint:
+    """The message of a hint; `step` is None where the model gave no answer."""
+    message = ActionHint(
+        header=newest_header(ended.clips),
+        goal=goal,
+        done=[str(one) for one in done],
+        text=ended.text,
+        status=int(ended.status),
+        message=ended.message,
+        frames=frames_used(ended.clips),
+        answered_at=answered_at,
+        model=model,
+    )
+    if step is None:
+        return message
+    message.hint = _HINTS[step.hint]
+    if step.step is not None:
+        message.action, message.arguments = step.step.action, list(step.step.arguments)
+    message.confidence = float(step.confidence)
+    message.violations = [finding.text for finding in step.findings if not finding.warning]
+    message.warnings = [finding.text for finding in step.findings if finding.warning]
+    message.message = "; ".join(filter(None, (ended.message, *step.unread)))
+    return message

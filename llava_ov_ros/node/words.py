@@ -1,0 +1,46 @@
+"""The texts that the node asks with: its set of prompts, and the vocabulary of its plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..tasks import Prompts, PromptsError, find_prompts, load_prompts
+from ..tasks.planning import (
+    Vocabulary,
+    VocabularyError,
+    find_vocabulary,
+    load_vocabulary,
+    step_grammar,
+    whole_plan_grammar,
+)
+from .parameters import Settings
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the parameters `prompts` and `actions` name, loaded."""
+
+    prompts: Prompts
+    vocabulary: Vocabulary
+
+
+def load_words(settings: Settings) -> Words:
+    """Load and check what the parameters name.
+
+    Raises:
+        ValueError: One of them cannot be used; the text says which, and why.
+    """
+    try:
+        prompts = load_prompts(find_prompts(settings.prompts))
+    except PromptsError as error:
+        raise ValueError(f"parameter prompts: {error}") from None
+    try:
+        vocabulary = load_vocabulary(find_vocabulary(settings.actions))
+    except VocabularyError as error:
+        raise ValueError(f"parameter actions: {error}") from None
+    try:
+        whole_plan_grammar(vocabulary, prompts)
+        step_grammar(vocabulary, prompts)
+    except ValueError as error:
+        raise ValueError(f"prompts {settings.prompts!r} and actions {settings.actions!r} clash: {error}") from None
+    return Words(prompts, vocabulary)

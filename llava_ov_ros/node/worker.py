@@ -1,0 +1,184 @@
+"""The bounded request queue and the one thread that owns the model."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from ..tasks import Result, Status
+from .requests import Request
+
+Policy = Literal["reject", "drop_oldest"]
+End = Callable[[Request, Result], None]
+JOIN_TIMEOUT_S = 30.0
+IDLE_PERIOD_S = 0.5
+
+
+def _nothing() -> bool:
+    return False
+
+
+class Worker:
+    """Works requests off in its own thread, those about the same clips together.
+
+    Every submitted request is ended exactly once, whatever happens: answered, refused, cancelled, expired, or
+    ended with WORKER_DEAD when the thread dies. `submit`, `cancel` and `expire` never wait for the model.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Request], End], None],
+        queue_size: int,
+        batch_size: int = 1,
+        idle: Callable[[], bool] = _nothing,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            answer: Answers requests about the same clips and ends each through its second argument.
+            queue_size: Most requests that wait.
+            batch_size: Most requests that are answered together.
+            idle: Called when no request waits; returns whether it should be called again at once. Otherwise it is
+                called when `nudge` says that there is something new, and every half second.
+        """
+        self._answer = answer
+        self._queue_size = queue_size
+        self._batch_size = batch_size
+        self._idle = idle
+        self._waiting: deque[Request] = deque()
+        self._current: list[Request] = []
+        self._changed = threading.Condition()
+        self._nudged = False
+        self._stopping = False
+        self._death: str | None = None
+        self._thread = threading.Thread(target=self._run, name="llava_ov_worker", daemon=True)
+        self._thread.start()
+
+    @property
+    def death(self) -> str | None:
+        """Why the thread died, or None while it lives."""
+        return self._death
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue, those being worked on not counted."""
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being worked on."""
+        return bool(self._current)
+
+    def submit(self, request: Request, policy: Policy) -> None:
+        """Queue a request, or end it at once where that is impossible."""
+        dropped: Request | None = None
+        refusal: tuple[Status, str] | None = None
+        with self._changed:
+            full = len(self._waiting) >= self._queue_size
+            if request.cancelled.is_set():
+                refusal = Status.CANCELLED, "cancelled on arrival"
+            elif self._death is not None:
+                refusal = Status.WORKER_DEAD, self._dead_message()
+            elif self._stopping:
+                refusal = Status.INACTIVE, "the node is being deactivated"
+            elif full and policy == "reject":
+                refusal = (
+                    Status.QUEUE_FULL,
+                    f"{self._queue_size} requests are waiting already: ask less often, or raise queue_size",
+                )
+            else:
+                if full:
+                    dropped = self._waiting.popleft()
+                self._waiting.append(request)
+                self._changed.notify()
+        if dropped is not None:
+            dropped.refuse(Status.DROPPED, "a newer request took its place (queue_policy drop_oldest)")
+        if refusal is not None:
+            request.refuse(*refusal)
+
+    def nudge(self) -> None:
+        """Say that there is something for `idle` to do."""
+        with self._changed:
+            self._nudged = True
+            self._changed.notify()
+
+    def cancel(self, request: Request) -> None:
+        """Cancel a request: at once where it waits, before the next token where it is being answered."""
+        request.cancelled.set()
+        self._end_waiting(request, Status.CANCELLED, "cancelled while waiting in the queue")
+
+    def expire(self, request: Request) -> None:
+        """End a request whose deadline has passed while it waits; one being answered ends by itself."""
+        self._end_waiting(request, Status.DEADLINE, "deadline_s passed while it waited in the queue")
+
+    def _end_waiting(self, request: Request, status: Status, message: str) -> None:
+        with self._changed:
+            if request not in self._waiting:
+                return
+            self._waiting.remove(request)
+        request.refuse(status, message)
+
+    def stop(self, reason: str) -> bool:
+        """Cancel everything, wait for the token being generated, end the thread.
+
+        Returns:
+            False where the thread did not end in 30 s (a model call that hangs); its requests stay open then.
+        """
+        with self._changed:
+            self._stopping = True
+            waiting, self._waiting = list(self._waiting), deque()
+            for request in self._current:
+                request.cancelled.set()
+            self._changed.notify()
+        for request in waiting:
+            request.refuse(Status.CANCELLED, reason)
+        self._thread.join(JOIN_TIMEOUT_S)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            again = False
+            while True:
+                with self._changed:
+                    if not again:
+                        self._changed.wait_for(self._has_work, IDLE_PERIOD_S)
+                    if self._stopping:
+                        return
+                    self._nudged = False
+                    batch = self._take_batch()
+                if batch:
+                    self._answer(batch, self._end)
+                    again = True
+                else:
+                    again = self._idle()
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait forever
+            with self._changed:
+                self._death = f"{type(error).__name__}: {error}"
+                orphans = [*self._current, *self._waiting]
+                self._waiting.clear()
+                self._current.clear()
+            for request in orphans:
+                request.refuse(Status.WORKER_DEAD, self._dead_message())
+
+    def _has_work(self) -> bool:
+        return bool(self._waiting) or self._stopping or self._nudged
+
+    def _take_batch(self) -> list[Request]:
+        """The oldest request, and those behind it that ask about the same clips; to be called with the lock."""
+        if not self._waiting:
+            return []
+        key = self._waiting[0].query.clips_key
+        alike = [request for request in self._waiting if request.query.clips_key == key]
+        self._current = alike[: self._batch_size]
+        self._waiting = deque(request for request in self._waiting if request not in self._current)
+        return list(self._current)
+
+    def _end(self, request: Request, result: Result) -> None:
+        with self._changed:
+            self._current.remove(request)
+        request.on_done(result)
+
+    def _dead_message(self) -> str:
+        return f"the thread that owns the model has ended ({self._death}): deactivate and activate the node"
