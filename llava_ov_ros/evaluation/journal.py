@@ -1,0 +1,161 @@
+"""What a run has done so far, on disk line by line, so that it can be killed at any time and go on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .asking import Answered, Ended
+from .identity import differences
+from .judging import Row
+
+RUN, JOURNAL, FRAMES, LOCK = "run.json", "journal.jsonl", "frames", ".lock"
+RESULTS = ("results.jsonl", "summary.json", "timing.json", "comparison.json", "report.html")
+
+
+class FolderError(ValueError):
+    """A folder that a run cannot be written to; the text says why, and what to do."""
+
+
+class Journal:
+    """The folder of a run, while the `with` block lasts.
+
+    Attributes:
+        folder: The folder.
+        rows: Answers so far, by number of the bag and of the trial.
+        timings: Of these answers.
+        remarks: Of the bags that are through, by their number.
+        delivery: Of their cameras, where they were played live, by their number.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], restart: bool) -> None:
+        """Look at the folder without changing it.
+
+        Args:
+            folder: Where the run is, or will be.
+            identity: What its answers depend on.
+            restart: Whether a run that is there is thrown away.
+
+        Raises:
+            FolderError: It holds something else, or another run and `restart` is not given.
+        """
+        self.folder = folder
+        self._identity = identity
+        self.rows: dict[tuple[int, int], Row] = {}
+        self.timings: dict[tuple[int, int], dict[str, Any]] = {}
+        self.remarks: dict[int, tuple[str, ...]] = {}
+        self.delivery: dict[int, list[dict[str, Any]]] = {}
+        self._anew = restart
+        if folder.exists() and not folder.is_dir():
+            raise FolderError(f"{folder} is no folder")
+        run = folder / RUN
+        if run.exists():
+            changes = self._changes(run)
+            if changes and not restart:
+                raise FolderError(
+                    f"{folder} holds a run of something else: {'; '.join(changes)}. "
+                    "Give --restart to throw it away, or another --out"
+                )
+            self._anew = restart
+        elif folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
+            raise FolderError(f"{folder} is not empty and holds no run: give another --out")
+
+    def _changes(self, run: Path) -> list[str]:
+        try:
+            before = json.loads(run.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            return [f"{run} cannot be read ({error})"]
+        return differences(before, json.loads(json.dumps(self._identity)))
+
+    def __enter__(self) -> Self:
+        """Take the folder, and read what is there.
+
+        Raises:
+            FolderError: Another run is writing to it, or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / LOCK).open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                raise FolderError(f"another run is writing to {self.folder}") from None
+            if self._anew:
+                for name in (JOURNAL, RUN, *RESULTS):
+                    (self.folder / name).unlink(missing_ok=True)
+                shutil.rmtree(self.folder / FRAMES, ignore_errors=True)
+            write_whole(self.folder / RUN, json.dumps(self._identity, indent=1, ensure_ascii=False) + "\n")
+            self._read()
+            self._file = (self.folder / JOURNAL).open("ab")
+        except OSError as error:
+            raise FolderError(f"{self.folder} cannot be written: {error.strerror or error}") from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._file.close()
+        self._lock.close()
+
+    def _read(self) -> None:
+        """Take what is there; a line that was not finished is cut off."""
+        path = self.folder / JOURNAL
+        if not path.exists():
+            return
+        whole = 0
+        with path.open("rb") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    self._note(json.loads(line))
+                except (ValueError, KeyError):
+                    raise FolderError(f"{path} is damaged: give --restart to begin anew") from None
+                whole += len(line)
+        os.truncate(path, whole)
+
+    def _note(self, line: dict[str, Any]) -> None:
+        shard = line["shard"]
+        if "remarks" in line:
+            self.remarks[shard] = tuple(line["remarks"])
+            self.delivery[shard] = line["delivery"]
+            return
+        for row, timing in zip(line["rows"], line["timings"], strict=True):
+            self.rows[shard, row["number"]] = row
+            self.timings[shard, row["number"]] = timing
+
+    def take(self, event: Answered | Ended) -> None:
+        """Write down what has happened; what was answered together is there together, or not at all."""
+        line: dict[str, Any] = {"shard": event.shard}
+        if isinstance(event, Answered):
+            # The pictures first: a row that is there has them.
+            for name, data in event.pictures.items():
+                path = self.folder / FRAMES / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            line |= {"rows": list(event.rows), "timings": list(event.timings)}
+        else:
+            line |= {"remarks": list(event.remarks), "delivery": list(event.delivery)}
+        self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
+        self._file.flush()
+        # As the file has it, so that a run that went on from a file gives the same.
+        self._note(json.loads(json.dumps(line)))
+
+    def done(self) -> dict[int, frozenset[int]]:
+        """Numbers of the trials that were answered, by number of the bag."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for shard, number in self.rows:
+            found[shard].add(number)
+        return {shard: frozenset(numbers) for shard, numbers in found.items()}
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

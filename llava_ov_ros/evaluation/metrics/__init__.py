@@ -1,0 +1,72 @@
+"""Metrics of answers and plans: pure functions, each equal to its published implementation (docs/metrics.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from .choices import choice, count, yes_no
+from .interleave import SetScore, multi_choice, normalised, open_ended
+from .plans import PLAN_METRICS, PlanScore
+from .rouge import rouge_l
+from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match
+from .service import Latency, Refusals, Spread, latency, refusals, spread
+from .statistics import Paired, bootstrap_interval, mean, paired
+
+AnswerMetric = Callable[[str, Sequence[str], Sequence[str]], float | None]
+"""Scores one answer, 0 to 1: the answer, the right ones, the choices; None: the row does not count.
+
+Raises ValueError where the right answers are none that it can be used with.
+"""
+
+
+def _best(score: Callable[[str, str], float | None]) -> AnswerMetric:
+    """A metric of pairs for questions with several right answers: the highest score counts."""
+
+    def scored(prediction: str, golds: Sequence[str], choices: Sequence[str]) -> float | None:
+        return max((one for gold in golds if (one := score(prediction, gold)) is not None), default=None)
+
+    return scored
+
+
+ANSWER_METRICS: Mapping[str, AnswerMetric] = {
+    "em": lambda prediction, golds, choices: exact_match(prediction, golds),
+    "rouge_l": _best(open_ended),
+    "multi_choice": _best(multi_choice),
+    "yes_no": _best(yes_no),
+    "count": _best(count),
+    "choice": lambda prediction, golds, choices: max(choice(prediction, gold, choices) for gold in golds),
+}
+"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench."""
+
+METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
+"""The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
+
+__all__ = [
+    "ANSWER_METRICS",
+    "CAPTION_METRICS",
+    "METRICS",
+    "PLAN_METRICS",
+    "AnswerMetric",
+    "Latency",
+    "NotAvailable",
+    "Paired",
+    "PlanScore",
+    "Refusals",
+    "SetScore",
+    "Spread",
+    "bootstrap_interval",
+    "captioning",
+    "choice",
+    "count",
+    "exact_match",
+    "latency",
+    "mean",
+    "multi_choice",
+    "normalised",
+    "open_ended",
+    "paired",
+    "refusals",
+    "rouge_l",
+    "spread",
+    "yes_no",
+]
