@@ -1,0 +1,184 @@
+"""Options that commands about recorded bags share, and what becomes of them: topics, model, clips, cameras."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import USAGE, CommandError
+from .options import count, not_negative, positive
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
+    from ..frames import Camera
+    from ..onevision import Engine
+    from ..replay import BagMessage, ImageTopic, ReplaySettings
+
+
+def add_bag(parser: argparse.ArgumentParser) -> None:
+    """Add the recording and its topics."""
+    parser.add_argument("bag", metavar="BAG", type=Path, help="folder of a ROS 2 bag, or a .mcap, .db3 or .bag file")
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        help="image topic; repeat it for several cameras. Needed where the bag has more than one",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> Any:
+    """Add the options of the model; returns their group."""
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model", default="rooms", help="shipped name, folder or hub name of a checkpoint (default: %(default)s)"
+    )
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    model.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    model.add_argument(
+        "--mode",
+        default="video",
+        choices=("video", "multi_image", "image"),
+        help="video: a clip; multi_image: its frames in more detail; image: the newest frame in most detail "
+        "(default: %(default)s)",
+    )
+    return model
+
+
+def add_clip(parser: argparse.ArgumentParser) -> None:
+    """Add the options of clips and cameras."""
+    clip = parser.add_argument_group("clip")
+    clip.add_argument(
+        "--frames", type=count, default=4, metavar="N", help="most frames of a camera (default: %(default)s)"
+    )
+    clip.add_argument(
+        "--window",
+        type=not_negative,
+        default=8.0,
+        metavar="S",
+        help="seconds back from the newest frame (default: %(default)g)",
+    )
+    clip.add_argument(
+        "--rate-hz",
+        type=not_negative,
+        default=2.0,
+        metavar="HZ",
+        help="frames per second that are decoded and kept; 0: every frame (default: %(default)g)",
+    )
+    clip.add_argument(
+        "--max-age",
+        type=positive,
+        default=2.0,
+        metavar="S",
+        help="a camera whose newest frame is older is STALE and not asked (default: %(default)g)",
+    )
+    clip.add_argument(
+        "--frozen-after",
+        type=not_negative,
+        default=5.0,
+        metavar="S",
+        help="a camera with an identical picture for so long is FROZEN and not asked; 0: never (default: %(default)g)",
+    )
+    clip.add_argument(
+        "--rotate",
+        type=int,
+        action="append",
+        choices=(0, 90, 180, 270),
+        default=[],
+        help="clockwise turn of the pictures: once for all cameras, or once per --topic in their order",
+    )
+
+
+def duration_ns(topics: Sequence[ImageTopic]) -> int:
+    """From the first to the last picture of some topics; 0 where there is none."""
+    recorded = [topic for topic in topics if topic.count]
+    first_ns = min((topic.first_ns for topic in recorded), default=0)
+    return max(0, max((topic.last_ns for topic in recorded), default=0) - first_ns)
+
+
+def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest_s: float) -> dict[str, Camera]:
+    """A camera for each topic, whose buffer holds the longest window at the admission rate.
+
+    Raises:
+        CommandError: --rotate or --rate-hz cannot be meant so.
+    """
+    from ..frames import AdmissionSettings, Camera, CameraSettings, DecodeOptions
+    from ..replay import camera_names
+
+    if len(args.rotate) not in (0, 1, len(topics)):
+        raise CommandError(
+            f"--rotate is given {len(args.rotate)} times: give it once, or for each of the {len(topics)} cameras",
+            USAGE,
+        )
+    if 0 < args.rate_hz * args.max_age < 1:
+        raise CommandError(
+            f"--rate-hz {args.rate_hz:g} keeps a frame every {1 / args.rate_hz:g} s, longer than --max-age "
+            f"{args.max_age:g}: most answers would be STALE; raise one of the two",
+            USAGE,
+        )
+    rotations = args.rotate or [0]
+    if len(rotations) == 1:
+        rotations *= len(topics)
+    frames = max(CameraSettings().buffer_frames, math.ceil(longest_s * args.rate_hz) + 2)
+    names = camera_names([topic.name for topic in topics])
+    return {
+        topic.name: Camera(
+            names[topic.name],
+            CameraSettings(
+                decode=DecodeOptions(rotate_deg=rotation),
+                admission=AdmissionSettings(rate_hz=args.rate_hz),
+                # Without a rate only the bound in bytes holds.
+                buffer_frames=frames if args.rate_hz else 1_000_000,
+            ),
+        )
+        for topic, rotation in zip(topics, rotations, strict=True)
+    }
+
+
+def replay_settings(args: argparse.Namespace) -> ReplaySettings:
+    """What the options of clips and the mode come to."""
+    from ..frames import NS_PER_S
+    from ..replay import ReplaySettings
+
+    return ReplaySettings(
+        mode=args.mode,
+        window_ns=round(args.window * NS_PER_S),
+        max_frames=args.frames,
+        max_age_ns=round(args.max_age * NS_PER_S),
+        frozen_after_ns=round(args.frozen_after * NS_PER_S),
+    )
+
+
+def progress(bag: Path, topics: Sequence[ImageTopic]) -> tqdm[BagMessage]:
+    """The messages of some topics in order, with a bar once they take longer than a second."""
+    from tqdm import tqdm
+
+    from ..replay import read_messages
+
+    return tqdm(
+        read_messages(bag, [topic.name for topic in topics]),
+        total=sum(topic.count for topic in topics),
+        unit="msg",
+        disable=None,
+        delay=1.0,
+    )
+
+
+def load(args: argparse.Namespace) -> Engine:
+    """Load the model.
+
+    Raises:
+        CommandError: It cannot be used.
+    """
+    from ..onevision import CheckpointError, load_engine
+
+    print(f"loading {args.model} ...", file=sys.stderr, flush=True)
+    try:
+        return load_engine(args.model, device=args.device, dtype=args.dtype)
+    except (CheckpointError, ValueError) as error:
+        raise CommandError(str(error)) from None

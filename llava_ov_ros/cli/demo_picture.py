@@ -1,0 +1,121 @@
+"""The picture of a demonstration: frames that answers rest on, and questions and answers under them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, contact_sheet, decode
+from ..frames.contact_sheet import BACKGROUND, DIM, MARGIN_PX, WHITE
+from ..replay import BagMessage, read_messages
+from .errors import CommandError
+from .show import ANSWER_COLOURS
+
+TILE_PX, COLUMNS = 300, 4
+WIDTH_PX = COLUMNS * (TILE_PX + MARGIN_PX) + MARGIN_PX
+TITLE_PX, QUESTION_PX, SMALL_PX = 30, 20, 15
+BORDER_PX = 24
+
+Record = Mapping[str, Any]
+Key = tuple[str, int]
+"""A camera and the stamp of one of its frames in nanoseconds."""
+
+
+def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) -> dict[Key, Frame]:
+    """All frames that answers rest on, their pictures read from the bag again.
+
+    Args:
+        bag: The recording.
+        names: Name of the camera of each topic.
+        records: The answers, as `live_record` makes them.
+
+    Returns:
+        The frames; the picture is that of the message nearest in time, which has exactly the frame's stamp unless
+        the recording has none.
+    """
+    wanted = {(frame["camera"], frame["stamp_ns"]) for record in records for frame in record["frames"]}
+    nearest: dict[Key, tuple[int, BagMessage]] = {}
+    for message in read_messages(bag, list(names)):
+        for key in wanted:
+            distance_ns = abs(key[1] - message.time_ns)
+            if key[0] == names[message.topic] and (key not in nearest or distance_ns < nearest[key][0]):
+                nearest[key] = distance_ns, message
+    return {
+        (camera, at_ns): Frame(camera, at_ns, "", decode(message.message, camera, DecodeOptions()))
+        for (camera, at_ns), (_, message) in nearest.items()
+    }
+
+
+def write_picture(
+    path: Path, title: str, subtitle: str, frames: Mapping[Key, Frame], records: Sequence[Record], origin_ns: int
+) -> None:
+    """Write one picture: a block for each run of answers that rest on the same frames.
+
+    Args:
+        path: A .png to write.
+        title: Above all.
+        subtitle: Under it.
+        frames: As `used_frames` gives them.
+        records: The answers, in order.
+        origin_ns: Time 0 of the recording.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    blocks = [_text([Line(title, WHITE, TITLE_PX), Line(subtitle, DIM, SMALL_PX)])]
+    for keys, group in groupby(records, key=lambda record: [(f["camera"], f["stamp_ns"]) for f in record["frames"]]):
+        clips = [
+            Clip(camera, tuple(frames[key] for key in of_camera))
+            for camera, of_camera in groupby(keys, key=lambda key: key[0])
+        ]
+        blocks += [_heading(keys, origin_ns), _block(clips, list(group))]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _stack(blocks).save(path)
+    except OSError as error:
+        raise CommandError(f"--out {path}: {error.strerror or error}") from None
+
+
+def _heading(keys: Sequence[Key], origin_ns: int) -> Image.Image:
+    if not keys:
+        return _text([Line("no frames", WHITE, QUESTION_PX)])
+    first_s, newest_s = ((pick(key[1] for key in keys) - origin_ns) / NS_PER_S for pick in (min, max))
+    count = f"{len(keys)} frames" if len(keys) > 1 else "1 frame"
+    return _text(
+        [
+            Line(" ", DIM, SMALL_PX),
+            Line(f"{count} from {first_s:.2f} s to {newest_s:.2f} s of the recording", DIM, SMALL_PX),
+        ]
+    )
+
+
+def _block(clips: Sequence[Clip], records: Sequence[Record]) -> Image.Image:
+    lines = []
+    for record in records:
+        lines.append(Line(record["question"], WHITE, QUESTION_PX))
+        if record["status"] != "OK":
+            lines.append(Line(f"    {record['status']}: {record['message']}", ANSWER_COLOURS[False], QUESTION_PX))
+            continue
+        truth = {True: "   as the truth has it", False: f"   truth: {record['truth']}", None: ""}[record["correct"]]
+        text = f"    {record['text']}   (confidence {record['confidence']:.2f}){truth}"
+        lines.append(Line(text, ANSWER_COLOURS[record["correct"]], QUESTION_PX))
+    return Image.fromarray(contact_sheet(clips, lines, tile_px=TILE_PX if clips else WIDTH_PX // 2, columns=COLUMNS))
+
+
+def _text(lines: Sequence[Line]) -> Image.Image:
+    return Image.fromarray(contact_sheet((), lines, tile_px=WIDTH_PX // 2))
+
+
+def _stack(blocks: Sequence[Image.Image]) -> Image.Image:
+    width = max(block.width for block in blocks)
+    height = sum(block.height for block in blocks)
+    sheet = Image.new("RGB", (width + 2 * BORDER_PX, height + 2 * BORDER_PX), BACKGROUND)
+    y = BORDER_PX
+    for block in blocks:
+        sheet.paste(block, (BORDER_PX, y))
+        y += block.height
+    return sheet

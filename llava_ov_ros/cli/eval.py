@@ -1,0 +1,258 @@
+"""`llava-ov eval`: a suite of bags and questions, scored as papers score; `llava-ov eval interleave`: a benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import USAGE, CommandError
+from .eval_interleave import add_interleave
+from .options import count, positive
+
+if TYPE_CHECKING:
+    # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
+    from ..evaluation.asking import Event
+    from ..evaluation.journal import Journal
+    from ..evaluation.preflight import Job
+    from ..evaluation.running import Pace
+
+BELOW = 3
+"""Exit code where a metric is below --fail-under."""
+IN_PROCESS, LIVE = "in process", "live"
+
+_DESCRIPTION = """\
+Replay bags, ask what a suite's file says, score the answers, and write a report that one looks at. Every frame
+counts, no clock is involved, and the same bags, suite and model give the same results to the byte.
+"""
+
+_EPILOG = """\
+examples:
+  llava-ov eval examples/suite.yaml --out out/evaluation
+      results.jsonl, summary.json, timing.json and report.html go to the folder; a run that was stopped goes on
+  llava-ov eval nightly.yaml --out out/new --model out/checkpoint --compare out/old
+      another model, and which questions went better or worse than in a run before
+  llava-ov eval nightly.yaml --out out/new --fail-under em=0.6
+      for a CI: exit code 3 where the metric is below
+  llava-ov eval nightly.yaml --out out/new --workers 4
+      bags over 4 processes: the same results
+  llava-ov eval nightly.yaml --out out/live --live
+      the same questions through the installed node over ROS topics (needs ROS 2)
+  llava-ov eval interleave --help
+      LLaVA-Interleave-Bench
+
+docs/evaluation.md describes the suite's file; `llava-ov eval SUITE.yaml --check` only checks it.
+exit codes: 0 fine; 1 a question ended in an error of the model, or an error; 2 wrong usage, or a suite that cannot be
+run; 3 a metric is below --fail-under; 130 Ctrl-C
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="score a model on bags whose answers are known",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    _with_benchmarks(parser)
+    parser.add_argument("suite", metavar="SUITE.yaml", type=Path, help="what is asked of which bags")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
+    parser.add_argument("--check", action="store_true", help="check the suite and end")
+    parser.add_argument("--model", help="instead of the suite's: shipped name, folder or hub name of a checkpoint")
+    parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
+    parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
+    parser.add_argument(
+        "--fail-under",
+        action="append",
+        default=[],
+        metavar="METRIC=X",
+        help="exit code 3 where a metric is below X (0 to 1); may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print summary.json instead of a table")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--workers", type=count, default=1, metavar="N", help="processes to share the bags out to")
+    way.add_argument("--ray", metavar="ADDRESS", help="share the bags out on a Ray cluster: auto, ray://..., local")
+    way.add_argument("--live", action="store_true", help="ask the installed node over ROS topics (needs ROS 2)")
+    parser.add_argument(
+        "--rate", type=positive, default=1.0, metavar="X", help="speed of live playing (default: %(default)g)"
+    )
+
+
+def _with_benchmarks(parser: argparse.ArgumentParser) -> None:
+    """Have the names of benchmarks stand where the suite's file stands, each with options of its own."""
+    others = argparse.ArgumentParser(prog=parser.prog)
+    benchmarks = others.add_subparsers(metavar="BENCHMARK")
+    add_interleave(benchmarks)
+    parse = parser.parse_known_args
+
+    # argparse has either commands or a positional argument; which of them it is, the first word decides.
+    def parse_either(args: Any = None, namespace: Any = None) -> Any:
+        first = args[0] if args else ""
+        return others.parse_known_args(args, namespace) if first in benchmarks.choices else parse(args, namespace)
+
+    parser.parse_known_args = parse_either  # type: ignore[method-assign]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        CommandError: The suite, the folder or the model cannot be used as asked.
+    """
+    from ..evaluation.comparison import ComparisonError, read_rows
+    from ..evaluation.identity import identity
+    from ..evaluation.journal import FolderError, Journal
+    from ..evaluation.preflight import describe, preflight
+    from ..evaluation.running import finish
+    from ..evaluation.suite import SuiteError, read_suite
+    from ..evaluation.workers import WorkError
+
+    try:
+        job = preflight(read_suite(args.suite, args.model))
+    except SuiteError as error:
+        raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems), USAGE) from None
+    limits = _limits(args.fail_under, job)
+    for note in job.notes:
+        print(note, file=sys.stderr)
+    if args.check:
+        print(f"{args.suite}: {describe(job)}; metrics: {', '.join(job.metrics) or 'none'}")
+        return 0
+    if args.out is None:
+        raise CommandError("--out is missing: name the folder of the run", USAGE)
+    if args.live:
+        # Where ROS is missing, that is said before anything is written.
+        from ..node import eval_live  # noqa: F401
+    way = LIVE if args.live else IN_PROCESS
+    try:
+        other = None if args.compare is None else read_rows(args.compare)
+        model = _checkpoint(job)
+        journal = Journal(args.out, identity(job, model, way), args.restart)
+    except (ComparisonError, FolderError) as error:
+        raise CommandError(str(error), USAGE) from None
+    print(f"{args.suite}: {describe(job)}", file=sys.stderr)
+    try:
+        with journal:
+            pace = _ask(args, job, journal)
+            found = finish(
+                job,
+                journal,
+                pace,
+                model=model.name,
+                way=way,
+                other=other,
+                compared_with=str(args.compare or ""),
+            )
+    except (FolderError, ComparisonError) as error:
+        raise CommandError(str(error), USAGE) from None
+    except WorkError as error:
+        raise CommandError(f"{error}\n{_kept(args)}") from None
+    except KeyboardInterrupt:
+        print(_kept(args), file=sys.stderr)
+        raise
+    return _tell(args, found, limits)
+
+
+def _kept(args: argparse.Namespace) -> str:
+    return f"What was answered is in {args.out}: the same command goes on from there"
+
+
+def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
+    """The values of --fail-under by metric."""
+    limits = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            raise CommandError(f"--fail-under {text}: expected METRIC=X, such as em=0.6", USAGE) from None
+        if not 0 <= limits[name] <= 1:
+            raise CommandError(f"--fail-under {text}: metrics go from 0 to 1", USAGE)
+        if name not in job.metrics:
+            known = ", ".join(job.metrics) or "none"
+            raise CommandError(f"--fail-under {text}: the metrics of this suite are {known}", USAGE)
+    return limits
+
+
+def _checkpoint(job: Job) -> Path:
+    """The model's directory, its configuration and index checked; no weight is read."""
+    from ..evaluation.workers import WorkError, checkpoint
+
+    try:
+        return checkpoint(job)
+    except WorkError as error:
+        raise CommandError(str(error), USAGE) from None
+
+
+def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
+    """Have everything answered that is open; how fast that was."""
+    from tqdm import tqdm
+
+    from ..evaluation.running import Collecting, open_shards
+
+    shards = open_shards(job, journal)
+    done = journal.done()
+    answered = sum(map(len, done.values()))
+    if answered:
+        print(f"{answered} of {job.trials} are answered already", file=sys.stderr)
+    with tqdm(total=job.trials, initial=answered, unit="question", disable=None, file=sys.stderr) as progress:
+        take = Collecting(journal, lambda event: progress.update(len(event.rows)) and None)
+        if shards and args.live:
+            from ..node.eval_live import ask_live
+
+            # A job that is told to stop (CI, timeout) must not leave a node behind.
+            signal.signal(signal.SIGTERM, _leave)
+            ask_live(job, shards, done, args.out / "node.log", args.rate, take)
+        elif shards:
+            for event in _events(args, job, shards, done):
+                take(event)
+    return take.pace
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _events(args: argparse.Namespace, job: Job, shards: list[int], done: dict[int, frozenset[int]]) -> Iterator[Event]:
+    from ..evaluation import workers
+
+    if args.ray is not None:
+        return workers.work_on_ray(job, shards, done, args.ray)
+    if args.workers > 1:
+        return workers.work_in_processes(job, shards, done, args.workers)
+    return workers.work_here(job, shards, done)
+
+
+def _tell(args: argparse.Namespace, found: dict[str, Any], limits: dict[str, float]) -> int:
+    """Print what was found; returns the exit code."""
+    if args.json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        print(table(found))
+        print(f"{args.out / 'report.html'}")
+    below = [name for name, least in limits.items() if found["metrics"][name]["value"] < least]
+    for name in below:
+        print(f"{name} is {found['metrics'][name]['value']:.4f}, below {limits[name]:g}", file=sys.stderr)
+    if errors := found["statuses"].get("MODEL_ERROR", 0):
+        print(f"{errors} questions ended in an error of the model: see message in results.jsonl", file=sys.stderr)
+        return 1
+    return BELOW if below else 0
+
+
+def table(found: dict[str, Any]) -> str:
+    """A summary for people."""
+    lines = [f"{'metric':<22}{'n':>6}{'value':>8}   95 % interval"]
+    for name, one in found["metrics"].items():
+        low, high = 100 * one["low"], 100 * one["high"]
+        lines.append(f"{name:<22}{one['n']:>6}{100 * one['value']:>8.1f}   {low:.1f} to {high:.1f}")
+    ended = ", ".join(f"{count} {status}" for status, count in found["statuses"].items())
+    lines.append(f"{found['questions']} questions: {ended}")
+    for bag, remarks in found["remarks"].items():
+        lines += [f"{bag}: {remark}" for remark in remarks]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""`llava-ov eval interleave`: LLaVA-Interleave-Bench as published."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from .errors import USAGE, CommandError
+from .options import count
+
+_DESCRIPTION = """\
+Run LLaVA-Interleave-Bench (ALFRED, ScanQA, nuScenes, ScanNet-Chat, ScanNet-TD and the other sets) as published:
+prompts, pictures and greedy decoding are those of its official code, at most 1024 tokens an answer.
+
+DIR holds the published multi_image_in_domain.json, multi_image_out_domain.json, multi_view_in_domain.json, or some of
+them, beside Split1 and Split2, the content of eval_images.zip.
+
+OUT gets result.jsonl, the official result rows, and summary.json, {data set: {"n", "metric", "value"}} with values
+times 100. A run that was stopped goes on where it was.
+"""
+_EPILOG = """\
+examples:
+  llava-ov eval interleave interleave_data --model llava-hf/llava-onevision-qwen2-7b-ov-hf
+  llava-ov eval interleave interleave_data --dataset ALFRED --dataset ScanQA --limit 50
+
+exit codes: 0 fine; 1 an error; 2 wrong usage, or files that are not as published
+"""
+SUMMARY_FILE = "summary.json"
+
+
+def add_interleave(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "interleave",
+        help="run LLaVA-Interleave-Bench from its published files",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the published files")
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="what their pictures' paths start from (default: DIR)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("interleave_results"), metavar="DIR", help="results (default: %(default)s)"
+    )
+    parser.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    parser.add_argument("--dataset", action="append", default=[], metavar="NAME", help="only this data set; repeatable")
+    parser.add_argument("--limit", type=count, metavar="N", help="only the first N items of each data set")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `eval interleave`; returns the exit code.
+
+    Raises:
+        CommandError: The files are not as published, or the model cannot be loaded.
+    """
+    from tqdm import tqdm
+
+    from ..evaluation import interleave
+    from ..evaluation.interleave_items import InterleaveError, read_items
+    from ..evaluation.rows import read_rows
+    from ..evaluation.scoring import score_rows
+    from ..onevision import CheckpointError, load_engine
+    from .score import print_results
+
+    try:
+        items = read_items(args.folder, args.images or args.folder, args.dataset, args.limit)
+    except InterleaveError as error:
+        raise CommandError(str(error), USAGE) from None
+    try:
+        engine = load_engine(args.model, device=args.device)
+    except (CheckpointError, ValueError, MemoryError) as error:
+        raise CommandError(str(error)) from None
+    try:
+        with tqdm(total=len(items), unit="item", disable=None, leave=False) as bar:
+            file = interleave.run(
+                engine, items, args.out, on_item=bar.update, on_remark=lambda text: print(text, file=sys.stderr)
+            )
+    except InterleaveError as error:
+        raise CommandError(str(error), USAGE) from None
+    results = score_rows(read_rows(file), "interleave")
+    summary = json.dumps({name: one.as_dict() for name, one in results.items()}, ensure_ascii=False, indent=2)
+    (args.out / SUMMARY_FILE).write_text(summary + "\n", encoding="utf-8")
+    print_results(results, as_json=args.json, with_categories=True)
+    return 0

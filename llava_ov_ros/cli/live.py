@@ -1,0 +1,70 @@
+"""`llava-ov replay --live`: the bag goes over its real topics, and a running node answers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .errors import USAGE, CommandError
+
+if TYPE_CHECKING:
+    from ..node.live import LiveAnswer
+    from ..replay import ImageTopic, TimedQuestion
+
+# Options of `replay` that are parameters of the node instead.
+_OF_THE_NODE = {
+    "model": "model",
+    "device": "device",
+    "dtype": "dtype",
+    "mode": "visual_mode",
+    "max_new_tokens": "max_new_tokens",
+    "frames": "clip_frames",
+    "window": "clip_window_s",
+    "rate_hz": "admission_rate_hz",
+    "max_age": "max_frame_age_s",
+    "frozen_after": "frozen_after_s",
+    "rotate": "rotations_deg",
+}
+
+
+def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
+    """Play the bag, print every answer; returns the exit code.
+
+    Raises:
+        CommandError: The node is not there or does not answer, or an option does not go with --live.
+    """
+    for option, parameter in _OF_THE_NODE.items():
+        if getattr(args, option) != args.default_of(option):
+            flag = "--" + option.replace("_", "-")
+            raise CommandError(f"{flag} does not go with --live: set the node's parameter {parameter}", USAGE)
+    if args.sheet is not None:
+        raise CommandError("--sheet does not go with --live: the node shows it on ~/evidence/compressed", USAGE)
+    from ..node.live import LiveError, LiveSession, live_record
+    from .show import answer_text, tally
+
+    ended: Counter[str] = Counter()
+    judged: Counter[bool] = Counter()
+    names = [topic.name for topic in topics]
+    try:
+        with LiveSession(args.bag, names, args.node, args.rate) as session:
+
+            def show(live: LiveAnswer) -> None:
+                record = live_record(live, session.origin_ns)
+                if live.question is not None:
+                    ended[record["status"]] += 1
+                if record["truth"]:
+                    judged[record["correct"]] += 1
+                print(json.dumps(record, ensure_ascii=False) if args.json else answer_text(record), flush=True)
+
+            session.wait_until_heard()
+            session.play(questions, args.deadline, show)
+            published = session.player.published
+    except LiveError as error:
+        raise CommandError(str(error)) from None
+    for line in [tally(ended, judged), *(f"{name}: {published[name]} frames published" for name in names)]:
+        print(line, file=sys.stderr if args.json else sys.stdout)
+    return 0 if set(ended) <= {"OK"} else 1

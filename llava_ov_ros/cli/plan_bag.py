@@ -1,0 +1,186 @@
+"""`llava-ov plan BAG --goal ...`: a plan from what a recording shows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from .bag_options import (
+    add_bag,
+    add_clip,
+    add_model,
+    duration_ns,
+    load,
+    make_cameras,
+    progress,
+    replay_settings,
+)
+from .errors import USAGE, CommandError
+from .options import not_negative
+
+if TYPE_CHECKING:
+    # Only for annotations: these bring numpy and YAML, which --help does without.
+    from ..tasks import Prompts
+    from ..tasks.planning import Vocabulary
+
+MOST_REPAIRS = 3
+
+DESCRIPTION = """\
+Have a model plan in a robot's action vocabulary, from what a recording shows. Every step is checked by simulation,
+what the plan names and the pictures do not show is flagged, and nothing is executed.
+
+`llava-ov plan validate FILE` checks plans that are there already (see its --help).
+"""
+EPILOG = """\
+examples:
+  llava-ov plan my_bag --goal "put the mug on the desk"
+      a plan from the last 8 seconds
+  llava-ov plan my_bag --goal "put the mug on the desk" --at 4 --at 12 --window 2 --json
+      two plans, each from 2 seconds; one JSON object a line
+  llava-ov plan my_bag --goal "bring the parcel to the lab" --actions delivery --decoding free --repairs 0
+      in another vocabulary, read from whatever the model writes, as it comes
+
+exit codes: 0 every plan is accepted; 1 one is not, or an error; 2 wrong usage; 130 Ctrl-C
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_bag(parser)
+    parser.add_argument("--goal", required=True, metavar="TEXT", help="what shall be so")
+    parser.add_argument(
+        "--at",
+        type=not_negative,
+        action="append",
+        default=[],
+        metavar="S",
+        help="plan S seconds after the first frame; may be repeated (default: at the end)",
+    )
+
+    plan = parser.add_argument_group("plan")
+    plan.add_argument(
+        "--actions",
+        default="alfred",
+        metavar="YAML",
+        help="the vocabulary: a file, or a shipped one: alfred, delivery (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--prompts",
+        default="plain",
+        metavar="YAML",
+        help="how the model is asked: a file, or a shipped set: plain, llava_onevision (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--decoding",
+        choices=("constrained", "free"),
+        default="constrained",
+        help="held to the vocabulary's grammar, or read from free text (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--repairs",
+        type=int,
+        choices=range(MOST_REPAIRS + 1),
+        default=1,
+        metavar="N",
+        help="how often a plan with violations is given back to the model, 0 to 3 (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--no-grounding", action="store_true", help="do not ask whether the things that the plan names are there"
+    )
+    plan.add_argument("--json", action="store_true", help="one JSON object per plan and line")
+
+    add_model(parser)
+    add_clip(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        CommandError: Bag, goal, vocabulary, prompts or model cannot be used as asked.
+    """
+    from ..replay import (
+        BagError,
+        QuestionsError,
+        ask_at,
+        image_topics,
+        plan_record,
+        remarks,
+        replay_plans,
+    )
+    from ..tasks.planning import GoalTextError, PlanOptions, goal_text
+    from .topics import chosen_topics
+
+    try:
+        goal = goal_text(args.goal)
+    except GoalTextError as error:
+        raise CommandError(f"--goal: {error}", USAGE) from None
+    vocabulary, prompts = words(args)
+    options = PlanOptions(args.decoding, args.repairs, not args.no_grounding)
+    settings = replay_settings(args)
+    outcomes: Counter[str] = Counter()
+    try:
+        topics = chosen_topics(args.bag, args.topic, image_topics(args.bag))
+        goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
+        cameras = make_cameras(args, topics, args.window)
+        with closing(load(args)) as engine:
+            messages = progress(args.bag, topics)
+            for planned in replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options):
+                record = plan_record(planned, engine.name, args.actions, prompts, options)
+                outcomes[planned.outcome] += 1
+                messages.write(json.dumps(record, ensure_ascii=False) if args.json else plan_text(record))
+                sys.stdout.flush()
+    except BagError as error:
+        raise CommandError(str(error)) from None
+    except QuestionsError as error:
+        raise CommandError(str(error), USAGE) from None
+    for line in remarks(topics, cameras):
+        print(line, file=sys.stderr if args.json else sys.stdout)
+    return 0 if set(outcomes) <= {"ACCEPTED"} else 1
+
+
+def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:
+    """The vocabulary and the set of prompts that --actions and --prompts name.
+
+    Raises:
+        CommandError: One cannot be used, or the two do not go together; the text names file and field.
+    """
+    from ..tasks import PromptsError, find_prompts, load_prompts
+    from ..tasks.planning import VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
+
+    try:
+        vocabulary = load_vocabulary(find_vocabulary(args.actions))
+        prompts = load_prompts(find_prompts(args.prompts))
+    except (VocabularyError, PromptsError) as error:
+        raise CommandError(str(error)) from None
+    try:
+        whole_plan_grammar(vocabulary, prompts)
+        step_grammar(vocabulary, prompts)
+    except ValueError as error:
+        raise CommandError(f"--actions {args.actions} and --prompts {args.prompts} clash: {error}") from None
+    return vocabulary, prompts
+
+
+def plan_text(record: dict[str, Any]) -> str:
+    """A plan's record as a few lines to read."""
+    from .show import frame_lines
+
+    outcome = record["outcome"].lower().replace("_", " ")
+    repairs = record["repairs"]
+    repaired = f", given back {repairs} time{'s' if repairs > 1 else ''}" if repairs else ""
+    lines = [f"{record['at_s']:8.2f} s  {record['goal']}"]
+    if record["outcome"] == "NONE":
+        lines.append(f"{'':12}no plan: {record['status']}")
+    else:
+        lines.append(f"{'':12}{outcome}   (confidence {record['confidence']:.2f}{repaired})")
+    for step in record["steps"]:
+        said = " ".join((step["action"], *step["arguments"]))
+        found = "" if step["status"] == "OK" else f"   {step['status'].lower()}: {step['message']}"
+        lines.append(f"{'':12}{step['number']:>2}. {said}{found}")
+    lines += [f"{'':12}not read: {text}" for text in record["unread"]]
+    lines += [f"{'':12}{text}" for text in (*record["problems"], record["message"]) if text]
+    return "\n".join([*lines, *frame_lines(record["frames"])])

@@ -1,0 +1,248 @@
+"""`llava-ov rooms`: how well a model knows rendered rooms, and recordings of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import rooms_episodes, rooms_record
+from .errors import USAGE, CommandError
+from .options import count
+
+if TYPE_CHECKING:
+    from ..rooms.evaluate import Report, Trial
+    from ..rooms.plans import PlanReport
+    from ..tasks.calibration import Calibration
+    from .rooms_asking import RoomsAsker
+
+LIVE_SIZE = (640, 480)
+CALIBRATION = "calibration"
+
+_EVALUATE = """\
+Ask a model about rendered rooms that it has never seen, and count the right answers per kind of question: exact
+match, greedy, with the 95 % interval, and beside it what the same model guesses with gray pictures (blind).
+`reversed` counts the moves whose direction flips when the clip runs backwards.
+
+Questions of yes or no, those with known choices and those of how many are decided once more by comparing the
+probabilities of their answers; the second table has how often the model is right where it is so sure.
+
+With --decoding only plans and next steps are asked: as the model writes them (free), held to the grammar of the
+vocabulary (constrained), or both. What the tolerant parser cannot read, or reads as no step, is malformed.
+
+With --live the same questions are asked twice, about pictures of 640x480: in process, and through the installed node,
+started as a process of its own, with the pictures as JPEG over DDS. Nothing else is asked then.
+"""
+_EPILOG = """\
+examples:
+  llava-ov rooms evaluate                        500 questions of each kind (minutes)
+  llava-ov rooms evaluate --each 50 --seed 3     a quick look at other rooms
+  llava-ov rooms evaluate --held-out --json      combinations of kind, colour and place never trained on
+  llava-ov rooms evaluate --decoding both        plans and next steps, free and constrained
+  llava-ov rooms evaluate --live --each 100      in process beside the live node (needs ROS 2)
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands and their options."""
+    parser = subparsers.add_parser("rooms", help="rendered rooms: evaluate a model, record bags", description=__doc__)
+    commands = parser.add_subparsers(title="what to do", metavar="WHAT", required=True)
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="how often is a model right about fresh rooms?",
+        description=_EVALUATE,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    evaluate.set_defaults(run=run_evaluate)
+    evaluate.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="which rooms (default: %(default)s)")
+    evaluate.add_argument(
+        "--each", type=count, default=500, metavar="N", help="questions of each kind (default: %(default)s)"
+    )
+    evaluate.add_argument("--held-out", action="store_true", help="only combinations never trained on")
+    evaluate.add_argument(
+        "--mode",
+        choices=("video", "multi_image", "image"),
+        default="video",
+        help="how pictures are shown to the model; image: one picture each (default: %(default)s)",
+    )
+    evaluate.add_argument(
+        "--decoding", choices=("free", "constrained", "both"), help="only plans and next steps, decoded so"
+    )
+    evaluate.add_argument("--live", action="store_true", help="in process beside a live node, asked over DDS")
+    evaluate.add_argument("--no-blind", action="store_true", help="do not ask again with gray pictures")
+    evaluate.add_argument("--no-calibration", action="store_true", help="do not compare the answers' probabilities")
+    evaluate.add_argument(
+        "--wrong", type=count, metavar="N", help="also show N wrong answers; with --live: N that differ"
+    )
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    evaluate.add_argument("--json", action="store_true", help="one JSON object")
+    record = commands.add_parser(
+        "record",
+        help="a rendered room as a ROS 2 bag, with the truth",
+        description=rooms_record.DESCRIPTION,
+        epilog=rooms_record.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    record.set_defaults(run=rooms_record.run)
+    rooms_record.add_arguments(record)
+    episodes = commands.add_parser(
+        "episodes",
+        help="recorded episodes to a live node: does it hint what comes next, from the goal to DONE?",
+        description=rooms_episodes.DESCRIPTION,
+        epilog=rooms_episodes.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    episodes.set_defaults(run=rooms_episodes.run)
+    rooms_episodes.add_arguments(episodes)
+
+
+def run_evaluate(args: argparse.Namespace) -> int:
+    """Run `rooms evaluate`; returns the exit code.
+
+    Raises:
+        CommandError: Options do not go together, the model cannot be loaded, or with --live the node does not do its
+            part.
+    """
+    from ..onevision.checkpoint import CheckpointError
+    from ..onevision.loading import load_engine
+    from ..rooms.evaluate import HELD_OUT_KINDS, trials
+    from ..rooms.plans import KINDS
+    from ..rooms.questions import KINDS_OF_QUESTION
+    from ..tasks import find_prompts, load_prompts
+    from .rooms_asking import RoomsAsker
+
+    if args.decoding is not None and (args.live or args.held_out):
+        raise CommandError(
+            "--decoding goes neither with --live nor with --held-out: plans are asked in process, in any room", USAGE
+        )
+    try:
+        engine = load_engine(args.model, device=args.device)
+    except (CheckpointError, ValueError, MemoryError) as error:
+        raise CommandError(str(error)) from None
+    kinds = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
+    frames = 1 if args.mode == "image" else None
+    if frames == 1:
+        kinds = tuple(kind for kind in kinds if kind != "motion")
+    sizes = (LIVE_SIZE,) if args.live else None
+    fresh = trials(args.seed, args.each, kinds=kinds, held_out=args.held_out, frames=frames, sizes=sizes)
+    asker = RoomsAsker(engine, args.mode, load_prompts(find_prompts("plain")))
+    if args.live:
+        from .rooms_asking import LONGEST_ANSWER
+        from .rooms_live import run_live
+
+        return run_live(args, asker.answer, fresh, args.each * len(kinds), LONGEST_ANSWER)
+    if args.decoding is not None:
+        return _decodings(args, asker, fresh, args.each * len(kinds))
+    return _evaluate(args, asker, fresh, args.each * len(kinds))
+
+
+def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+    from tqdm import tqdm
+
+    from ..rooms.evaluate import evaluate
+
+    decide = None if args.no_calibration else asker.decide
+    with tqdm(total=total, unit="question", disable=None, leave=False) as bar:
+        report = evaluate(asker.answer, fresh, blind=not args.no_blind, decide=decide, on_asked=bar.update)
+    calibrations = report.calibrations()
+    if args.json:
+        calibrated = {CALIBRATION: calibration_record(calibrations)} if calibrations else {}
+        print(json.dumps(report.as_dict() | calibrated))
+    else:
+        print(table(report))
+        if calibrations:
+            print(f"\n{calibration_table(calibrations)}")
+    print(f"median time of an answer about a new clip of four frames: {report.median_s():.3f} s", file=sys.stderr)
+    for kind, text, right, said in report.wrong[: args.wrong or 0]:
+        print(f"  {kind}: {text} -> {said!r}, right: {right!r}", file=sys.stderr)
+    return 0
+
+
+def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+    from tqdm import tqdm
+
+    from ..rooms.plans import DECODINGS, evaluate_plans
+    from ..tasks import find_prompts, load_prompts
+    from ..tasks.planning import find_vocabulary, load_vocabulary
+
+    decodings = DECODINGS if args.decoding == "both" else (args.decoding,)
+    vocabulary, prompts = load_vocabulary(find_vocabulary("alfred")), load_prompts(find_prompts("plain"))
+    try:
+        with tqdm(total=total * len(decodings), unit="question", disable=None, leave=False) as bar:
+            report = evaluate_plans(asker.write, fresh, vocabulary, prompts, decodings=decodings, on_asked=bar.update)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    print(json.dumps(report.as_dict()) if args.json else plan_table(report))
+    for decoding, text, right, said in report.wrong[: args.wrong or 0]:
+        print(f"  {decoding}: {text} -> {said!r}, right: {right!r}", file=sys.stderr)
+    return 0
+
+
+def table(report: Report) -> str:
+    """A report for people."""
+    lines = [f"{'':12}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'blind %':>9}"]
+    for kind, row in report.as_dict().items():
+        bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+        blind = f"{100 * row['blind']:.1f}" if "blind" in row else ""
+        lines.append(f"{kind:<12}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}{blind:>9}")
+        if "precision" in row:
+            lines[-1] += f"   precision {100 * row['precision']:.1f}, recall {100 * row['recall']:.1f}"
+    return "\n".join(lines)
+
+
+def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
+    """Calibrations ready for JSON: all questions together, and under `kinds` each kind of answer."""
+    from ..rooms.evaluate import TOTAL, Row
+
+    def record(one: Calibration) -> dict[str, Any]:
+        return {
+            **Row(one.n, one.correct).as_dict(),
+            "confidence": round(one.confidence, 4),
+            "expected_calibration_error": round(one.error, 4),
+            "bins": [
+                {
+                    "low": some.low,
+                    "high": some.high,
+                    "n": some.n,
+                    "confidence": round(some.confidence, 4),
+                    "accuracy": round(some.accuracy, 4),
+                }
+                for some in one.bins
+            ],
+        }
+
+    kinds = {kind: record(one) for kind, one in calibrations.items() if kind != TOTAL}
+    return record(calibrations[TOTAL]) | {"kinds": kinds}
+
+
+def calibration_table(calibrations: dict[str, Calibration]) -> str:
+    """Calibrations for people: the bins of all questions, and a line for each kind of answer."""
+    from ..rooms.evaluate import TOTAL
+
+    lines = [f"{'probability':<12}{'n':>6}{'mean %':>9}{'right %':>9}"]
+    for one in calibrations[TOTAL].bins:
+        shares = f"{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}" if one.n else f"{'-':>9}{'-':>9}"
+        lines.append(f"{f'{one.low:.1f} to {one.high:.1f}':<12}{one.n:>6}{shares}")
+    lines.append(f"{'':12}{'n':>6}{'mean %':>9}{'right %':>9}   expected calibration error")
+    for kind, one in calibrations.items():
+        lines.append(f"{kind:<12}{one.n:>6}{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}   {one.error:.3f}")
+    return "\n".join(lines)
+
+
+def plan_table(report: PlanReport) -> str:
+    """A report about ways of decoding, for people."""
+    lines = [f"{'':12}{'decoding':<13}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'malformed':>11}"]
+    found = report.as_dict()
+    for kind in next(iter(found.values())):
+        for decoding, rows in found.items():
+            row = rows[kind]
+            bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+            lines.append(
+                f"{kind:<12}{decoding:<13}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}"
+                f"{row['malformed']:>11}"
+            )
+    return "\n".join(lines)

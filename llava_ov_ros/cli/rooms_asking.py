@@ -1,0 +1,71 @@
+"""An engine as evaluations of rooms ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..frames import NS_PER_S, Clip, Frame
+from ..onevision.decoding import Ask
+from ..tasks.scene_qa import answer_questions
+
+if TYPE_CHECKING:
+    from ..onevision import Engine, Generated
+    from ..tasks import Prompts, SceneQuestion
+    from ..tasks.planning import PlanAsk
+
+LONGEST_ANSWER = 96
+
+
+class RoomsAsker:
+    """Asks about pictures; those that it was asked about last are not encoded again."""
+
+    def __init__(self, engine: Engine, mode: str, prompts: Prompts) -> None:
+        """Use an engine.
+
+        Args:
+            engine: The model.
+            mode: Visual mode.
+            prompts: How questions are put where their answers are compared.
+        """
+        self._engine = engine
+        self._mode = mode
+        self._prompts = prompts
+        self._pictures: list[Any] = []
+        self._clip: Clip | None = None
+
+    def answer(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[str]:
+        """Free answers, greedily (`rooms.evaluate.Answerer`)."""
+        asks = [Ask(question, LONGEST_ANSWER) for question in questions]
+        return [one.text for one in self._engine.answer_many([self._clip_of(pictures)], asks, mode=self._mode)]
+
+    def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
+        """The most probable of the known answers, and its probability (`rooms.evaluate.Decider`)."""
+        decided: dict[int, tuple[str, float]] = {}
+        clips = [self._clip_of(pictures)]
+        for number, answer in answer_questions(questions, clips, self._engine, self._prompts, mode=self._mode):
+            if isinstance(answer, Exception):
+                raise answer
+            decided[number] = answer.text, answer.confidence
+        return [decided[number] for number in range(len(questions))]
+
+    def write(self, pictures: Sequence[Any], asks: Sequence[PlanAsk]) -> list[Generated]:
+        """Plans and next steps (`rooms.plans.Planner`)."""
+        listed = [
+            Ask(
+                ask.prompt,
+                ask.max_new_tokens,
+                hook=None if ask.grammar is None else self._engine.grammar_hook(ask.grammar),
+            )
+            for ask in asks
+        ]
+        return self._engine.answer_many([self._clip_of(pictures)], listed, mode=self._mode)
+
+    def _clip_of(self, pictures: Sequence[Any]) -> Clip:
+        same = len(pictures) == len(self._pictures) and all(
+            one is other for one, other in zip(pictures, self._pictures, strict=True)
+        )
+        if self._clip is None or not same:
+            frames = tuple(Frame("camera", i * NS_PER_S, "", picture) for i, picture in enumerate(pictures))
+            self._pictures, self._clip = list(pictures), Clip("camera", frames)
+        return self._clip

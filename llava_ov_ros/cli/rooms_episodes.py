@@ -1,0 +1,125 @@
+"""`llava-ov rooms episodes`: recorded episodes played to a live node, from the goal to DONE."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import CommandError
+from .options import count
+
+if TYPE_CHECKING:
+    from ..node.live_episodes import Outcome
+
+DESCRIPTION = """\
+Record episodes as `llava-ov rooms record --episode` does, and play each to the installed node, which is started as a
+process of its own: the goal is set, each step is reported when the recording has done it, and the hint that follows
+is compared with the step that comes next, or in the end with DONE. Hints rest on the frames that came over DDS.
+Whatever the node hints, the recording goes on as it is; a DONE ends the episode.
+"""
+EPILOG = """\
+examples:
+  llava-ov rooms episodes                     20 episodes (minutes)
+  llava-ov rooms episodes --count 1 --seed 7  the one that `llava-ov rooms record --episode --seed 7` records
+
+exit codes: 0 all were played, whatever was hinted; 1 the node did not do its part, or an error; 2 wrong usage
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--count", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first one (default: %(default)s)")
+    parser.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code.
+
+    Raises:
+        CommandError: The node is not installed, does not come up, refuses the model or does not hint.
+    """
+    from tqdm import tqdm
+
+    from ..node.live_episodes import live_episodes
+    from ..node.session import LiveError
+    from ..rooms.record import Settings, plan_recording, truth_path, write_recording
+
+    # A job that is told to stop (CI, timeout) must not leave a node behind.
+    signal.signal(signal.SIGTERM, _leave)
+    print("starting a node of its own ...", file=sys.stderr, flush=True)
+    seeds = range(args.seed, args.seed + args.count)
+    played: list[tuple[int, Outcome]] = []
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            live_episodes(args.model, Path(folder) / "node.log", device=args.device) as episodes,
+        ):
+            for seed in tqdm(seeds, unit="episode", disable=None, leave=False):
+                bag = Path(folder) / f"{seed}.mcap"
+                write_recording(plan_recording(Settings(seed=seed, seconds=None, episode=True)), bag)
+                played.append((seed, episodes.play(bag, truth_path(bag))))
+                bag.unlink()
+    except LiveError as error:
+        raise CommandError(str(error)) from None
+    print(json.dumps(record(played)) if args.json else table(played))
+    return 0
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def record(played: Sequence[tuple[int, Outcome]]) -> dict[str, Any]:
+    """Outcomes ready for JSON; hints for steps and for DONE count alike, and those after a DONE as wrong."""
+    from ..rooms.evaluate import Row
+
+    total = Row(sum(one.total for _, one in played), sum(one.right for _, one in played))
+    return {
+        "episodes": len(played),
+        "complete": sum(one.is_complete for _, one in played),
+        "hints": total.as_dict(),
+        "played": [
+            {
+                "seed": seed,
+                "goal": one.episode.goal,
+                "hints": one.total,
+                "right": one.right,
+                "complete": one.is_complete,
+                "turns": [
+                    {
+                        "right": turn.right,
+                        "hint": turn.hint,
+                        "step": turn.step,
+                        "confidence": round(turn.confidence, 4),
+                        "frames": list(turn.stamps_ns),
+                    }
+                    for turn in one.turns
+                ],
+            }
+            for seed, one in played
+        ],
+    }
+
+
+def table(played: Sequence[tuple[int, Outcome]]) -> str:
+    """Outcomes for people."""
+    lines = [f"{'seed':>6}{'hints':>7}{'right':>7}  {'complete':<10}goal"]
+    for seed, one in played:
+        complete = "yes" if one.is_complete else "no"
+        lines.append(f"{seed:>6}{one.total:>7}{one.right:>7}  {complete:<10}{one.episode.goal}")
+    found = record(played)
+    hints = found["hints"]
+    lines.append(
+        f"{found['complete']} of {found['episodes']} episodes complete; {hints['correct']} of {hints['n']} hints right "
+        f"({100 * hints['accuracy']:.1f} %, 95 % interval {100 * hints['low']:.1f} to {100 * hints['high']:.1f})"
+    )
+    return "\n".join(lines)

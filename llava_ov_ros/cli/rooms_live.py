@@ -1,0 +1,74 @@
+"""`llava-ov rooms evaluate --live`: the same questions in process, and through a live node over DDS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import CommandError
+
+if TYPE_CHECKING:
+    from ..rooms.evaluate import Answerer, Comparison, Trial
+
+
+def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], total: int, longest: int) -> int:
+    """Ask both, print the table; returns the exit code.
+
+    Args:
+        args: Of `rooms evaluate`.
+        here: The model in process.
+        fresh: What to ask.
+        total: How many questions that is.
+        longest: Longest answer in tokens.
+
+    Raises:
+        CommandError: The node is not installed, does not come up or does not answer.
+    """
+    from tqdm import tqdm
+
+    from ..node.rooms_live import live_rooms
+    from ..node.session import LiveError
+    from ..rooms.evaluate import compare
+
+    # A job that is told to stop (CI, timeout) must not leave a node behind.
+    signal.signal(signal.SIGTERM, _leave)
+    print("starting a node of its own for the same questions over DDS ...", file=sys.stderr, flush=True)
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            live_rooms(
+                args.model, Path(folder) / "node.log", device=args.device, mode=args.mode, max_new_tokens=longest
+            ) as live,
+            tqdm(total=total, unit="question", disable=None, leave=False) as bar,
+        ):
+            comparison = compare(here, live, fresh, on_asked=bar.update)
+    except LiveError as error:
+        raise CommandError(str(error)) from None
+    print(json.dumps(comparison.as_dict()) if args.json else table(comparison))
+    asked, unlike = comparison.pairs["total"].n, comparison.unlike
+    print(f"the same answer to {asked - len(unlike)} of {asked} questions", file=sys.stderr)
+    for kind, text, right, said, said_live in unlike[: args.wrong or 0]:
+        print(f"  {kind}: {text} -> {said!r}, live {said_live!r}, right: {right!r}", file=sys.stderr)
+    return 0
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def table(comparison: Comparison) -> str:
+    """A comparison for people."""
+    lines = [f"{'':12}{'n':>6}{'in process %':>14}{'95 % interval':>17}{'live %':>9}{'difference':>12}"]
+    for kind, row in comparison.as_dict().items():
+        bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+        lines.append(
+            f"{kind:<12}{row['n']:>6}{100 * row['accuracy']:>14.1f}{bounds:>17}{100 * row['live_accuracy']:>9.1f}"
+            f"{100 * row['difference']:>+12.1f}"
+        )
+    return "\n".join(lines)

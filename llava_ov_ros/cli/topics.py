@@ -1,0 +1,40 @@
+"""Which image topics of a bag a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import USAGE, CommandError
+from .show import topic_table
+
+if TYPE_CHECKING:
+    from ..replay import ImageTopic
+
+
+def chosen_topics(bag: Path, wanted: Sequence[str], topics: Sequence[ImageTopic]) -> tuple[ImageTopic, ...]:
+    """The topics asked for, or the only one that has messages.
+
+    Args:
+        bag: The recording, for the error.
+        wanted: Values of --topic.
+        topics: What the bag has.
+
+    Raises:
+        CommandError: A topic is not there, or there are several and none was asked for.
+    """
+    by_name = {topic.name: topic for topic in topics}
+    if wanted:
+        for name in wanted:
+            if name not in by_name:
+                raise CommandError(f"{bag} has no image topic {name}; it has:\n{topic_table(topics)}", USAGE)
+        return tuple(by_name[name] for name in dict.fromkeys(wanted))
+    filled = [topic for topic in topics if topic.count]
+    if len(filled) > 1:
+        raise CommandError(
+            f"{bag} has {len(filled)} image topics: choose with --topic (repeat it for several cameras)\n"
+            f"{topic_table(topics)}",
+            USAGE,
+        )
+    return tuple(filled or topics[:1])
