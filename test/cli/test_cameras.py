@@ -1,0 +1,126 @@
+"""`llava-ov cameras`: what is published, what arrives of it, and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="looking at cameras needs ROS 2")
+
+import rclpy
+from rclpy.context import Context
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CompressedImage, Image
+
+from llava_ov_ros.cli.main import main
+from llava_ov_ros.node.camera_check import SEGMENT_BYTES, CameraTopic, advice, watch_cameras
+
+MS = 1_000_000
+NAMESPACE = f"/test_cameras_{os.getpid()}"
+
+
+@pytest.fixture
+def two_cameras():
+    """A raw best-effort camera and a compressed reliable one, both at 20 Hz, in a thread and a context of their own."""
+    context = Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("drivers", namespace=NAMESPACE, context=context)
+    raw = node.create_publisher(Image, "raw", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    compressed = node.create_publisher(CompressedImage, "jpeg/compressed", 5)
+    node.create_publisher(Image, "silent", 5)
+    done = threading.Event()
+
+    def drive():
+        while not done.wait(0.05):
+            image = Image(height=24, width=32, encoding="rgb8", step=96, data=bytes(24 * 96))
+            image.header.stamp = node.get_clock().now().to_msg()
+            raw.publish(image)
+            compressed.publish(CompressedImage(header=image.header, format="jpeg", data=bytes(1000)))
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_the_table_names_type_reliability_rate_and_size(capsys, two_cameras):
+    started_s = time.monotonic()
+    code = main(["cameras", "--seconds", "3", "--json"])
+    assert time.monotonic() - started_s < 10
+    captured = capsys.readouterr()
+    found = {row["topic"]: row for row in map(json.loads, captured.out.splitlines())}
+    raw, jpeg = found[f"{NAMESPACE}/raw"], found[f"{NAMESPACE}/jpeg/compressed"]
+    assert (raw["type"], raw["reliability"], raw["picture"]) == ("sensor_msgs/msg/Image", "best_effort", "32x24 rgb8")
+    assert (raw["size_bytes"], jpeg["size_bytes"]) == (24 * 96, 1000)
+    assert (jpeg["type"], jpeg["reliability"]) == ("sensor_msgs/msg/CompressedImage", "reliable")
+    assert 10 < raw["rate_hz"] < 21
+    assert raw["delivered"] > 0.8
+    assert found[f"{NAMESPACE}/silent"]["received"] == 0
+    assert f"{NAMESPACE}/silent: nothing arrived" in captured.err
+    assert code == 1
+
+
+def test_a_table_to_read(capsys, two_cameras):
+    main(["cameras", "--seconds", "2"])
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == ["topic", "type", "publishers", "Hz", "KB", "arrived", "picture"]
+    assert f"{NAMESPACE}/raw" in out
+
+
+def topic(times_ms, lost=0, size_bytes=1000):
+    return CameraTopic("/c", "sensor_msgs/msg/Image", "reliable", [ms * MS for ms in times_ms], lost, size_bytes)
+
+
+def test_all_there():
+    whole = topic(range(1, 1001, 100))
+    assert (whole.delivered, whole.rate_hz) == (1.0, 10.0)
+    assert advice([whole], "p.xml") == []
+
+
+def test_gaps_in_the_stamps_are_missing_frames():
+    assert topic([1, 101, 201, 301, 601, 701, 801, 901]).delivered == pytest.approx(0.8)
+
+
+def test_what_the_middleware_lost_counts_where_it_is_more_than_the_gaps_show():
+    assert topic([1, 1001, 2001], lost=27).delivered == pytest.approx(0.1)
+
+
+def test_nothing_can_be_known_of_two_messages():
+    assert topic([1, 101]).delivered is None
+
+
+def test_a_large_frame_that_is_lost_points_to_the_profile():
+    lines = advice([topic([1, 101, 201], lost=3, size_bytes=SEGMENT_BYTES + 1)], "/x/fastdds.xml")
+    assert "50% of the frames are missing" in lines[0]
+    assert "512 KB shared-memory segment" in lines[0]
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE=/x/fastdds.xml" in lines[1]
+    assert "FASTDDS_DEFAULT_PROFILES_FILE=/x/fastdds.xml" in lines[1]
+
+
+def test_a_large_frame_that_arrives_is_fine():
+    assert advice([topic(range(1, 1001, 100), size_bytes=3 * SEGMENT_BYTES)], "p.xml") == []
+
+
+def test_a_small_frame_that_is_lost_has_another_cause():
+    [line] = advice([topic([1, 101, 201], lost=3)], "p.xml")
+    assert "the network loses packets" in line
+
+
+def test_messages_without_a_stamp_are_told():
+    [line] = advice([topic([0, 0, 0])], "p.xml")
+    assert "without a header stamp" in line
+
+
+def test_an_empty_graph(capsys, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "101")
+    assert main(["cameras", "--seconds", "1"]) == 1
+    assert "No image topic was published" in capsys.readouterr().err
+    assert watch_cameras(0.1) == []

@@ -1,0 +1,124 @@
+"""`llava-ov plan BAG --goal`: plans of the shipped model from a bag, as texts and JSON, and errors that say where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from llava_ov_ros.cli.main import main
+from llava_ov_ros.share import shipped
+from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary
+
+GOAL = "put the mug on the desk"
+S = 1_000_000_000
+TOPIC = "/front/image_raw"
+
+
+@pytest.fixture(scope="module")
+def bag(write_bag, shot, tmp_path_factory):
+    """Ten seconds of one camera, each picture with a grey level of its own."""
+    path = tmp_path_factory.mktemp("bags") / "bag"
+    return write_bag(path, [shot(TOPIC, i * 0.5, level=i * 12) for i in range(21)])
+
+
+def run(capsys, *arguments):
+    """Exit code, output and error output."""
+    try:
+        code = main(["plan", *map(str, arguments)])
+    except SystemExit as left:
+        code = left.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_plans_in_the_vocabulary_from_the_frames_asked_for(capsys, bag):
+    alfred = load_vocabulary(find_vocabulary("alfred"))
+    arguments = (bag, "--goal", f"{GOAL}.", "--at", 4, "--at", 9, "--window", 1, "--json")
+    code, out, _ = run(capsys, *arguments)
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [(record["goal"], record["at_s"]) for record in records] == [(GOAL, 4.0), (GOAL, 9.0)]
+    for record in records:
+        newest_ns = record["stamp_ns"]
+        assert [one["stamp_ns"] - newest_ns for one in record["frames"]] == [-S, -S // 2, 0]
+        assert record["status"] == "OK"
+        assert record["unread"] == []
+        assert record["outcome"] in ("ACCEPTED", "REJECTED", "CANNOT_TELL")
+        for step in record["steps"]:
+            assert alfred.fault(Step(step["action"], tuple(step["arguments"]))) is None
+        assert (record["decoding"], record["vocabulary"], record["model"]) == ("constrained", "alfred", "rooms")
+        assert record["prompts"].startswith("plain/")
+    assert code == (0 if all(record["outcome"] == "ACCEPTED" for record in records) else 1)
+    _, again, _ = run(capsys, *arguments)
+    timeless = [record | {"total_time_s": 0} for record in records]
+    assert [json.loads(line) | {"total_time_s": 0} for line in again.splitlines()] == timeless
+
+
+def test_another_vocabulary_read_from_free_text_and_shown_to_people(capsys, bag):
+    arguments = ("--actions", "delivery", "--decoding", "free", "--repairs", 0, "--no-grounding")
+    code, out, _ = run(capsys, bag, "--goal", "bring the parcel to the lab", *arguments)
+    lines = out.splitlines()
+    assert lines[0] == "   10.00 s  bring the parcel to the lab"
+    assert lines[1].split()[0] in ("accepted", "rejected", "cannot")
+    assert "(confidence " in lines[1]
+    assert any(line.split()[:4] == ["4", "frames", "of", "front,"] for line in lines)
+    assert code == (0 if lines[1].split()[0] == "accepted" else 1)
+
+
+def test_old_frames_give_no_plan(capsys, bag):
+    code, out, _ = run(capsys, bag, "--goal", GOAL, "--at", 60)
+    assert code == 1
+    assert "no plan: STALE" in out
+    assert "is 50.0 s old" in out
+
+
+def test_a_bag_of_several_cameras_asks_which(capsys, write_bag, shot, tmp_path):
+    path = write_bag(tmp_path / "two", [shot(topic, i * 0.5) for i in range(3) for topic in (TOPIC, "/rear/image_raw")])
+    code, _, err = run(capsys, path, "--goal", GOAL)
+    assert code == 2
+    assert "has 2 image topics: choose with --topic" in err
+
+
+def test_errors_name_file_and_field(capsys, bag, tmp_path):
+    robot, asked = tmp_path / "robot.yaml", tmp_path / "asked.yaml"
+    robot.write_text("max_steps: 4\nclasses: {desk: []}\nactions:\n  Go: {effects: [{goto: desk}]}\n")
+    asked.write_text(shipped("config/prompts/plain.yaml").read_text().replace("name: plain", "name: other"))
+    for arguments, code, said in (
+        ((bag, "--goal", " . "), 2, "--goal: goal is empty"),
+        ((bag, "--goal", "x" * 501), 2, "--goal: goal has 501 characters"),
+        ((bag, "--goal", GOAL, "--actions", robot), 1, f"{robot}:4: actions.Go.effects: 'goto' is no effect"),
+        ((bag, "--goal", GOAL, "--prompts", asked), 1, f"{asked}: name is 'other'"),
+        ((bag, "--goal", GOAL, "--prompts", "nothing"), 1, "prompts 'nothing': no file"),
+        ((tmp_path / "no_bag", "--goal", GOAL), 1, "no_bag: no such file or folder"),
+        ((bag, "--goal", GOAL, "--model", "no-such-model"), 1, "no-such-model"),
+        ((bag,), 2, "the following arguments are required: --goal"),
+        ((bag, "--goal", GOAL, "--repairs", 4), 2, "argument --repairs: invalid choice"),
+        ((bag, "--goal", GOAL, "--decoding", "loose"), 2, "argument --decoding: invalid choice"),
+        (("validate", bag, "--goal", GOAL), 2, "unrecognized arguments: --goal"),
+    ):
+        given, out, err = run(capsys, *arguments)
+        assert (given, out) == (code, ""), err
+        assert said in err
+
+
+def test_words_that_clash_are_one_clear_line(capsys, bag, tmp_path):
+    robot = tmp_path / "robot.yaml"
+    robot.write_text("max_steps: 4\nclasses: {desk: []}\nactions:\n  DONE: {arguments: {place: desk}}\n")
+    code, _, err = run(capsys, bag, "--goal", GOAL, "--actions", robot)
+    assert code == 1
+    assert f"--actions {robot} and --prompts plain clash: " in err
+    assert "'DONE'" in err
+
+
+def test_help_names_both_and_is_instant():
+    check = (
+        "import sys; from llava_ov_ros.cli.main import main\n"
+        "try: main(['plan', '--help'])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "assert not {'torch', 'cv2', 'numpy', 'yaml', 'rclpy'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert 'llava-ov plan my_bag --goal "put the mug on the desk"' in done.stdout
+    assert "llava-ov plan validate FILE" in done.stdout

@@ -1,0 +1,131 @@
+"""Every command in README.md and docs/ is run here, or listed with the reason why not; every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = ("config", "docs", "examples", "launch", "models", "test")
+LIMIT_S = 110
+
+SETS_UP = "sets up this very environment"
+ROBOT = "needs ROS 2 from packages and a workspace"
+ASKS = "needs a running node"
+PLANS = "needs a running node; test/node/test_planning.py and test_hints.py do the same"
+DEPENDS = "ends as the model plans; test/cli/test_plan_bag.py runs the same"
+NETWORK = "needs a network and downloads gigabytes"
+MINUTES = "measures for minutes"
+NOT_RUN = {
+    "make demo": f"{SETS_UP}; test/cli/test_demo.py runs the demo",
+    "make test": f"{SETS_UP} and would call itself",
+    "source tools/env.bash": SETS_UP,
+    "rosdep install --from-paths src --ignore-src -y": ROBOT,
+    "colcon build --packages-select llava_ov_ros": ROBOT,
+    "source install/setup.bash": ROBOT,
+    "ros2 launch llava_ov_ros llava_ov.launch.py cameras:=front image_topics:=/front/image_raw "
+    "model:=$HOME/models/ov-0.5b": ROBOT,
+    "ros2 launch llava_ov_ros llava_ov.launch.py model:=$HOME/models/ov-0.5b": ROBOT,
+    "ros2 launch llava_ov_ros llava_ov.launch.py model:=llava-hf/llava-onevision-qwen2-7b-ov-hf device:=cuda": ROBOT,
+    "ros2 launch llava_ov_ros replay.launch.py bag:=my_bag ask:='What do you see?' every:=5": ROBOT,
+    "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask \"{question: 'Is the door open?'}\"": ASKS,
+    "ros2 action send_goal --feedback /llava_ov/ask llava_ov_ros/action/Ask \"{question: 'What is on the table?'}\"": (
+        ASKS
+    ),
+    "ros2 topic echo /llava_ov/answers": ASKS,
+    "ros2 service call /llava_ov/plan llava_ov_ros/srv/Plan \"{goal: 'put the mug on the desk'}\"": PLANS,
+    "ros2 action send_goal --feedback /llava_ov/plan llava_ov_ros/action/Plan \"{goal: 'put the mug on the desk'}\"": (
+        PLANS
+    ),
+    "ros2 service call /llava_ov/set_goal llava_ov_ros/srv/SetGoal \"{goal: 'put the mug on the desk'}\"": PLANS,
+    "ros2 topic echo /llava_ov/action_hint": PLANS,
+    "ros2 service call /llava_ov/step_done llava_ov_ros/srv/ReportStep \"{step: 'PickupObject mug'}\"": PLANS,
+    'llava-ov plan examples/demo_room --goal "put the pan on the desk"': DEPENDS,
+    'llava-ov plan examples/demo_room --goal "put the pan on the desk" --at 4 --decoding free --json': DEPENDS,
+    "ros2 topic echo --once /diagnostics": ASKS,
+    "export FASTRTPS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
+    "export FASTDDS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
+    "llava-ov cameras": "needs a camera; test/cli/test_cameras.py runs it with one",
+    "llava-ov cameras --seconds 5": "needs a camera; test/cli/test_cameras.py runs it with one",
+    "llava-ov eval interleave interleave_data --model ~/models/ov-7b --out interleave_7b": (
+        "needs the published files and gigabytes of weights; test/evaluation/test_interleave.py runs a small one"
+    ),
+    "pip install 'llava_ov_ros[lmms-eval]'": NETWORK,
+    "lmms-eval --model llava_ov_ros --model_args pretrained=~/models/ov-7b --tasks mme,mmbench_en_dev,nextqa_mc_test": (
+        f"{NETWORK}; test/evaluation/test_lmms_eval.py runs a small task"
+    ),
+    "llava-ov eval examples/suite.yaml --out out/live --live": (
+        "starts a node and plays in real time; test/cli/test_eval_live.py does the same"
+    ),
+    "llava-ov bench engine --shape slice --repeats 7": f"{MINUTES}; test/onevision/test_benchmark.py runs it",
+    "llava-ov rooms evaluate --live --each 100": f"{MINUTES}; test/cli/test_rooms.py runs a short one",
+    "llava-ov rooms episodes": f"{MINUTES}; test/cli/test_rooms_episodes.py plays one",
+    "llava-ov rooms episodes --count 1 --seed 7": "test/cli/test_rooms_episodes.py plays another",
+    "python tools/rooms/train.py --out out/rooms": "hours; test/tools/test_rooms_training.py runs a few steps",
+    "llava-ov rooms evaluate --model out/rooms/checkpoint": "needs a trained model; the same runs with the shipped one",
+    "llava-ov bench callbacks --seconds 30": f"{MINUTES}; test/cli/test_bench_callbacks.py runs a short one",
+    "hf download llava-hf/llava-onevision-qwen2-0.5b-ov-hf --local-dir ~/models/ov-0.5b": NETWORK,
+}
+
+
+def commands(document: Path) -> list[str]:
+    """The commands in the bash blocks of a document, continued lines joined, comments left out."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line and not line.startswith("#")]
+
+
+ALL = list(dict.fromkeys(command for document in DOCUMENTS for command in commands(document)))
+
+
+def test_commands_that_are_not_run_are_still_documented():
+    assert set(NOT_RUN) - set(ALL) == set()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A folder that looks like the repository, in which commands may write."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in FOLDERS:
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@pytest.mark.timeout(LIMIT_S + 10)
+@pytest.mark.parametrize("command", [command for command in ALL if command not in NOT_RUN])
+def test_documented_command_runs(command, checkout):
+    program = command.split()[0]
+    assert shutil.which(program), f"{program} is not in this environment; a command that cannot run goes into NOT_RUN"
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def anchors(document: Path) -> set[str]:
+    """Anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_inside_the_repository_lead_somewhere(document):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    assert broken == []

@@ -1,0 +1,32 @@
+"""Metrics by their names."""
+
+from __future__ import annotations
+
+import pytest
+
+from llava_ov_ros.evaluation.metrics import ANSWER_METRICS, CAPTION_METRICS, METRICS, PLAN_METRICS
+
+CHOICES = ["a mug", "a plate"]
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction", "golds", "expected"),
+    [
+        ("em", "mug", ["cup", "mug"], 1),
+        ("rouge_l", "a mug", ["a cup", "a mug"], 1),
+        ("rouge_l", "a mug", ["", "cup"], 0),
+        ("rouge_l", "a mug", [""], None),
+        ("multi_choice", "Answer: B", ["A", "B"], 1),
+        ("yes_no", "Yes, it is.", ["yes"], 1),
+        ("count", "There are two.", ["2", "3"], 1),
+        ("choice", "B", ["a plate"], 1),
+        ("choice", "A", ["a plate"], 0),
+    ],
+)
+def test_the_best_of_several_right_answers_counts(name, prediction, golds, expected):
+    found = ANSWER_METRICS[name](prediction, golds, CHOICES)
+    assert found == (None if expected is None else pytest.approx(expected, abs=1e-7))
+
+
+def test_every_name_stands_for_one_metric():
+    assert len(METRICS) == len(ANSWER_METRICS) + len(PLAN_METRICS) + len(CAPTION_METRICS)

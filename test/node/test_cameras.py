@@ -1,0 +1,210 @@
+"""Camera messages over real topics: two transports at once, unusable pictures, odd stamps, reliability."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from llava_ov_ros.msg import Answer
+from rcl_interfaces.msg import Log
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+
+from llava_ov_ros.frames import stamp_ns
+
+S = 1_000_000_000
+
+
+@pytest.fixture
+def yes(scripted):
+    return scripted(lambda *_: "yes")
+
+
+def test_two_cameras_at_once(rig):
+    robot = rig(cameras={"front": "raw", "side": "compressed"})
+    front = robot.feed("front", count=3)
+    side = robot.feed("side", count=2, period_s=0.3)
+    answer = robot.ask("Which object moved?")
+    assert answer.status == Answer.OK
+    assert [(frame.camera, stamp_ns(frame.header.stamp)) for frame in answer.frames] == [
+        *(("front", stamp) for stamp in front),
+        *(("side", stamp) for stamp in side),
+    ]
+    assert stamp_ns(answer.header.stamp) == max(front + side)
+    assert answer.header.frame_id == answer.frames[-1].header.frame_id
+    for name in robot.cameras:
+        status, values = robot.diagnostic(f"camera {name}")
+        assert (status.level, status.message) == (status.OK, "frames come in")
+        assert (status.hardware_id, values["publishers"]) == (robot.cameras[name].topic, "1")
+
+
+def test_malformed_pictures_are_counted_and_warned_of_once_and_good_ones_go_on(rig, yes):
+    robot = rig(load=yes, cameras={"front": "raw", "side": "compressed"})
+    log = robot.listen(Log, "/rosout")
+    front, side = robot.cameras.values()
+    base_ns = time.time_ns() - S
+    broken = [
+        {"step": 1},
+        {"height": 0},
+        {"width": 4_000_000_000},
+        {"encoding": "rgb99"},
+        {"encoding": ""},
+        {"data": b""},
+        {"height": 49},
+    ]
+    for i, fields in enumerate(broken):
+        front.send(base_ns + i, **fields)
+    for i, data in enumerate((b"", b"no jpeg", b"\xff\xd8\xff\xe0" + b"\0" * 60)):
+        side.send(base_ns + i, data=data)
+    stamps = robot.feed(count=2, period_s=0.1)
+    values = robot.wait_until_received("front")
+    assert (values["malformed"], values["admitted"], values["received"]) == ("7", "2", "9")
+    status, values = robot.diagnostic("camera side")
+    assert (values["malformed"], values["admitted"]) == ("3", "2")
+    assert status.level == status.WARN
+    assert status.message.startswith("3 malformed messages, the last: camera 'side'")
+    answer = robot.ask(window_s=1.0)
+    assert [stamp_ns(frame.header.stamp) for frame in answer.frames] == 2 * stamps
+    # Ten broken pictures within five seconds: one warning for each camera.
+    marker = "parameter clip_frames changed"
+    robot.live.get_logger().info(marker)
+    log.wait(lambda line: line.msg == marker)
+    warnings = [line.msg for line in log.messages if line.level == Log.WARN and line.name.endswith("llava_ov")]
+    assert len([line for line in warnings if "'front'" in line]) == 1
+    assert len([line for line in warnings if "'side'" in line]) == 1
+    assert "step is 1" in next(line for line in warnings if "'front'" in line)
+
+
+def test_zero_stamps_take_the_time_of_arrival(rig, yes):
+    robot = rig(load=yes)
+    before_ns = time.time_ns()
+    for _ in range(3):
+        robot.cameras["front"].send(0)
+        robot.wait_until_received("front")
+    answer = robot.ask()
+    stamps = [stamp_ns(frame.header.stamp) for frame in answer.frames]
+    assert len(stamps) == 3
+    assert before_ns <= stamps[0] < stamps[1] < stamps[2] <= time.time_ns()
+    status, values = robot.diagnostic("camera front")
+    assert (status.level, values["zero_stamps"]) == (status.WARN, "3")
+    assert "3 zero (time of arrival used)" in status.message
+
+
+def test_stamps_of_the_future_are_refused_and_said(rig, yes):
+    robot = rig(load=yes)
+    log = robot.listen(Log, "/rosout")
+    for i in range(3):
+        robot.cameras["front"].send(time.time_ns() + (3600 + i) * S)
+    stamps = robot.feed(count=2)
+    status, values = robot.diagnostic("camera front")
+    assert (status.level, values["future_stamps"], values["admitted"]) == (status.WARN, "3", "2")
+    assert "3 in the future" in status.message
+    warning = log.wait(lambda line: line.level == Log.WARN)
+    assert "stamped in the future (parameter future_tolerance_s)" in warning.msg
+    assert [stamp_ns(frame.header.stamp) for frame in robot.ask().frames] == stamps
+
+
+def test_a_looped_recording_starts_the_buffer_anew(rig, yes):
+    robot = rig(load=yes)
+    newest_ns = time.time_ns()
+    robot.feed(count=5, period_s=1.0, newest_ns=newest_ns)
+    stamps = robot.feed(count=3, period_s=1.0, newest_ns=newest_ns - 2 * S)
+    status, values = robot.diagnostic("camera front")
+    assert (status.level, values["jumps_back"]) == (status.WARN, "1")
+    assert "1 jumps back (buffer begun anew)" in status.message
+    assert [stamp_ns(frame.header.stamp) for frame in robot.ask().frames] == stamps
+
+
+def test_a_stamp_that_comes_twice_is_out_of_order(rig, yes):
+    robot = rig(load=yes)
+    stamp = robot.feed(count=1)[0]
+    robot.cameras["front"].send(stamp)
+    assert robot.wait_until_received("front")["out_of_order"] == "1"
+    assert len(robot.ask().frames) == 1
+
+
+def test_a_picture_of_one_pixel_is_a_picture(rig):
+    robot = rig()
+    robot.cameras["front"].send(time.time_ns(), robot.cameras["front"].picture()[:1, :1])
+    robot.wait_until_received("front")
+    assert robot.ask().status == Answer.OK
+
+
+def reliabilities(robot):
+    """Of the node's subscriptions to its camera."""
+    infos = robot.node.get_subscriptions_info_by_topic(robot.cameras["front"].topic)
+    return [info.qos_profile.reliability for info in infos]
+
+
+def test_a_best_effort_camera_is_heard_whatever_image_qos_says(rig, yes):
+    for image_qos in ("sensor_data", "match"):
+        robot = rig(load=yes, reliable=False, image_qos=image_qos)
+        robot.feed(count=2)
+        assert robot.ask().status == Answer.OK
+        assert reliabilities(robot) == [ReliabilityPolicy.BEST_EFFORT]
+
+
+def test_the_default_subscription_never_makes_a_camera_wait(rig, yes):
+    assert reliabilities(rig(load=yes)) == [ReliabilityPolicy.BEST_EFFORT]
+
+
+def test_image_qos_match_is_as_reliable_as_the_publisher(rig, yes):
+    robot = rig(load=yes, image_qos="match")
+    assert reliabilities(robot) == [ReliabilityPolicy.RELIABLE]
+    robot.feed(count=2)
+    assert robot.ask().status == Answer.OK
+
+
+def test_a_camera_without_a_publisher_is_said(rig, yes):
+    robot = rig(load=yes)
+    robot.node.destroy_publisher(robot.cameras["front"].publisher)
+    status, _ = robot.diagnostic("camera front", lambda status, values: values["publishers"] == "0")
+    assert (status.level, status.message) == (status.ERROR, f"nobody publishes {robot.cameras['front'].topic}")
+
+
+def test_an_inactive_node_says_who_publishes_and_an_active_one_what_it_is_connected_to(rig, yes):
+    robot = rig(load=yes, active=False, image_qos="match")
+    camera = robot.cameras["front"].topic
+    assert robot.transition("configure")
+    status, values = robot.diagnostic("camera front", lambda status, values: values["publishers"] == "1")
+    assert (status.level, status.message, status.hardware_id) == (status.OK, "not active", camera)
+    assert values["publisher_nodes"] == robot.node.get_fully_qualified_name()
+    assert (values["matched"], values["reliability"]) == ("0", "")
+    robot.activate()
+    _, values = robot.diagnostic("camera front")
+    assert (values["publishers"], values["matched"], values["reliability"]) == ("1", "1", "reliable")
+    assert robot.transition("deactivate")
+    status, values = robot.diagnostic("camera front", lambda status, values: values["matched"] == "0")
+    assert (status.message, values["publishers"], values["reliability"]) == ("not active", "1", "")
+
+
+def test_image_qos_match_follows_publishers_that_come_and_go_while_the_node_is_active(rig, peer, yes):
+    robot = rig(load=yes, cameras={}, image_topics=["late/image_raw"], image_transport=["raw"], image_qos="match")
+    topic = f"{robot.namespace}/late/image_raw"
+    stranger = peer(cameras={}).node
+
+    def settled(count, reliability):
+        return lambda status, values: (
+            (values["publishers"], values["matched"], values["reliability"]) == (str(count), str(count), reliability)
+        )
+
+    status, _ = robot.diagnostic("camera camera", settled(0, "best_effort"))
+    assert (status.level, status.message) == (status.ERROR, f"nobody publishes {topic}")
+    camera = stranger.create_publisher(Image, topic, 10)
+    robot.diagnostic("camera camera", settled(1, "reliable"))
+    robot.diagnostic(
+        "camera camera", lambda _, values: values["publisher_nodes"] == stranger.get_fully_qualified_name()
+    )
+    stranger.destroy_publisher(camera)
+    robot.diagnostic("camera camera", settled(0, "reliable"))
+    stranger.create_publisher(Image, topic, qos_profile_sensor_data)
+    robot.diagnostic("camera camera", settled(1, "best_effort"))
+
+
+def test_a_topic_of_another_type_is_said(rig, peer, yes):
+    robot = rig(load=yes, cameras={}, image_topics=["front/image_raw"], image_transport=["raw"])
+    topic = f"{robot.namespace}/front/image_raw"
+    peer(cameras={}).node.create_publisher(CompressedImage, topic, 10)
+    status, values = robot.diagnostic("camera camera", lambda status, values: values["publishers"] == "1")
+    assert (status.level, values["matched"]) == (status.ERROR, "0")
+    assert status.message.startswith(f"{topic} is published, but not as sensor_msgs/msg/Image (image_transport)")

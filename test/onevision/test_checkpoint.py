@@ -1,0 +1,137 @@
+"""Loading is strict and its errors name the path and what is wrong there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from llava_ov_ros.onevision import CheckpointError, load_engine
+from llava_ov_ros.onevision.checkpoint import canonical_name
+
+
+@pytest.fixture
+def copy(nano_directory: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(nano_directory, tmp_path / "model"))
+
+
+def edited(directory: Path, edit: Callable[[dict[str, torch.Tensor]], None]) -> str:
+    tensors = load_file(directory / "model.safetensors")
+    edit(tensors)
+    save_file(tensors, directory / "model.safetensors")
+    return str(directory)
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no directory .*/nowhere"):
+        load_engine(str(tmp_path / "nowhere"))
+
+
+def test_an_empty_name_is_explained() -> None:
+    with pytest.raises(CheckpointError, match="no model is named"):
+        load_engine(" ")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_missing_file_is_named(copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError) as raised:
+        load_engine(str(copy))
+    assert str(copy) in str(raised.value)
+    assert name in str(raised.value)
+
+
+def test_a_missing_tensor_is_named(copy: Path) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    name = next(n for n in tensors if "layers.1.mlp.fc1.weight" in n)
+    with pytest.raises(CheckpointError, match=r"1 tensors are missing: .*layers\.1\.mlp\.fc1\.weight"):
+        load_engine(edited(copy, lambda t: t.__delitem__(name)))
+
+
+def test_an_unexpected_tensor_is_named(copy: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"1 tensors are unexpected: .*layers\.7\.extra"):
+        load_engine(edited(copy, lambda t: t.update({"model.language_model.layers.7.extra": torch.zeros(2)})))
+
+
+def test_a_misshapen_tensor_is_named_with_both_shapes(copy: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"image_newline is \(3,\), the configuration wants \(64,\)"):
+        load_engine(edited(copy, lambda t: t.update({"model.image_newline": torch.zeros(3)})))
+
+
+def test_another_architecture_is_refused(copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config["architectures"] = ["LlavaForConditionalGeneration"]
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="not a LLaVA-OneVision checkpoint"):
+        load_engine(str(copy))
+
+
+def test_a_damaged_weight_file_is_named(copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be read"):
+        load_engine(str(copy))
+
+
+def test_pickled_weights_are_refused(copy: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="can run code"):
+        load_engine(str(copy))
+
+
+def test_an_unknown_prompt_style_is_refused(copy: Path) -> None:
+    (copy / "prompt_style").write_text("vicuna\n")
+    with pytest.raises(CheckpointError, match=r"'vicuna': known styles are qwen_1_5, rooms_v1"):
+        load_engine(str(copy))
+
+
+def test_shards_are_read(copy: Path, nano_directory: Path, make_clip: Callable) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    names = sorted(tensors)
+    halves = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, part in halves.items():
+        save_file({n: tensors[n] for n in part}, copy / file)
+    index = {n: file for file, part in halves.items() for n in part}
+    (copy / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    (copy / "model.safetensors").unlink()
+    whole = load_engine(str(nano_directory)).answer([make_clip()], "Q", max_new_tokens=8)
+    assert load_engine(str(copy)).answer([make_clip()], "Q", max_new_tokens=8).token_ids == whole.token_ids
+    (copy / "b.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"has no b\.safetensors"):
+        load_engine(str(copy))
+
+
+def test_tensor_names_of_all_versions_are_the_same_tensor() -> None:
+    tower = "encoder.layers.0.mlp.fc1.weight"
+    for name in (
+        f"model.vision_tower.vision_tower.vision_model.{tower}",
+        f"vision_tower.vision_model.{tower}",
+        f"model.vision_tower.{tower}",
+        f"vision_tower.{tower}",
+    ):
+        assert canonical_name(name) == f"vision_tower.{tower}"
+    for name in ("model.layers.3.mlp.up_proj.weight", "language_model.model.layers.3.mlp.up_proj.weight"):
+        assert canonical_name(name) == "language_model.layers.3.mlp.up_proj.weight"
+    assert canonical_name("model.mm_projector.2.bias") == "multi_modal_projector.linear_2.bias"
+    assert canonical_name("language_model.lm_head.weight") == "lm_head.weight"
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:x"])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match="auto, cpu, cuda"):
+        load_engine("rooms", device=device)
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(ValueError, match="float32, bfloat16, float16"):
+        load_engine("rooms", dtype="int3")
+
+
+def test_bfloat16_and_eager_attention_answer_too(make_clip: Callable) -> None:
+    plain = load_engine("rooms", device="cpu").answer([make_clip()], "What colour is the mug?")
+    other = load_engine("rooms", device="cpu", dtype="bfloat16", attention="eager")
+    assert other.answer([make_clip()], "What colour is the mug?").text == plain.text

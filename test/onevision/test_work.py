@@ -1,0 +1,126 @@
+"""How much the engine computes: every frame through the tower once, nearly nothing prefilled twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from llava_ov_ros.frames import Clip, Frame
+from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
+from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
+
+FRAMES = 200
+STANDING = ["Where is the mug?", "Is the way free?", "What moved?", "How many?"]
+MOST_OVER_IDEAL = 1.05
+
+
+def frame(stamp: int) -> Frame:
+    rgb = np.random.default_rng(stamp).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    return Frame("camera", stamp * 10**9, "optical", rgb)
+
+
+@pytest.fixture
+def engine(nano_directory: Any) -> Engine:
+    return load_engine(str(nano_directory), device="cpu")
+
+
+def prepare_all(engine: Engine, *clips: Clip | None) -> None:
+    for clip in clips:
+        while clip is not None and engine.prepare([clip]):
+            pass
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_stream_costs_little_more_than_the_ideal(engine: Engine, ahead: bool) -> None:
+    growing = GrowingClip("camera", GrowthSettings(max_frames=16, min_frames=8, window_ns=10**12))
+    per_frame = engine._state.visual.count(frame(0), "video")
+    anchors: dict[int, set[int]] = {}
+    suffix_tokens = 0
+    for number in range(FRAMES):
+        growing.add(frame(number), oldest_ns=0)
+        clip = growing.current
+        assert clip is not None
+        anchors.setdefault(clip.frames[0].stamp_ns, set()).update(f.stamp_ns for f in clip.frames)
+        if ahead:
+            prepare_all(engine, clip, growing.coming)
+        questions = [*STANDING, *(["What is new?"] if number % 3 == 0 else [])]
+        answers = engine.answer_many([clip], [Ask(question, max_new_tokens=2) for question in questions])
+        suffix_tokens += sum(answer.prompt_tokens for answer in answers)
+        suffix_tokens -= len(answers) * (
+            engine._state.parts.head([clip], "video")[0][0].tokens + len(clip.frames) * per_frame
+        )
+    counters = engine.counters()
+    assert counters.frames_encoded == FRAMES
+    assert counters.tiles_encoded == FRAMES
+    assert counters.suffix_tokens == suffix_tokens
+    ideal = suffix_tokens + per_frame * sum(map(len, anchors.values()))
+    spent = counters.suffix_tokens + counters.prefix_tokens
+    print(f"prefilled {spent} tokens, ideal {ideal}: {spent / ideal:.4f}")
+    assert spent / ideal <= MOST_OVER_IDEAL
+
+
+def test_a_prepared_question_prefills_nothing_but_itself(engine: Engine) -> None:
+    clip = Clip("camera", tuple(frame(i) for i in range(5)))
+    prepare_all(engine, clip)
+    before = engine.counters()
+    engine.answer([clip], "Where is the mug?", max_new_tokens=3)
+    after = engine.counters()
+    assert after.frames_encoded == before.frames_encoded == 5
+    assert after.prefix_tokens == before.prefix_tokens
+    assert after.suffix_tokens > before.suffix_tokens
+
+
+def test_the_changeover_to_a_prepared_anchor_costs_one_frame(engine: Engine) -> None:
+    growing = GrowingClip("camera", GrowthSettings(max_frames=4, min_frames=2))
+    for number in range(4):
+        growing.add(frame(number), oldest_ns=0)
+        prepare_all(engine, growing.current, growing.coming)
+    before = engine.counters()
+    growing.add(frame(4), oldest_ns=0)
+    assert growing.current is not None
+    assert [f.stamp_ns for f in growing.current.frames] == [3 * 10**9, 4 * 10**9]
+    engine.answer([growing.current], "Where?", max_new_tokens=1)
+    after = engine.counters()
+    assert after.frames_encoded - before.frames_encoded == 1
+    assert after.prefix_tokens - before.prefix_tokens == 9
+
+
+def test_questions_together_share_the_prefix(engine: Engine) -> None:
+    clip = Clip("camera", tuple(frame(i) for i in range(3)))
+    engine.answer_many([clip], [Ask(question, max_new_tokens=2) for question in STANDING])
+    counters = engine.counters()
+    header = engine._state.parts.head([clip], "video")[0][0].tokens
+    assert counters.prefix_tokens == header + 3 * 9
+    assert counters.frames_encoded == 3
+
+
+def test_caches_stay_within_their_bytes(nano_directory: Any) -> None:
+    features = 9 * 64 * 4
+    settings = EngineSettings(feature_bytes=5 * features, prefix_bytes=600_000)
+    engine = load_engine(str(nano_directory), device="cpu", settings=settings)
+    for number in range(40):
+        clip = Clip("camera", (frame(number), frame(number + 1)))
+        engine.answer([clip], "Where?", max_new_tokens=1)
+        counters = engine.counters()
+        assert counters.feature_bytes <= 5 * features
+        assert counters.prefix_bytes <= 600_000
+    assert counters.feature_bytes > 0
+    assert counters.prefix_bytes > 0
+
+
+def test_without_a_cache_there_is_nothing_to_prepare(nano_directory: Any) -> None:
+    engine = load_engine(str(nano_directory), device="cpu", settings=EngineSettings(prefix_bytes=0))
+    assert not engine.prepare([Clip("camera", (frame(1), frame(2)))])
+
+
+def test_dropped_caches_are_computed_again(engine: Engine) -> None:
+    clip = Clip("camera", tuple(frame(i) for i in range(3)))
+    first = engine.answer([clip], "Where?", max_new_tokens=8)
+    engine.drop_caches()
+    assert engine.counters().feature_bytes == engine.counters().prefix_bytes == 0
+    again = engine.answer([clip], "Where?", max_new_tokens=8)
+    assert again.token_ids == first.token_ids
+    assert again.probabilities == first.probabilities
+    assert engine.counters().frames_encoded == 6

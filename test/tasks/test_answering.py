@@ -1,0 +1,189 @@
+"""From queries to results: every way a question ends, alone and together with others; only the model is a stand-in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llava_ov_ros.frames import Clip, Frame
+from llava_ov_ros.onevision import Generated
+from llava_ov_ros.tasks import Asked, Query, RefusedError, Status, answer, answer_together
+
+S = 1_000_000_000
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+CLIPS = (Clip("front", tuple(Frame("front", i * S, "optical", PICTURE) for i in range(4))),)
+
+
+class Telling:
+    """In the model's place: says words one by one and stops when it is told to."""
+
+    name = "telling"
+
+    def __init__(self, words=("a", "red", "cup"), fails_after=None, outcome=None):
+        self.words, self.fails_after, self.outcome = words, fails_after, outcome
+        self.asked = []
+
+    def ask(self, question, **how):
+        """One question, as `stream` takes it."""
+        return question, how
+
+    def stream(self, clips, asks, *, mode):
+        """The words for each question, one after the other."""
+        self.asked.append(([question for question, _ in asks], mode, clips))
+        for number, (_, how) in enumerate(asks):
+            yield number, self.outcome or self._tell(how)
+
+    def _tell(self, how):
+        finish, said = "stop", []
+        for count, word in enumerate(self.words):
+            if count == self.fails_after:
+                raise RuntimeError("not a number")
+            if len(said) == how["max_new_tokens"]:
+                finish = "length"
+                break
+            finish = how["should_stop"]() or "stop"
+            if finish != "stop":
+                break
+            said.append(word)
+            how["on_text"](word)
+        probabilities = (0.5,) * len(said)
+        return Generated("".join(said), tuple(range(len(said))), probabilities, finish, 10, 0.1, 0.3)
+
+
+def query(question="?", **fields):
+    return Query(question, ("front",), **fields)
+
+
+def cut(asked):
+    return CLIPS
+
+
+def stop_after(calls, reason):
+    """A `should_stop` that says the reason from so many calls on."""
+    count = iter(range(1000))
+    return lambda: reason if next(count) >= calls else None
+
+
+def test_an_answer():
+    started, pieces = [], []
+    engine = Telling()
+    result = answer(query(mode="multi_image"), engine, cut, on_start=started.append, on_text=pieces.append)
+    assert (result.status, result.message, result.text) == (Status.OK, "", "aredcup")
+    assert pieces == ["a", "red", "cup"]
+    assert started == [CLIPS]
+    assert result.clips == CLIPS
+    assert result.confidence == pytest.approx(0.5)
+    assert (result.new_tokens, result.time_to_first_token_s) == (3, 0.1)
+    assert result.tokens_per_s == pytest.approx(2 / 0.2)
+    assert result.total_s > 0
+    assert engine.asked == [(["?"], "multi_image", CLIPS)]
+
+
+def test_a_longest_answer_is_ok_with_a_remark():
+    result = answer(query(max_new_tokens=2), Telling(), cut)
+    assert (result.status, result.text, result.message) == (Status.OK, "ared", "cut off at max_new_tokens 2")
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "message"),
+    [
+        ("cancelled", Status.CANCELLED, "cancelled; the text is what there was"),
+        ("deadline", Status.DEADLINE, "cut off at deadline_s 7.5; the text is what there was"),
+    ],
+)
+def test_an_answer_that_is_stopped_keeps_what_there_was(reason, status, message):
+    result = answer(query(deadline_s=7.5), Telling(), cut, should_stop=stop_after(3, reason))
+    assert (result.status, result.message, result.text) == (status, message, "ared")
+    assert result.clips == CLIPS
+
+
+@pytest.mark.parametrize(("reason", "status"), [("cancelled", Status.CANCELLED), ("deadline", Status.DEADLINE)])
+def test_what_is_over_before_its_turn_never_reaches_the_model(reason, status):
+    engine, started = Telling(), []
+    result = answer(query(), engine, cut, on_start=started.append, should_stop=lambda: reason)
+    assert (result.status, result.text, result.clips) == (status, "", ())
+    assert "while waiting in the queue" in result.message
+    assert engine.asked == started == []
+
+
+def test_a_refusal_is_passed_on():
+    def refuse(asked):
+        raise RefusedError(Status.STALE, "camera 'front' is silent")
+
+    started = []
+    result = answer(query(), Telling(), refuse, on_start=started.append)
+    assert (result.status, result.message) == (Status.STALE, "camera 'front' is silent")
+    assert started == []
+
+
+def test_an_error_of_the_model_says_what_and_where_and_keeps_the_text():
+    result = answer(query(), Telling(fails_after=2), cut)
+    assert (result.status, result.text) == (Status.MODEL_ERROR, "ared")
+    assert result.message.startswith("RuntimeError: not a number (_tell, line ")
+    assert result.clips == CLIPS
+    assert result.confidence == 0
+
+
+def test_an_error_that_the_model_hands_over_is_one_too():
+    result = answer(query(), Telling(outcome=MemoryError("one frame is too much")), cut)
+    assert (result.status, result.message) == (Status.MODEL_ERROR, "MemoryError: one frame is too much")
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_is_to_end_the_thread_is_not_held_up(error):
+    def leave(asked):
+        raise error("gone")
+
+    with pytest.raises(error):
+        answer(query(), Telling(), leave)
+
+
+def test_where_memory_ran_out_the_result_names_the_frames_that_were_used():
+    used = (Clip("front", CLIPS[0].frames[2:]),)
+    generated = Generated(
+        "red", (1,), (0.5,), "length", 10, 0.1, 0.2, clips=used, remark="memory ran out: answered from the newest 2"
+    )
+    result = answer(query(max_new_tokens=1), Telling(outcome=generated), cut)
+    assert result.clips == used
+    assert result.message == "cut off at max_new_tokens 1; memory ran out: answered from the newest 2"
+
+
+def test_questions_together_have_one_clip_and_a_result_each():
+    cuts, results = [], {}
+
+    def cut_once(asked):
+        cuts.append(asked.question)
+        return CLIPS
+
+    stops = {"a": lambda: None, "b": lambda: "cancelled", "c": stop_after(2, "deadline"), "d": lambda: None}
+    asked = [
+        Asked(query(name), lambda result, name=name: results.setdefault(name, result), should_stop=stop)
+        for name, stop in stops.items()
+    ]
+    engine = Telling()
+    answer_together(asked, engine, cut_once)
+    assert cuts == ["a"]
+    assert [questions for questions, _, _ in engine.asked] == [["a", "c", "d"]]
+    assert {name: (result.status, result.text) for name, result in results.items()} == {
+        "a": (Status.OK, "aredcup"),
+        "b": (Status.CANCELLED, ""),
+        "c": (Status.DEADLINE, "a"),
+        "d": (Status.OK, "aredcup"),
+    }
+    assert {result.query.question for result in results.values()} == set("abcd")
+
+
+def test_of_questions_together_those_that_were_answered_keep_their_answers_when_the_model_fails():
+    class FailsAtTheSecond(Telling):
+        def _tell(self, how):
+            self.fails_after = 1 if self.fails_after == 99 else 99
+            return super()._tell(how)
+
+    ends = []
+    asked = [Asked(query(name), ends.append) for name in "abc"]
+    answer_together(asked, FailsAtTheSecond(), cut)
+    assert [(result.query.question, result.status, result.text) for result in ends] == [
+        ("a", Status.OK, "aredcup"),
+        ("b", Status.MODEL_ERROR, "a"),
+        ("c", Status.MODEL_ERROR, ""),
+    ]

@@ -1,0 +1,96 @@
+"""Sets of prompts: the shipped ones, and what a file must not say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from llava_ov_ros.rooms.questions import CANNOT_TELL, NUMBERS
+from llava_ov_ros.tasks.prompts import LISTED, Kind, PromptsError, find_prompts, load_prompts
+
+GOOD = """
+version: 3
+name: mine
+yes_no: ["yes", "no"]
+numbers: [none, one]
+cannot_tell: unsure
+change: Did anything move?
+add: {count: " Count.", choice: " {choices}"}
+"""
+
+
+def written(folder: Path, text: str, name: str = "mine.yaml") -> Path:
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def test_the_shipped_sets() -> None:
+    plain, onevision = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision"))
+    assert plain.add == {}, "nothing is added for a model that was trained without"
+    assert plain.yes_no == ("yes", "no")
+    assert plain.numbers[: len(NUMBERS)] == NUMBERS
+    assert plain.cannot_tell == CANNOT_TELL
+    assert onevision.add[Kind.YES_NO] == "\nAnswer the question using a single word or phrase."
+    assert LISTED in onevision.add[Kind.CHOICE]
+    assert Kind.TEXT not in onevision.add
+    assert onevision.yes_no == ("Yes", "No")
+    assert onevision.numbers[:3] == ("0", "1", "2")
+    assert onevision.cannot_tell is None
+    assert plain.identity == "plain/2"
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    prompts = load_prompts(find_prompts(str(written(tmp_path, GOOD))))
+    assert (prompts.name, prompts.version, prompts.cannot_tell) == ("mine", 3, "unsure")
+    assert prompts.add == {Kind.COUNT: " Count.", Kind.CHOICE: " {choices}"}
+    assert prompts.numbers == ("none", "one")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("version: 3", "version: three", "version is 'three': it must be a whole number from 1"),
+        ("version: 3", "version: 0", "version is 0"),
+        ("version: 3", "version: true", "version is True"),
+        ("version: 3\n", "", "version is missing"),
+        ("version: 3", "version: 3\nplanning: go", "planning is 'go': it must be texts for plan, next_step"),
+        ("version: 3", "version: 3\nplanning: {goal: x}", "planning.goal is not known: the keys are plan,"),
+        ("version: 3", "version: 3\nplanning: {plan: Plan!}", "planning.plan must hold {goal}"),
+        ("version: 3", "version: 3\nplanning: {next_step: '{goal}'}", "planning.next_step must hold {steps}"),
+        ("version: 3", "version: 3\nplanning: {done: 'x {goal}'}", "planning.done holds {goal}: allowed are none"),
+        ("version: 3", "version: 3\nplanning: {presence: 1}", "planning.presence is 1: it must be a text"),
+        ("name: mine", "name: other", "name is 'other': it must be that of the file, 'mine'"),
+        ("name: mine", "name: mine\nnames: x", "names is not known: the keys are version"),
+        ('["yes", "no"]', "[yes, no]", "yes_no[0] is True: it must be a text (YAML takes an unquoted yes"),
+        ('["yes", "no"]', '["yes"]', "yes_no has 1 words"),
+        ('["yes", "no"]', '["yes", "yes"]', "yes_no[1] is 'yes', which is there already"),
+        ('["yes", "no"]', '"yes"', "yes_no is 'yes': it must be a list of words"),
+        ("[none, one]", "[none, 1]", "numbers[1] is 1: it must be a text"),
+        ("[none, one]", "[]", "numbers is []"),
+        ("cannot_tell: unsure", 'cannot_tell: "no"', "cannot_tell is 'no', which is in yes_no too"),
+        ("cannot_tell: unsure", 'cannot_tell: " "', "cannot_tell is blank"),
+        ("change: Did anything move?", "change: 5", "change is 5"),
+        ("count:", "counts:", "add.counts is no kind of question: the kinds are text, yes_no"),
+        ('" Count."', '"{choices}"', "add.count lists {choices}: only questions of kind choice have them"),
+        ('{count: " Count.", choice: " {choices}"}', "words", "add is 'words'"),
+    ],
+)
+def test_errors_name_file_key_and_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    file = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(PromptsError, match=re.escape(f"{file}: {message}")):
+        load_prompts(file)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(PromptsError, match=r"prompts 'plane': no file .*, and no shipped set \(llava_onevision, plain"):
+        find_prompts("plane")
+    with pytest.raises(PromptsError, match="No such file"):
+        load_prompts(tmp_path / "gone.yaml")
+    with pytest.raises(PromptsError, match="not YAML"):
+        load_prompts(written(tmp_path, "a: [1"))
+    with pytest.raises(PromptsError, match="expected keys and values"):
+        load_prompts(written(tmp_path, "- 1"))
