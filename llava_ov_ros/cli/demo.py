@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .errors import USAGE, CommandError
 from .options import positive
+from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..node.live import LiveAnswer, LiveSession
@@ -86,21 +86,16 @@ def run(args: argparse.Namespace) -> int:
     bag = args.bag or shipped(SHIPPED_BAG)
     if bag is None:
         raise CommandError(f"the shipped recording {SHIPPED_BAG} is missing: give your own with --bag")
-    # A job that is told to stop (CI, timeout) must not leave a node behind.
-    signal.signal(signal.SIGTERM, _leave)
     try:
         topics = chosen_topics(bag, args.topic, image_topics(bag))
         questions = _questions(args, bag, topics)
         _introduce(args, bag, topics, questions)
-        return _play(args, bag, topics, questions)
+        with leaving_in_order():
+            return _play(args, bag, topics, questions)
     except (BagError, LiveError) as error:
         raise CommandError(str(error)) from None
     except QuestionsError as error:
         raise CommandError(str(error), USAGE) from None
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def _questions(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic]) -> tuple[TimedQuestion, ...]:

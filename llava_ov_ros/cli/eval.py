@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
 from .options import count, positive
+from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
@@ -206,17 +206,12 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
         if shards and args.live:
             from ..node.eval_live import ask_live
 
-            # A job that is told to stop (CI, timeout) must not leave a node behind.
-            signal.signal(signal.SIGTERM, _leave)
-            ask_live(job, shards, done, args.out / "node.log", args.rate, take)
+            with leaving_in_order():
+                ask_live(job, shards, done, args.out / "node.log", args.rate, take)
         elif shards:
             for event in _events(args, job, shards, done):
                 take(event)
     return take.pace
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def _events(args: argparse.Namespace, job: Job, shards: list[int], done: dict[int, frozenset[int]]) -> Iterator[Event]:

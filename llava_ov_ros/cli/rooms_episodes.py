@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from .errors import CommandError
 from .options import count
+from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..node.live_episodes import Outcome
@@ -53,13 +53,12 @@ def run(args: argparse.Namespace) -> int:
     from ..node.session import LiveError
     from ..rooms.record import Settings, plan_recording, truth_path, write_recording
 
-    # A job that is told to stop (CI, timeout) must not leave a node behind.
-    signal.signal(signal.SIGTERM, _leave)
     print("starting a node of its own ...", file=sys.stderr, flush=True)
     seeds = range(args.seed, args.seed + args.count)
     played: list[tuple[int, Outcome]] = []
     try:
         with (
+            leaving_in_order(),
             tempfile.TemporaryDirectory() as folder,
             live_episodes(args.model, Path(folder) / "node.log", device=args.device) as episodes,
         ):
@@ -72,10 +71,6 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     print(json.dumps(record(played)) if args.json else table(played))
     return 0
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def record(played: Sequence[tuple[int, Outcome]]) -> dict[str, Any]:

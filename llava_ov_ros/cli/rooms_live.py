@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from .errors import CommandError
+from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..rooms.evaluate import Answerer, Comparison, Trial
@@ -36,11 +36,10 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], t
     from ..node.session import LiveError
     from ..rooms.evaluate import compare
 
-    # A job that is told to stop (CI, timeout) must not leave a node behind.
-    signal.signal(signal.SIGTERM, _leave)
     print("starting a node of its own for the same questions over DDS ...", file=sys.stderr, flush=True)
     try:
         with (
+            leaving_in_order(),
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
                 args.model, Path(folder) / "node.log", device=args.device, mode=args.mode, max_new_tokens=longest
@@ -56,10 +55,6 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], t
     for kind, text, right, said, said_live in unlike[: args.wrong or 0]:
         print(f"  {kind}: {text} -> {said!r}, live {said_live!r}, right: {right!r}", file=sys.stderr)
     return 0
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    sys.exit(128 + number)
 
 
 def table(comparison: Comparison) -> str:

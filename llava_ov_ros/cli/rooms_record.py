@@ -6,15 +6,13 @@ import argparse
 import math
 import os
 import re
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
 
 from .errors import USAGE, CommandError
 from .options import count
+from .stopping import leaving_in_order
 
 SHORTEST_S = 3.0
 DEFAULT_S = 30.0
@@ -115,14 +113,14 @@ def run(args: argparse.Namespace) -> int:
     )
     recording = plan_recording(settings)
     total = recording.frames * len(recording.cameras)
-    before = signal.signal(signal.SIGTERM, _leave)
     try:
-        with tqdm(total=total, unit=" frames", disable=None, leave=False, delay=1.0) as bar:
+        with (
+            leaving_in_order(),
+            tqdm(total=total, unit=" frames", disable=None, leave=False, delay=1.0) as bar,
+        ):
             write_recording(recording, args.out, bar.update)
     except OSError as error:
         raise CommandError(f"{args.out}: {error.strerror or error}") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
     truth, size = truth_path(args.out), _bytes(args.out) / 1e6
     print(f"{args.out}: {total} frames of {_cameras_text(args.cameras)}, {recording.script.last_s:g} s, {size:.1f} MB")
     print(f"{truth}: what is true of it, and {len(recording.questions)} questions with their answers")
@@ -143,11 +141,6 @@ def _check_place(out: Path) -> None:
         raise CommandError(f"{out}: the folder {out.parent} does not exist; make it first")
     if not os.access(out.parent, os.W_OK):
         raise CommandError(f"{out}: the folder {out.parent} is not writable")
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    # A job that is told to stop (CI, timeout) must not leave half a recording behind.
-    sys.exit(128 + number)
 
 
 def _bytes(out: Path) -> int:
