@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 
 from ..frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
-from ..replay import Schedule, frames_record, read_messages, remarks
+from ..replay import Schedule, frames_record, plan_about, read_messages, remarks
 from ..tasks import (
     AnswersQuestions,
     Asked,
     Kind,
     Query,
-    RefusedError,
     Result,
     SceneQuestion,
     Status,
@@ -27,13 +25,10 @@ from ..tasks import (
     cut_clips,
     shape,
 )
-from ..tasks.planning import PlanAsk, PlanOptions, PlanResult, make_plan
+from ..tasks.planning import PlanOptions, PlanResult
 from .judging import Row
 from .preflight import Job, Shard
 from .trials import PLAN, Trial
-
-if TYPE_CHECKING:
-    from ..onevision import Generated
 
 TILE_PX = 224
 TILE_QUALITY = 70
@@ -227,42 +222,15 @@ class _Asking:
         )
 
     def _plan(self, trial: Trial, now_ns: int) -> tuple[Result, PlanResult | None]:
-        query, planning = self._query(trial, now_ns), self._job.suite.planning
-        started_s = time.monotonic()
-        first: list[float] = []
-        clips: tuple[Clip, ...] = ()
-
-        def answers(asks: Sequence[PlanAsk], on_text: Callable[[str], None]) -> list[Generated]:
-            wanted = [
-                self._engine.ask(
-                    one.prompt,
-                    max_new_tokens=one.max_new_tokens,
-                    on_text=on_text,
-                    should_stop=lambda: None,
-                    choices=one.choices,
-                    grammar=one.grammar,
-                )
-                for one in asks
-            ]
-            given: dict[int, Generated] = {}
-            for number, outcome in self._engine.stream(clips, wanted, mode=query.mode):
-                if isinstance(outcome, Exception):
-                    raise outcome
-                given[number] = outcome
-            first.append(given[0].time_to_first_token_s)
-            return [given[number] for number in range(len(asks))]
-
-        try:
-            clips = self._cut(query, now_ns)
-            options = PlanOptions(planning.decoding, planning.repairs, planning.grounding)
-            plan = make_plan(trial.ask, self._job.vocabulary, self._job.prompts, options, answers)
-        except RefusedError as refused:
-            return Result(query, refused.status, refused.message), None
-        except (ValueError, RuntimeError, MemoryError) as error:
-            return Result(query, Status.MODEL_ERROR, f"{type(error).__name__}: {error}", clips=clips), None
-        taken_s = time.monotonic() - started_s
-        message = "; ".join(plan.remarks)
-        return Result(query, Status.OK, message, plan.text, plan.confidence, clips, first[0], taken_s), plan
+        planning = self._job.suite.planning
+        return plan_about(
+            self._query(trial, now_ns),
+            lambda query: self._cut(query, now_ns),
+            self._engine,
+            self._job.vocabulary,
+            self._job.prompts,
+            PlanOptions(planning.decoding, planning.repairs, planning.grounding),
+        )
 
     def _pictures(self, clips: Sequence[Clip]) -> dict[str, bytes]:
         """Small JPEGs of frames that were not given before."""

@@ -2,7 +2,7 @@
 
 from .bag import BagError, BagMessage, Contents, ImageTopic, contents, image_topics, read_messages
 from .names import camera_names
-from .plans import Planned, plan_record, replay_plans
+from .plans import Planned, plan_about, plan_record, replay_plans
 from .questions import QuestionsError, TimedQuestion, ask_at, read_questions
 from .replay import Answered, ReplaySettings, replay
 from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
@@ -28,6 +28,7 @@ __all__ = [
     "frames_record",
     "image_topics",
     "is_correct",
+    "plan_about",
     "plan_record",
     "read_messages",
     "read_questions",

@@ -74,14 +74,42 @@ def replay_plans(
     """
     by_name = {camera.name: camera for camera in cameras.values()}
     for number, goal, now_ns in moments(messages, cameras, goals):
-        talk = _Conversation(engine, query_of(number, goal, by_name, settings), clips_at(now_ns, by_name, settings))
-        try:
-            plan = make_plan(goal.ask, vocabulary, prompts, options, talk.answers)
-        except _EndedError as ended:
-            yield Planned(goal, now_ns, ended.result, None)
-            continue
-        result = replace(talk.first, message="; ".join(plan.remarks), text=plan.text, total_s=talk.total_s)
-        yield Planned(goal, now_ns, result, plan)
+        query, cut = query_of(number, goal, by_name, settings), clips_at(now_ns, by_name, settings)
+        yield Planned(goal, now_ns, *plan_about(query, cut, engine, vocabulary, prompts, options))
+
+
+def plan_about(
+    query: Query,
+    cut: Callable[[Query], tuple[Clip, ...]],
+    engine: AnswersQuestions,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    options: PlanOptions,
+) -> tuple[Result, PlanResult | None]:
+    """Have one plan made from what the cameras see.
+
+    Args:
+        query: Its question is the goal.
+        cut: The clips of a query; all that is asked about the plan is asked about the same ones.
+        engine: The model.
+        vocabulary: What the robot can do.
+        prompts: For the model's family.
+        options: How the plan is made.
+
+    Returns:
+        How the model's work ended, with the frames used; and the plan, None where there is none.
+
+    Raises:
+        GoalTextError: The goal is empty or too long.
+        ValueError: Words of the vocabulary and of the prompts clash.
+    """
+    talk = _Conversation(engine, query, cut)
+    try:
+        plan = make_plan(query.question, vocabulary, prompts, options, talk.answers)
+    except _EndedError as ended:
+        return ended.result, None
+    message = "; ".join(plan.remarks)
+    return replace(talk.first, message=message, text=plan.text, confidence=plan.confidence, total_s=talk.total_s), plan
 
 
 class _EndedError(Exception):
