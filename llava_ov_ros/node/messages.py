@@ -52,11 +52,16 @@ def query_from(request: Any, settings: Settings, prompts: Prompts | None = None)
         max_new_tokens=request.max_new_tokens or settings.max_new_tokens,
         deadline_s=request.deadline_s if _usable(request.deadline_s) else settings.deadline_s,
         request_id=request.request_id or new_request_id(),
+        history=tuple(zip(request.history[::2], request.history[1::2], strict=False)),
     )
     unknown = [name for name in query.cameras if name not in settings.cameras]
     reason = ""
     if not query.question and request.kind != Kind.CHANGE:
         reason = "question is empty: say what you want to know"
+    elif len(request.history) % 2:
+        reason = f"history has {len(request.history)} texts: give a question and its answer for every earlier turn"
+    elif blank := [number for number, text in enumerate(request.history, 1) if not text.strip()]:
+        reason = f"text {blank[0]} of history is empty: give a question and its answer for every earlier turn"
     elif unknown:
         reason = f"there is no camera {', '.join(map(repr, unknown))}: cameras are {', '.join(settings.cameras)}"
     elif len(set(query.cameras)) != len(query.cameras):

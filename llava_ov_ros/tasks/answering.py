@@ -33,9 +33,9 @@ class AnswersQuestions(Protocol):
         max_new_tokens: int,
         on_text: Callable[[str], None],
         should_stop: Callable[[], str | None],
-        **held: Any,
+        **more: Any,
     ) -> Any:
-        """One question, in the form that `stream` takes; `held` are its choices or its grammar, where it has some."""
+        """One question, in the form that `stream` takes; `more` are choices, grammar and history, where it has some."""
         ...
 
     def stream(
@@ -138,7 +138,7 @@ def answer_together(asked: Sequence[Asked], engine: AnswersQuestions, cut: Calla
                 max_new_tokens=one.query.max_new_tokens,
                 on_text=one.hear,
                 should_stop=one.should_stop,
-                **_held(one.query),
+                **_more(one.query),
             )
             for one in asking
         ]
@@ -181,10 +181,10 @@ def answer(
     return results[0]
 
 
-def _held(query: Query) -> dict[str, Any]:
-    """What the answer is held to, as the engine takes it."""
-    held = {"choices": query.choices, "grammar": query.grammar}
-    return {name: value for name, value in held.items() if value is not None}
+def _more(query: Query) -> dict[str, Any]:
+    """What the answer is held to, and what goes before the question, as the engine takes it."""
+    more = {"choices": query.choices, "grammar": query.grammar, "history": query.history or None}
+    return {name: value for name, value in more.items() if value is not None}
 
 
 def _failed(one: Asked, clips: tuple[Clip, ...], error: Exception) -> Result:

@@ -58,6 +58,7 @@ class Query:
         grammar: What generated text is held to; None: nothing.
         shaped: How the answer is read as one of a kind of question; None: as it is.
         clips: The frames that it is about, those of an earlier result; empty: they are cut when it is its turn.
+        history: Questions and answers of earlier turns, oldest first; the frames are shown before the first of them.
     """
 
     question: str
@@ -75,6 +76,7 @@ class Query:
     grammar: str | None = None
     shaped: Shaped | None = None
     clips: tuple[Clip, ...] = ()
+    history: tuple[tuple[str, str], ...] = ()
 
     @property
     def clips_key(self) -> Hashable:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from llava_ov_ros.msg import Answer, AnswerChunk
 
+from llava_ov_ros.onevision import Ask, load_engine
+
 
 def says(text):
     return lambda *_: text
@@ -89,3 +91,30 @@ def test_the_action_takes_kinds_too(rig):
     _, answer = robot.goal("Is there a mug?", kind="yes_no").result()
     assert answer.status == Answer.OK
     assert sum(choice.probability for choice in answer.choices) == pytest.approx(1)
+
+
+def test_a_dialogue_by_service_and_action(rig, nano):
+    robot = rig(model=nano, frozen_after_s=0.0)
+    robot.feed()
+    turns = ["Where is the mug?", "on the desk", "Is it red?", "yes"]
+    fields = {"max_frames": 4, "max_new_tokens": 12}
+    alone, told = (robot.ask("And now?", history=history, **fields) for history in ([], turns))
+    assert (alone.status, told.status) == (Answer.OK, Answer.OK), told.message
+    assert told.question == "And now?"
+    assert told.text != alone.text, "the earlier turns did not reach the model"
+    assert robot.goal("And now?", history=turns, **fields).result()[1].text == told.text
+    # As the engine answers it with these turns about the same frames.
+    engine = load_engine(nano, device="cpu")
+    camera = robot.live._cameras["front"]
+    clips = [camera.recent_clip(8 * 10**9, 4)]
+    pairs = (("Where is the mug?", "on the desk"), ("Is it red?", "yes"))
+    ask = Ask("And now?", max_new_tokens=12, history=pairs)
+    assert engine.answer_many(clips, [ask])[0].text == told.text
+
+
+def test_half_a_turn_is_refused(rig, scripted):
+    robot = rig(load=scripted(says("yes")))
+    robot.feed()
+    answer = robot.ask("And now?", history=["Where is the mug?"])
+    assert answer.status == Answer.INVALID
+    assert answer.message == "history has 1 texts: give a question and its answer for every earlier turn"

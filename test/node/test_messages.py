@@ -118,3 +118,22 @@ def test_a_refused_request_keeps_its_id_and_its_question():
 def test_seconds_must_be_usable(field, value):
     with pytest.raises(InvalidRequestError, match=f"{field} is .*: it must be up to 1e.06 seconds"):
         query_from(Ask.Request(question="?", **{field: value}), SETTINGS)
+
+
+def test_a_history_is_question_and_answer_by_turns():
+    request = Ask.Request(question="And now?", history=["Where is it?", "on the desk", "Is it red?", " yes "])
+    assert query_from(request, SETTINGS).history == (("Where is it?", "on the desk"), ("Is it red?", " yes "))
+    assert query_from(Ask.Request(question="And now?"), SETTINGS).history == ()
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        (["Where is it?"], "history has 1 texts: give a question and its answer for every earlier turn"),
+        (["a?", "b", "c?"], "history has 3 texts"),
+        (["a?", " "], "text 2 of history is empty"),
+    ],
+)
+def test_a_history_that_is_none_is_refused(history, message):
+    with pytest.raises(InvalidRequestError, match=message):
+        query_from(Ask.Request(question="And now?", history=history), SETTINGS)

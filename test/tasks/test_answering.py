@@ -187,3 +187,18 @@ def test_of_questions_together_those_that_were_answered_keep_their_answers_when_
         ("b", Status.MODEL_ERROR, "a"),
         ("c", Status.MODEL_ERROR, ""),
     ]
+
+
+def test_earlier_turns_go_to_the_model_with_the_question():
+    given = []
+
+    class Noting(Telling):
+        def ask(self, question, **how):
+            """Notes what comes with the question."""
+            given.append({name: value for name, value in how.items() if name not in ("on_text", "should_stop")})
+            return super().ask(question, **how)
+
+    turns = (("Where is it?", "on the desk"),)
+    answer(query(), Noting(), cut)
+    answer(query(history=turns), Noting(), cut)
+    assert given == [{"max_new_tokens": 64}, {"max_new_tokens": 64, "history": turns}]
