@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from ..frames import Clip
+from ..frames import Clip, Frame
 from .generated import Finish, Generated
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
@@ -39,6 +39,8 @@ class Ask:
         hook: May change the logits before a token is chosen.
         history: Questions and answers of earlier turns about the same clips, oldest first.
         choices: The only answers allowed; they are compared, nothing is generated and no text is streamed. None: any.
+        before: Texts and pictures that the first turn begins with, before the clips; what stands around the pictures is
+            then up to these texts and the question, no newline is added. Not in mode image, which looks at one picture.
 
     Raises:
         ValueError: There are no choices in the list, one is blank or twice there, or the answer is to be chosen and
@@ -53,6 +55,7 @@ class Ask:
     hook: LogitHook | None = None
     history: tuple[tuple[str, str], ...] = ()
     choices: tuple[str, ...] | None = None
+    before: tuple[str | Frame, ...] = ()
 
     def __post_init__(self) -> None:
         if self.choices is None:

@@ -13,7 +13,7 @@ from ..frames import Clip, Frame
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
 from .feature_cache import FeatureCache
-from .generated import MODES, Generated, Mode
+from .generated import Generated, Mode, checked_mode
 from .grammar import Grammars
 from .key_values import PrefixKeyValues
 from .language import LanguageModel, language_model
@@ -86,7 +86,7 @@ class Engine:
 
     def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
         """Tokens of a prompt up to the last frame: what questions about these clips share."""
-        return sum(chunk.tokens for chunk in self._loaded().parts.head(clips, _checked(clips, mode))[0])
+        return sum(chunk.tokens for chunk in self._loaded().parts.head(clips, checked_mode(clips, mode))[0])
 
     def memory_bytes(self) -> int:
         """Bytes in use on the device: all that torch holds on a GPU; weights and caches on a CPU."""
@@ -142,6 +142,7 @@ class Engine:
         choices: Sequence[str] | None = None,
         grammar: str | None = None,
         history: Sequence[tuple[str, str]] = (),
+        before: Sequence[str | Frame] = (),
     ) -> Ask:
         """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
 
@@ -157,6 +158,7 @@ class Engine:
             hook=None if grammar is None else self.grammar_hook(grammar),
             history=tuple(history),
             choices=None if choices is None else tuple(choices),
+            before=tuple(before),
         )
 
     def grammar_hook(self, grammar: str) -> LogitHook:
@@ -207,7 +209,7 @@ class Engine:
             Whether there was anything to do. To be called again, when nothing more urgent waits, until there is not.
         """
         state = self._loaded()
-        chunks, _ = state.parts.head(clips, _checked(clips, mode))
+        chunks, _ = state.parts.head(clips, checked_mode(clips, mode))
         return state.prefixes.step(chunks)
 
     def stream(
@@ -224,12 +226,13 @@ class Engine:
 
         Yields:
             Number of the question, and its answer, or why there is none: ValueError where its prompt is longer than
-            the model's context, MemoryError where memory does not suffice for one frame.
+            the model's context or has pictures before the clip in mode image, MemoryError where memory does not
+            suffice for one frame of each clip.
 
         Raises:
             ValueError: The request cannot be served: unknown mode, no clip, several cameras in mode image.
         """
-        checked = _checked(clips, mode)
+        checked = checked_mode(clips, mode)
         started_s = time.monotonic()
         waiting = dict(enumerate(asks))
         rows: dict[int, Row] = {}
@@ -266,11 +269,28 @@ class Engine:
         started_s: float,
         rows: dict[int, Row],
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        state = self._loaded()
         yield from self._end_unwanted(asks, clips, started_s)
-        if not asks:
+        # What goes before the clips is part of the prefix: questions share one where that is the same.
+        for before in dict.fromkeys(ask.before for ask in asks.values()):
+            alike = {number: ask for number, ask in asks.items() if ask.before == before}
+            yield from self._answer_alike(clips, before, alike, mode, started_s, rows)
+
+    def _answer_alike(
+        self,
+        clips: tuple[Clip, ...],
+        before: tuple[str | Frame, ...],
+        asks: dict[int, Ask],
+        mode: Mode,
+        started_s: float,
+        rows: dict[int, Row],
+    ) -> Iterator[tuple[int, Generated | Exception]]:
+        """Answers questions with one prefix."""
+        state = self._loaded()
+        try:
+            chunks, between = state.parts.head(clips, mode, before)
+        except ValueError as error:
+            yield from ((number, error) for number in asks)
             return
-        chunks, between = state.parts.head(clips, mode)
         prefix_tokens = sum(chunk.tokens for chunk in chunks)
         own: dict[int, Own] = {}
         for number, ask in asks.items():
@@ -281,7 +301,8 @@ class Engine:
         if not own:
             return
         if mode != "image":
-            state.visual.encode([frame for clip in clips for frame in clip.frames], mode)
+            pictures = [part for part in before if isinstance(part, Frame)]
+            state.visual.encode([*pictures, *(frame for clip in clips for frame in clip.frames)], mode)
         prefix = state.prefixes.get(chunks)
         # In an order of their own, so that equal sets of questions are equal batches.
         listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
@@ -369,29 +390,9 @@ class Engine:
 
     def prompt_ids(self, clips: Sequence[Clip], ask: Ask, mode: str = "video") -> list[int | None]:
         """Token ids of a whole prompt, None for each visual item."""
-        return self._loaded().parts.ids(clips, ask, _checked(clips, mode))
+        return self._loaded().parts.ids(clips, ask, checked_mode(clips, mode))
 
 
 def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     for begin in range(0, len(numbers), size):
         yield numbers[begin : begin + size]
-
-
-def _checked(clips: Sequence[Clip], mode: str) -> Mode:
-    """The mode, where it exists and fits the clips.
-
-    Raises:
-        ValueError: It does not; the text says what to change.
-    """
-    if not clips:
-        raise ValueError("a question needs the clip of at least one camera")
-    found = next((known for known in MODES if known == mode), None)
-    if found is None:
-        raise ValueError(f"mode is {mode!r}: allowed are {', '.join(MODES)}")
-    if found == "image" and len(clips) != 1:
-        names = ", ".join(clip.camera for clip in clips)
-        raise ValueError(
-            f"mode image looks at one camera in most detail, not at {len(clips)} ({names}): "
-            "name one camera, or use mode multi_image"
-        )
-    return found

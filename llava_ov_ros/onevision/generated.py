@@ -15,6 +15,27 @@ frame; image one frame in up to nine tiles and a whole view (anyres_max_9)."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 
+
+def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:
+    """The mode, where it exists and fits the clips.
+
+    Raises:
+        ValueError: It does not; the text says what to change.
+    """
+    if not clips:
+        raise ValueError("a question needs the clip of at least one camera")
+    found = next((known for known in MODES if known == mode), None)
+    if found is None:
+        raise ValueError(f"mode is {mode!r}: allowed are {', '.join(MODES)}")
+    if found == "image" and len(clips) != 1:
+        names = ", ".join(clip.camera for clip in clips)
+        raise ValueError(
+            f"mode image looks at one camera in most detail, not at {len(clips)} ({names}): "
+            "name one camera, or use mode multi_image"
+        )
+    return found
+
+
 Finish = Literal["stop", "length", "cancelled", "deadline"]
 """Why generation ended: the model's end token, the longest answer allowed, or the caller's wish between tokens."""
 

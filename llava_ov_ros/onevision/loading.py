@@ -70,6 +70,7 @@ def load_engine(
         cameras=settings.cameras,
         tower_batch=settings.tiles_at_once(place),
         batch=settings.batch,
+        pictures=settings.pictures,
     )
     check_fits(plan, model, place)
     checkpoint = load_checkpoint(files, place, number_format, attention)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..frames import Frame
 from .generated import Mode
 
 IM_START = "<|im_start|>"
@@ -66,7 +67,9 @@ PROMPT_STYLES: dict[str, PromptStyle] = {
 DEFAULT_STYLE = "qwen_1_5"
 
 
-def user_content(cameras: Sequence[tuple[str, int]], question: str, mode: Mode) -> tuple[Segment, ...]:
+def user_content(
+    cameras: Sequence[tuple[str, int]], question: str, mode: Mode, before: Sequence[str | Frame] = ()
+) -> tuple[Segment, ...]:
     """What the user says: visual items first, each followed by a newline, then the question.
 
     One clip is `<image>` + newline + question (LLaVA-NeXT tutorial, cells 5 and 8; ONE slot for a whole video);
@@ -76,10 +79,18 @@ def user_content(cameras: Sequence[tuple[str, int]], question: str, mode: Mode) 
         cameras: Name and number of frames of each camera, in order.
         question: The user's text; special tokens in it stay text.
         mode: Decides how many items a camera has: one in video mode, else one per frame.
+        before: Texts and pictures that go before the cameras' items, a frame being an item of its own. With it, nothing
+            is added between the last item and the question: the texts around the items are all there is.
     """
     segments: list[Segment] = []
     text = ""
     index = 0
+    for part in before:
+        if isinstance(part, str):
+            text += part
+            continue
+        segments += [Text(text), Visual(index)]
+        index, text = index + 1, ""
     for name, frames in cameras:
         if len(cameras) > 1:
             text += f"{name}:\n"
@@ -89,7 +100,7 @@ def user_content(cameras: Sequence[tuple[str, int]], question: str, mode: Mode) 
             segments.append(Visual(index))
             index += 1
             text = "\n"
-    return (*segments, Text(text + question))
+    return (*segments, Text(question if before else text + question))
 
 
 def conversation(

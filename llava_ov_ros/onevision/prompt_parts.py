@@ -48,23 +48,36 @@ class PromptParts:
         """Token ids of a whole prompt, None for each visual item."""
         cameras = [(clip.camera, 1 if mode == "image" else len(clip.frames)) for clip in clips]
         turns = [*ask.history, (ask.question, "")]
-        first = user_content(cameras, turns[0][0], mode)
+        first = user_content(cameras, turns[0][0], mode, ask.before)
         later = [(answer, question) for (_, answer), (question, _) in pairwise(turns)]
         return self._checkpoint.tokenizer.encode(conversation(first, self._checkpoint.style, later))
 
-    def head(self, clips: Sequence[Clip], mode: Mode) -> tuple[list[Chunk], torch.Tensor]:
+    def head(
+        self, clips: Sequence[Clip], mode: Mode, before: Sequence[str | Frame] = ()
+    ) -> tuple[list[Chunk], torch.Tensor]:
         """The prompt up to its last frame in chunks, and the rows (0 or 1) that follow that frame.
 
         In mode video the clip's newline is not part of the prefix: the next frame takes its place.
+
+        Args:
+            clips: What it is about.
+            mode: Of the clips, and of what is before them.
+            before: Texts and pictures before the clips.
+
+        Raises:
+            ValueError: There are pictures before a clip in mode image.
         """
+        pictures = [[part] for part in before if isinstance(part, Frame)]
+        if mode == "image" and pictures:
+            raise ValueError("mode image looks at one picture: with pictures before the clip, use mode multi_image")
         if mode == "image":
             items = [[clips[0].frames[-1]]]
         elif mode == "multi_image":
             items = [[frame] for clip in clips for frame in clip.frames]
         else:
             items = [list(clip.frames) for clip in clips]
-        ids = self.ids(clips, Ask(""), mode)
-        return self._chunked(ids[: _behind_last_item(ids)], items, mode)
+        ids = self.ids(clips, Ask("", before=tuple(before)), mode)
+        return self._chunked(ids[: _behind_last_item(ids)], [*pictures, *items], mode)
 
     def interleaved(
         self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode

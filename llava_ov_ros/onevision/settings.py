@@ -23,6 +23,8 @@ class EngineSettings:
         static_steps: Decode in fixed shapes, as captured graphs on CUDA; None: on CUDA only.
         clip_frames: Longest clip that memory is planned for.
         cameras: How many have one.
+        pictures: Most pictures of a prompt that has them between its texts, for which memory is planned beside the
+            clips; 0: there are no such prompts.
     """
 
     feature_bytes: int = 256 * MIB
@@ -32,6 +34,7 @@ class EngineSettings:
     static_steps: bool | None = None
     clip_frames: int = 16
     cameras: int = 1
+    pictures: int = 0
 
     def tiles_at_once(self, device: torch.device) -> int:
         """The tower's batch on a device."""
