@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts",
         default="plain",
         metavar="YAML",
-        help="how the model is asked: a file, or a shipped set: plain, llava_onevision (default: %(default)s)",
+        help="how the model is asked: a file, or a shipped set: plain, llava_onevision, alfred (default: %(default)s)",
     )
     plan.add_argument(
         "--decoding",

@@ -14,8 +14,18 @@ from std_msgs.msg import String
 from llava_ov_ros.msg import ActionHint
 from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 
-from ..tasks import Result, Status
-from ..tasks.planning import Decoding, GoalTextError, Step, goal_text, next_step_ask, read_next_step, reported_step
+from ..frames import Clip, Frame
+from ..tasks import Query, RefusedError, Result, Status
+from ..tasks.planning import (
+    MOST_PICTURES,
+    Decoding,
+    GoalTextError,
+    Step,
+    goal_text,
+    next_step_ask,
+    read_next_step,
+    reported_step,
+)
 from .messages import standing_query
 from .parameters import Settings
 from .publishing import Publishing
@@ -28,10 +38,22 @@ MOST_DONE = 100
 
 @dataclass(frozen=True, eq=False)
 class _Turn:
-    """What hints are about; another goal or another step done makes another one."""
+    """What hints are about; another goal or another step done makes another one.
+
+    Attributes:
+        goal: What shall be so.
+        done: The steps that are done.
+        pictures: What was seen when each of the newest of them was reported, None where nothing was; bounded.
+    """
 
     goal: str
     done: tuple[Step, ...]
+    pictures: tuple[Frame | None, ...] = ()
+
+
+def _view_of_now(query: Query) -> Query:
+    """The query about the newest picture of each camera, as one of several: a step's picture and that of now."""
+    return replace(query, mode="multi_image", growing=False, max_frames=1)
 
 
 class Hints:
@@ -48,12 +70,24 @@ class Hints:
         submitting: Submitting,
         settings: Callable[[], Settings],
         words: Callable[[], Words | None],
+        cut: Callable[[Query], tuple[Clip, ...]],
     ) -> None:
+        """Create services and subscriptions.
+
+        Args:
+            node: Whose they are.
+            publishing: Where hints go.
+            submitting: The way to the model.
+            settings: The parameters.
+            words: What is asked with; None while the node is not configured.
+            cut: What the cameras see, as a query asks for it; raises RefusedError.
+        """
         self._node = node
         self._publishing = publishing
         self._submitting = submitting
         self._settings = settings
         self._words = words
+        self._cut = cut
         self._lock = threading.Lock()
         self._turn: _Turn | None = None
         self._asked: _Turn | None = None
@@ -113,7 +147,11 @@ class Hints:
             raise GoalTextError("there is no goal: set one first")
         if len(turn.done) >= MOST_DONE:
             raise GoalTextError(f"{MOST_DONE} steps are reported already: set the goal anew")
-        turn = replace(turn, done=(*turn.done, reported_step(text, words.vocabulary)))
+        done = (*turn.done, reported_step(text, words.vocabulary))
+        pictures = turn.pictures
+        if words.prompts.planning.shows_steps:
+            pictures = (*pictures, self._look())[-MOST_PICTURES:]
+        turn = replace(turn, done=done, pictures=pictures)
         self._begin(turn, anew=False)
         return f"{len(turn.done)} done"
 
@@ -122,6 +160,16 @@ class Hints:
         if words is None:
             raise GoalTextError("the node is not configured: configure it first")
         return words
+
+    def _look(self) -> Frame | None:
+        """What the first camera sees now; None where that is old, frozen or nothing."""
+        settings = self._settings()
+        query = _view_of_now(standing_query("", settings))
+        try:
+            return self._cut(replace(query, cameras=query.cameras[:1]))[0].frames[-1]
+        except (RefusedError, KeyError):
+            # KeyError: the cameras went with a cleanup meanwhile.
+            return None
 
     def _begin(self, turn: _Turn | None, anew: bool) -> None:
         """End the turn, whatever is in work for it, and begin another at once."""
@@ -148,13 +196,16 @@ class Hints:
             self._asked = turn
         settings = self._settings()
         decoding: Decoding = settings.plan_decoding  # type: ignore[assignment] - checked on setting it
-        ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding)
+        ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding, turn.pictures)
         query = replace(
             standing_query(f"Next step: {turn.goal}", settings),
             prompt=ask.prompt,
             grammar=ask.grammar,
             max_new_tokens=ask.max_new_tokens,
+            before=ask.before,
         )
+        if words.prompts.planning.shows_steps:
+            query = _view_of_now(query)
 
         def remember(request: Request) -> None:
             with self._lock:

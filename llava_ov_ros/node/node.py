@@ -19,7 +19,17 @@ from rclpy.qos import QoSProfile
 
 from ..frames import NS_PER_S, Camera, Clip
 from ..onevision import CheckpointError, EngineSettings, load_engine
-from ..tasks import AnswersQuestions, Query, Result, Status, answer_together, cut_clips
+from ..tasks import (
+    AnswersQuestions,
+    Query,
+    Result,
+    Status,
+    answer_together,
+    cut_clips,
+    find_prompts,
+    load_prompts,
+)
+from ..tasks.planning import MOST_PICTURES
 from . import diagnostics, parameters
 from .asking import Asking
 from .hints import Hints
@@ -41,12 +51,14 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 def load_from(settings: Settings) -> AnswersQuestions:
     """The engine that the parameters ask for; raises CheckpointError or ValueError."""
+    shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
     bounds = EngineSettings(
         feature_bytes=settings.feature_cache_mb * 2**20,
         prefix_bytes=settings.prefix_cache_mb * 2**20,
         batch=settings.batch_size,
         clip_frames=settings.clip_frames,
         cameras=len(settings.cameras),
+        pictures=MOST_PICTURES + len(settings.cameras) if shows_steps else 0,
     )
     return load_engine(
         settings.model,
@@ -100,7 +112,7 @@ class LlavaOvNode(LifecycleNode):
         self._submitting = Submitting(self, lambda: self._settings, lambda: self._worker)
         self._asking = Asking(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
         self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
-        self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
+        self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words, self._cut)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         # Diagnostics must come while simulated time stands still, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)

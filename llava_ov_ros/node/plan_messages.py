@@ -112,7 +112,7 @@ def hint_message(
         text=ended.text,
         status=int(ended.status),
         message=ended.message,
-        frames=frames_used(ended.clips),
+        frames=frames_used(ended.seen),
         answered_at=answered_at,
         model=model,
     )

@@ -89,7 +89,7 @@ class Publishing:
     def _show(self, result: Result) -> None:
         if not result.clips or not self._node.context.ok() or self._evidence.get_subscription_count() == 0:
             return
-        sheet = contact_sheet(result.clips, evidence_lines(result))
+        sheet = contact_sheet(result.seen, evidence_lines(result))
         bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
         _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, EVIDENCE_QUALITY])
         self._evidence.publish(CompressedImage(header=newest_header(result.clips), format="jpeg", data=jpeg.tobytes()))

@@ -35,7 +35,7 @@ class AnswersQuestions(Protocol):
         should_stop: Callable[[], str | None],
         **more: Any,
     ) -> Any:
-        """One question, in the form that `stream` takes; `more` are choices, grammar and history, where it has some."""
+        """One question, in the form that `stream` takes; `more` is what else it has: choices, grammar, ..."""
         ...
 
     def stream(
@@ -183,7 +183,12 @@ def answer(
 
 def _more(query: Query) -> dict[str, Any]:
     """What the answer is held to, and what goes before the question, as the engine takes it."""
-    more = {"choices": query.choices, "grammar": query.grammar, "history": query.history or None}
+    more = {
+        "choices": query.choices,
+        "grammar": query.grammar,
+        "history": query.history or None,
+        "before": query.before or None,
+    }
     return {name: value for name, value in more.items() if value is not None}
 
 

@@ -16,6 +16,8 @@ from ..share import shipped
 DEFAULT_PROMPTS = "plain"
 LISTED = "{choices}"
 """Where choices are listed in what is added to a question."""
+PICTURE, NOW = "{picture}", "{now}"
+"""Where a step's picture stands in a text, and where what the cameras see now."""
 _KEYS = ("version", "name", "add", "yes_no", "numbers", "cannot_tell", "change", "planning")
 _REQUIRED = ("version", "name", "yes_no", "numbers", "change")
 
@@ -32,10 +34,12 @@ class Kind(StrEnum):
 
 
 # What the texts about plans may hold, and what of it they must.
-_IN_PLAN, _IN_NEXT_STEP = ("{goal}", "{actions}", "{words}", "{most}"), ("{goal}", "{steps}", "{actions}", "{words}")
+_IN_PLAN = ("{goal}", "{actions}", "{words}", "{most}")
+_IN_NEXT_STEP = ("{goal}", "{steps}", "{actions}", "{words}", NOW)
 _PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "plan": (_IN_PLAN, ("{goal}",)),
     "next_step": (_IN_NEXT_STEP, ("{goal}", "{steps}")),
+    "step": (("{number}", "{step}", PICTURE), ("{step}",)),
     "no_steps": ((), ()),
     "done": ((), ()),
     "presence": (("{thing}",), ("{thing}",)),
@@ -54,17 +58,26 @@ class PlanPrompts:
     Attributes:
         plan: With {goal}, and perhaps {actions} and {words} (what steps there are, and what their arguments may be) and
             {most} (steps).
-        next_step: With {goal} and {steps}, those that are done, and perhaps {actions} and {words}.
-        no_steps: What stands for {steps} when none is done.
+        next_step: With {goal} and {steps}, those that are done, and perhaps {actions} and {words}; perhaps with {now},
+            where the pictures of now stand if not before everything else.
+        step: How each step that is done stands in {steps}, with {step}, and perhaps {number} and {picture}, which was
+            seen when it was reported done. Empty: steps are parted by semicolons.
+        no_steps: What stands for {steps} when none is done; with `step` nothing does.
         done: What the model says instead of a next step when the goal holds.
         presence: Asks whether {thing} is there, which comes with its article.
     """
 
     plan: str = "Goal: {goal}. Plan?"
     next_step: str = "Goal: {goal}. Done: {steps}. Next step?"
+    step: str = ""
     no_steps: str = "nothing"
     done: str = "DONE"
     presence: str = "Is there {thing}?"
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether the steps that are done are asked about with a picture each."""
+        return PICTURE in self.step
 
 
 @dataclass(frozen=True)
@@ -186,7 +199,26 @@ class _Reader:
             for place in there:
                 if place not in allowed:
                     raise self._error(f"planning.{key}", f"holds {place}: allowed are {', '.join(allowed) or 'none'}")
+        self._check_steps(given)
         return PlanPrompts(**given)
+
+    def _check_steps(self, given: Mapping[str, str]) -> None:
+        """Pictures stand where they can: each once, in the order in which they were seen."""
+        next_step, step = given.get("next_step", PlanPrompts.next_step), given.get("step", "")
+        for key, text, place in (("step", step, PICTURE), ("next_step", next_step, NOW)):
+            if text.count(place) > 1:
+                raise self._error(f"planning.{key}", f"holds {place} {text.count(place)} times: once is enough")
+        if step and "no_steps" in given:
+            raise self._error("planning.no_steps", "has no use beside planning.step: nothing stands for no steps")
+        seen_before, now, said_after = next_step.partition(NOW)
+        if now and not seen_before.strip():
+            raise self._error("planning.next_step", f"begins with {NOW}: leave it out, the pictures of now come first")
+        if now and not said_after.strip():
+            raise self._error("planning.next_step", f"ends with {NOW}: a text must follow it")
+        if PICTURE in step and (seen_before.count("{steps}") != 1 or "{steps}" in said_after or not now):
+            raise self._error(
+                "planning.next_step", f"must hold {{steps}} once and {NOW} behind it: steps have pictures"
+            )
 
     def _added(self) -> dict[Kind, str]:
         given = self._content.get("add") or {}

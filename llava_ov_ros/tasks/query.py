@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ..frames import NS_PER_S, Clip
+from ..frames import NS_PER_S, Clip, Frame
 from .scene_qa import SceneAnswer, Shaped
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Query:
         shaped: How the answer is read as one of a kind of question; None: as it is.
         clips: The frames that it is about, those of an earlier result; empty: they are cut when it is its turn.
         history: Questions and answers of earlier turns, oldest first; the frames are shown before the first of them.
+        before: Texts and pictures that go before the clips, for the engine's `Ask.before`.
     """
 
     question: str
@@ -77,6 +78,7 @@ class Query:
     shaped: Shaped | None = None
     clips: tuple[Clip, ...] = ()
     history: tuple[tuple[str, str], ...] = ()
+    before: tuple[str | Frame, ...] = ()
 
     @property
     def clips_key(self) -> Hashable:
@@ -123,3 +125,14 @@ class Result:
     def tokens_per_s(self) -> float:
         """Speed of decoding, the first token (that of the prefill) not counted; 0 below two tokens."""
         return (self.new_tokens - 1) / self.decode_s if self.new_tokens > 1 and self.decode_s > 0 else 0.0
+
+    @property
+    def seen(self) -> tuple[Clip, ...]:
+        """All frames that the answer rests on: the clips, and at their beginnings the pictures shown before them."""
+        if not self.clips:
+            return ()
+        frames = {clip.camera: clip.frames for clip in self.clips}
+        for camera in dict.fromkeys(part.camera for part in self.query.before if isinstance(part, Frame)):
+            earlier = [part for part in self.query.before if isinstance(part, Frame) and part.camera == camera]
+            frames[camera] = tuple(dict.fromkeys((*earlier, *frames.get(camera, ()))))
+        return tuple(Clip(camera, each) for camera, each in frames.items())

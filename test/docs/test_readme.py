@@ -35,7 +35,9 @@ NOT_RUN = {
     "ros2 launch llava_ov_ros replay.launch.py bag:=my_bag ask:='What do you see?' every:=5": ROBOT,
     "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask \"{question: 'Is the door open?'}\"": ASKS,
     "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask "
-    "\"{question: 'And on it?', history: ['What is there?', 'a desk']}\"": f"{ASKS}; test/node/test_kinds.py does the same",
+    "\"{question: 'And on it?', history: ['What is there?', 'a desk']}\"": (
+        f"{ASKS}; test/node/test_kinds.py does the same"
+    ),
     "ros2 action send_goal --feedback /llava_ov/ask llava_ov_ros/action/Ask \"{question: 'What is on the table?'}\"": (
         ASKS
     ),

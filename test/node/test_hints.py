@@ -11,6 +11,7 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 from std_msgs.msg import String
 
 from llava_ov_ros.frames import stamp_ns
+from llava_ov_ros.onevision import Counters, Generated
 from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary
 
 GOAL = "put the mug on the desk"
@@ -209,6 +210,99 @@ def test_the_period_is_changed_live(rig, scripted):
     hints.wait_for_count(1)
     assert robot.set(hint_period_s=0.05).successful
     hints.wait_for_count(4)
+
+
+class Shown:
+    """A model that notes what stood before the pictures of now, and goes on as the steps in there tell."""
+
+    name = "shown"
+
+    def __init__(self):
+        self.asked = []
+
+    def prepare(self, clips, **how):
+        """Has nothing to prepare."""
+        return False
+
+    def memory_bytes(self):
+        """Holds nothing."""
+        return 0
+
+    planned_bytes = memory_bytes
+
+    def counters(self):
+        """Computes nothing."""
+        return Counters(0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+    def close(self):
+        """Has nothing to give back."""
+
+    def ask(self, question, *, before=(), **how):
+        """One question, as `stream` takes it."""
+        return question, before, how
+
+    def stream(self, clips, asks, *, mode):
+        """The step after as many as there are texts of."""
+        for number, (question, before, _) in enumerate(asks):
+            self.asked.append((clips, question, before, mode))
+            told = "".join(part for part in before if isinstance(part, str))
+            text = ["GotoLocation shelf", "PickupObject mug", "DONE"][told.count("Step#")]
+            yield number, Generated(text, (1, 2), (0.5, 0.5), "stop", 10, 0.1, 0.2, clips=tuple(clips))
+
+
+def test_the_alfred_prompts_show_every_step_as_it_was_reported(rig):
+    model = Shown()
+    robot = rig(load=lambda settings: model, prompts="alfred", hint_period_s=0.05, hint_confidence=0.2)
+    hints = robot.listen(ActionHint, "action_hint")
+    first_view = robot.feed()[-1]
+    robot.tell(SetGoal.Request(goal=GOAL))
+    first = hints.wait()
+    assert (first.action, [stamp_ns(frame.header.stamp) for frame in first.frames]) == ("GotoLocation", [first_view])
+    assert robot.tell(ReportStep.Request(step="GotoLocation shelf")).success
+    second_view = robot.feed(count=1)[-1]
+    assert robot.tell(ReportStep.Request(step="PickupObject mug")).success
+    now = robot.feed(count=1)[-1]
+    last = hints.wait(lambda hint: hint.hint == ActionHint.DONE)
+    assert model.asked[0][2] == (f"Your Main Goal:  {GOAL}.  Step Details: ",)
+    clips, question, before, mode = model.asked[-1]
+    assert (mode, question, [len(clip.frames) for clip in clips]) == ("multi_image", " Current Step: ", [1])
+    assert [part if isinstance(part, str) else part.stamp_ns for part in before] == [
+        f"Your Main Goal:  {GOAL}.  Step Details: ",
+        first_view,
+        "Step#1: GotoLocation shelf. ",
+        second_view,
+        "Step#2: PickupObject mug. ",
+    ]
+    # What the hint rests on: both pictures, and what was seen when it was asked for, which may be the second still.
+    stamps = [stamp_ns(frame.header.stamp) for frame in last.frames]
+    assert stamps in ([first_view, second_view, now], [first_view, second_view])
+
+
+def test_the_alfred_loop_runs_on_the_engine_and_pictures_are_bounded(rig, nano):
+    robot = rig(model=nano, prompts="alfred", hint_period_s=1000.0, frozen_after_s=0.0, max_frame_age_s=1000.0)
+    hints = robot.listen(ActionHint, "action_hint")
+    robot.feed(count=1)
+    robot.tell(SetGoal.Request(goal=GOAL, done=["GotoLocation desk"]))
+    hints.wait()
+    views = []
+    for number in range(18):
+        views += robot.feed(count=1)
+        assert robot.tell(ReportStep.Request(step="GotoLocation shelf")).success
+        hint = hints.wait(lambda hint, number=number: len(hint.done) == number + 2)
+        assert hint.status == Answer.OK, hint.message
+    stamps = [stamp_ns(frame.header.stamp) for frame in hint.frames]
+    assert stamps == views[-16:], "the picture of now is that of the last step: nothing has come since"
+
+
+def test_a_step_reported_while_nothing_is_seen_has_no_picture(rig):
+    model = Shown()
+    robot = rig(load=lambda settings: model, prompts="alfred", hint_period_s=0.05, hint_confidence=0.2)
+    hints = robot.listen(ActionHint, "action_hint")
+    robot.tell(SetGoal.Request(goal=GOAL))
+    assert robot.tell(ReportStep.Request(step="GotoLocation shelf")).success
+    robot.feed()
+    hints.wait(lambda hint: hint.action == "PickupObject")
+    assert model.asked[-1][2] == (f"Your Main Goal:  {GOAL}.  Step Details: Step#1: GotoLocation shelf. ",)
 
 
 def test_the_shipped_model_hints_in_the_vocabulary(rig):

@@ -59,6 +59,26 @@ def test_a_plan_of_the_true_sizes() -> None:
         assert plan.weights == pytest.approx(weights, rel=0.06)
 
 
+def test_a_plan_covers_a_prompt_with_pictures(nano_directory: Path, make_clip: Any) -> None:
+    settings = EngineSettings(clip_frames=2, pictures=17)
+    engine = load_engine(str(nano_directory), device="cpu", settings=settings)
+    without = load_engine(str(nano_directory), device="cpu", settings=EngineSettings(clip_frames=2)).plan
+    plan = engine.plan
+    assert plan is not None and without is not None
+    assert "17 pictures" in str(plan) and "pictures" not in str(without)
+    before: list[str | Frame] = []
+    for number, frame in enumerate(make_clip(frames=16).frames, 1):
+        before += [f"Step#{number}: GotoLocation shelf. ", frame]
+    held = []
+    # The view of now changes from one hint to the next, and both prompts are kept for a while.
+    for seed in (1, 2):
+        ask = Ask(" Current Step: ", 2, before=tuple(before))
+        engine.answer_many([make_clip(frames=1, seed=seed)], [ask], mode="multi_image")
+        held.append(engine.counters())
+    assert without.features < held[0].feature_bytes <= plan.features
+    assert without.key_values < held[1].prefix_bytes <= plan.key_values
+
+
 def test_too_large_a_model_is_refused_with_the_numbers() -> None:
     files = open_checkpoint(find_checkpoint("rooms"))
     plan = plan_memory(files.config, files.shapes, itemsize=4, frames=4, cameras=2, tower_batch=1, batch=16)

@@ -40,6 +40,10 @@ def test_the_shipped_sets() -> None:
     assert onevision.numbers[:3] == ("0", "1", "2")
     assert onevision.cannot_tell is None
     assert plain.identity == "plain/2"
+    alfred = load_prompts(find_prompts("alfred"))
+    assert alfred.identity == "alfred/1"
+    assert (alfred.add, alfred.yes_no, alfred.numbers) == (onevision.add, onevision.yes_no, onevision.numbers)
+    assert [one.planning.shows_steps for one in (plain, onevision, alfred)] == [False, False, True]
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -62,6 +66,44 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("version: 3", "version: 3\nplanning: {next_step: '{goal}'}", "planning.next_step must hold {steps}"),
         ("version: 3", "version: 3\nplanning: {done: 'x {goal}'}", "planning.done holds {goal}: allowed are none"),
         ("version: 3", "version: 3\nplanning: {presence: 1}", "planning.presence is 1: it must be a text"),
+        ("version: 3", "version: 3\nplanning: {step: '{number}.'}", "planning.step must hold {step}"),
+        ("version: 3", "version: 3\nplanning: {step: '{step}{goal}'}", "planning.step holds {goal}: allowed are"),
+        (
+            "version: 3",
+            "version: 3\nplanning: {step: '{picture}{picture}{step}'}",
+            "planning.step holds {picture} 2 times: once is enough",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {step: '{step}', no_steps: none}",
+            "planning.no_steps has no use beside planning.step",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {step: '{picture}{step}'}",
+            "planning.next_step must hold {steps} once and {now} behind it: steps have pictures",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {step: '{picture}{step}', next_step: '{goal}{now}{steps}'}",
+            "planning.next_step must hold {steps} once and {now} behind it",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {next_step: '{now}{goal} {steps}'}",
+            "planning.next_step begins with {now}",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {next_step: '{goal} {steps} {now} '}",
+            "planning.next_step ends with {now}",
+        ),
+        (
+            "version: 3",
+            "version: 3\nplanning: {next_step: '{goal} {now} {steps} {now} ?'}",
+            "planning.next_step holds {now} 2 times",
+        ),
+        ("version: 3", "version: 3\nplanning: {plan: '{goal}{now}'}", "planning.plan holds {now}: allowed are"),
         ("name: mine", "name: other", "name is 'other': it must be that of the file, 'mine'"),
         ("name: mine", "name: mine\nnames: x", "names is not known: the keys are version"),
         ('["yes", "no"]', "[yes, no]", "yes_no[0] is True: it must be a text (YAML takes an unquoted yes"),
@@ -86,7 +128,9 @@ def test_errors_name_file_key_and_rule(tmp_path: Path, old: str, new: str, messa
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(PromptsError, match=r"prompts 'plane': no file .*, and no shipped set \(llava_onevision, plain"):
+    with pytest.raises(
+        PromptsError, match=r"prompts 'plane': no file .*, and no shipped set \(alfred, llava_onevision, plain"
+    ):
         find_prompts("plane")
     with pytest.raises(PromptsError, match="No such file"):
         load_prompts(tmp_path / "gone.yaml")

@@ -11,6 +11,7 @@ from .answers import (
     read_plan_answer,
 )
 from .asking import (
+    MOST_PICTURES,
     Decoding,
     GoalTextError,
     PlanAsk,
@@ -36,6 +37,7 @@ from .vocabulary import Action, Argument, Vocabulary
 from .yaml_entry import VocabularyError
 
 __all__ = [
+    "MOST_PICTURES",
     "Action",
     "Argument",
     "Decoding",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from ...frames import Frame
 from ..grammar import PlanGrammar, plan_grammar
-from ..prompts import Prompts
+from ..prompts import NOW, PICTURE, Prompts
 from .plan import STEP_SEPARATOR, PlanError, Step, split_line
 from .repair import repair_prompt
 from .simulation import Validation
@@ -18,7 +19,9 @@ from .vocabulary import Vocabulary
 Decoding = Literal["constrained", "free"]
 LONGEST_GOAL = 500
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
-_PLACE = re.compile(r"\{\w+\}")
+MOST_PICTURES = 16
+"""Of steps that are done, in one prompt."""
+_PLACE = re.compile(r"(\{\w+\})")
 
 
 class GoalTextError(ValueError):
@@ -34,12 +37,14 @@ class PlanAsk:
         grammar: What the answer is held to, for `Engine.ask`; None: free.
         choices: What is compared instead, for `Engine.ask`; None: text is generated.
         max_new_tokens: Longest answer.
+        before: Texts and pictures that go before the clip, for `Engine.ask`; empty: the clip goes before everything.
     """
 
     prompt: str
     grammar: str | None
     max_new_tokens: int
     choices: tuple[str, ...] | None = None
+    before: tuple[str | Frame, ...] = ()
 
 
 def goal_text(text: str) -> str:
@@ -81,9 +86,8 @@ def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Deco
         GoalTextError: The goal is empty or too long.
         ValueError: Words of the vocabulary and of the prompts clash.
     """
-    return _held(
-        _filled(prompts.planning.plan, goal_text(goal), (), vocabulary, prompts), vocabulary, prompts, decoding
-    )
+    parts = _parts(prompts.planning.plan, goal_text(goal), vocabulary, prompts)
+    return _held("".join(part for part in parts if isinstance(part, str)), vocabulary, prompts, decoding)
 
 
 def repair_ask(
@@ -94,14 +98,31 @@ def repair_ask(
 
 
 def next_step_ask(
-    goal: str, done: Sequence[Step], vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained"
+    goal: str,
+    done: Sequence[Step],
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    decoding: Decoding = "constrained",
+    pictures: Sequence[Frame | None] = (),
 ) -> PlanAsk:
-    """Asks for the step after those that are done; raises as `plan_ask` does."""
-    prompt = _filled(prompts.planning.next_step, goal_text(goal), done, vocabulary, prompts)
+    """Asks for the step after those that are done; raises as `plan_ask` does.
+
+    Args:
+        goal: What shall be so.
+        done: The steps that are done, oldest first.
+        vocabulary: What steps there are.
+        prompts: For the model's family.
+        decoding: Held to the vocabulary, or free.
+        pictures: What was seen when each of the last steps was reported done; None: nothing. Only the newest
+            MOST_PICTURES are shown, and only by a set of prompts that shows steps.
+    """
+    parts = list(_parts(prompts.planning.next_step, goal_text(goal), vocabulary, prompts, done, pictures))
+    now = parts.index(None) if None in parts else 0
+    before, prompt = _joined(parts[:now]), "".join(part for part in parts[now:] if isinstance(part, str))
     if decoding == "free":
-        return PlanAsk(prompt, None, FREE_STEP_TOKENS)
+        return PlanAsk(prompt, None, FREE_STEP_TOKENS, before=before)
     grammar = step_grammar(vocabulary, prompts)
-    return PlanAsk(prompt, grammar.text, grammar.max_new_tokens)
+    return PlanAsk(prompt, grammar.text, grammar.max_new_tokens, before=before)
 
 
 def _held(prompt: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding) -> PlanAsk:
@@ -139,20 +160,55 @@ def step_grammar(vocabulary: Vocabulary, prompts: Prompts) -> PlanGrammar:
     return _grammar(vocabulary, 1, False, tuple(filter(None, (prompts.planning.done, prompts.cannot_tell))))
 
 
-def _filled(template: str, goal: str, done: Sequence[Step], vocabulary: Vocabulary, prompts: Prompts) -> str:
-    """A template with its places filled; braces in what is filled in are text."""
+def _parts(
+    template: str,
+    goal: str,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    done: Sequence[Step] = (),
+    pictures: Sequence[Frame | None] = (),
+) -> Iterator[str | Frame | None]:
+    """A template with its places filled, None where the pictures of now stand; braces in what is filled in are text."""
+    for part in _PLACE.split(template):
+        if part == "{goal}":
+            yield goal
+        elif part == "{steps}":
+            yield from _steps(done, pictures, prompts)
+        elif part == "{actions}":
+            yield action_forms(vocabulary)
+        elif part == "{words}":
+            yield allowed_words(vocabulary)
+        elif part == "{most}":
+            yield str(vocabulary.max_steps)
+        else:
+            yield None if part == NOW else part
 
-    def fill(place: re.Match[str]) -> str:
-        name = place.group()
-        if name == "{goal}":
-            return goal
-        if name == "{steps}":
-            return STEP_SEPARATOR.join(map(str, done)) or prompts.planning.no_steps
-        if name == "{actions}":
-            return action_forms(vocabulary)
-        return allowed_words(vocabulary) if name == "{words}" else str(vocabulary.max_steps)
 
-    return _PLACE.sub(fill, template)
+def _steps(done: Sequence[Step], pictures: Sequence[Frame | None], prompts: Prompts) -> Iterator[str | Frame]:
+    """The steps that are done, as the set of prompts writes them."""
+    if not prompts.planning.step:
+        yield STEP_SEPARATOR.join(map(str, done)) or prompts.planning.no_steps
+        return
+    shown = dict(enumerate(pictures, len(done) - len(pictures) + 1))
+    for number, step in enumerate(done, 1):
+        for part in _PLACE.split(prompts.planning.step):
+            if part == PICTURE:
+                picture = shown.get(number)
+                if picture is not None and number > len(done) - MOST_PICTURES:
+                    yield picture
+            else:
+                yield {"{number}": str(number), "{step}": str(step)}.get(part, part)
+
+
+def _joined(parts: Sequence[str | Frame | None]) -> tuple[str | Frame, ...]:
+    """The same with neighbouring texts joined."""
+    joined: list[str | Frame] = []
+    for part in parts:
+        if isinstance(part, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += part
+        elif part:
+            joined.append(part)
+    return tuple(joined)
 
 
 def action_forms(vocabulary: Vocabulary) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from llava_ov_ros.frames import Frame
 from llava_ov_ros.rooms.questions import DONE, goal_question, next_step_question
 from llava_ov_ros.tasks.planning import (
+    MOST_PICTURES,
     GoalTextError,
     Step,
     goal_text,
@@ -18,7 +23,7 @@ from llava_ov_ros.tasks.planning import (
 )
 from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
 
-PLAIN, ONEVISION = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision"))
+PLAIN, ONEVISION, ALFRED = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision", "alfred"))
 GOAL = "put the red mug on the desk"
 STEPS = (Step("GotoLocation", ("shelf",)), Step("PickupObject", ("mug",)))
 
@@ -40,6 +45,59 @@ def test_onevision_is_told_what_there_is(alfred) -> None:
     assert "at most 16 steps" in prompt
     prompt = next_step_ask(GOAL, STEPS, alfred, ONEVISION).prompt
     assert "Step Details: GotoLocation shelf; PickupObject mug\n" in prompt
+
+
+def pictures(count: int) -> tuple[Frame, ...]:
+    return tuple(Frame("front", number, "optical", np.zeros((2, 2, 3), np.uint8)) for number in range(count))
+
+
+def test_alfred_is_asked_as_published(alfred) -> None:
+    first, second = pictures(2)
+    ask = next_step_ask(f"{GOAL}.", STEPS, alfred, ALFRED, pictures=(first, second))
+    assert ask.before == (
+        f"Your Main Goal:  {GOAL}.  Step Details: ",
+        first,
+        "Step#1: GotoLocation shelf. ",
+        second,
+        "Step#2: PickupObject mug. ",
+    )
+    assert ask.prompt == " Current Step: "
+    assert ask.grammar == next_step_ask(GOAL, STEPS, alfred, ONEVISION).grammar is not None
+    begun = next_step_ask(GOAL, (), alfred, ALFRED, "free")
+    assert begun.before == (f"Your Main Goal:  {GOAL}.  Step Details: ",)
+    assert (begun.prompt, begun.grammar) == (" Current Step: ", None)
+
+
+def test_steps_without_a_picture_are_text_and_pictures_are_bounded(alfred) -> None:
+    seen = pictures(3)
+    done = (*STEPS, *STEPS)
+    # The first step was done before anybody looked, and at the third nothing was seen.
+    ask = next_step_ask(GOAL, done, alfred, ALFRED, pictures=(seen[0], None, seen[2]))
+    assert [part for part in ask.before if isinstance(part, Frame)] == [seen[0], seen[2]]
+    assert ask.before[0].endswith("Step Details: Step#1: GotoLocation shelf. ")
+    assert ask.before[2:] == (
+        "Step#2: PickupObject mug. Step#3: GotoLocation shelf. ",
+        seen[2],
+        "Step#4: PickupObject mug. ",
+    )
+    many = pictures(MOST_PICTURES + 4)
+    ask = next_step_ask(GOAL, STEPS * (len(many) // 2), alfred, ALFRED, pictures=many)
+    assert [part for part in ask.before if isinstance(part, Frame)] == list(many[4:])
+    assert "Step#4: PickupObject mug. " in ask.before[0] and "Step#5" not in ask.before[0]
+
+
+def test_other_sets_show_no_pictures(alfred) -> None:
+    for prompts in (PLAIN, ONEVISION):
+        ask = next_step_ask(GOAL, STEPS, alfred, prompts, pictures=pictures(2))
+        assert ask == next_step_ask(GOAL, STEPS, alfred, prompts)
+        assert ask.before == ()
+
+
+def test_the_view_of_now_can_stand_among_texts_without_pictures_of_steps(alfred) -> None:
+    planning = replace(PLAIN.planning, next_step="Goal {goal}, {steps}:{now}Next {steps}?", step="({number}) {step} ")
+    ask = next_step_ask(GOAL, STEPS, alfred, replace(PLAIN, planning=planning), pictures=pictures(2))
+    told = "(1) GotoLocation shelf (2) PickupObject mug "
+    assert (ask.before, ask.prompt) == ((f"Goal {GOAL}, {told}:",), f"Next {told}?")
 
 
 def test_braces_in_a_goal_are_text(alfred) -> None:
