@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..tasks.planning import Vocabulary
 
 MOST_REPAIRS = 3
+DECOMPOSE = "decompose"
 
 DESCRIPTION = """\
 Have a model plan in a robot's action vocabulary, from what a recording shows. Every step is checked by simulation,
@@ -44,7 +45,7 @@ examples:
   llava-ov plan my_bag --goal "bring the parcel to the lab" --actions delivery --decoding free --repairs 0
       in another vocabulary, read from whatever the model writes, as it comes
 
-exit codes: 0 every plan is accepted; 1 one is not, or an error; 2 wrong usage; 130 Ctrl-C
+exit codes: 0 every plan is accepted (with decompose: has steps); 1 one is not, or an error; 2 wrong usage; 130 Ctrl-C
 """
 
 
@@ -76,9 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan.add_argument(
         "--decoding",
-        choices=("constrained", "free"),
+        choices=("constrained", "free", DECOMPOSE),
         default="constrained",
-        help="held to the vocabulary's grammar, or read from free text (default: %(default)s)",
+        help="held to the vocabulary's grammar, read from free text, or no plan but steps in the model's own words, "
+        "which nothing checks (default: %(default)s)",
     )
     plan.add_argument(
         "--repairs",
@@ -120,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
     except GoalTextError as error:
         raise CommandError(f"--goal: {error}", USAGE) from None
     vocabulary, prompts = words(args)
-    options = PlanOptions(args.decoding, args.repairs, not args.no_grounding)
+    in_own_words = args.decoding == DECOMPOSE
+    options = None if in_own_words else PlanOptions(args.decoding, args.repairs, not args.no_grounding)
     settings = replay_settings(args)
     outcomes: Counter[str] = Counter()
     try:
@@ -140,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error), USAGE) from None
     for line in remarks(topics, cameras):
         print(line, file=sys.stderr if args.json else sys.stdout)
-    return 0 if set(outcomes) <= {"ACCEPTED"} else 1
+    return 0 if set(outcomes) <= {"ACCEPTED", "DECOMPOSED"} else 1
 
 
 def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:
@@ -181,6 +184,7 @@ def plan_text(record: dict[str, Any]) -> str:
         said = " ".join((step["action"], *step["arguments"]))
         found = "" if step["status"] == "OK" else f"   {step['status'].lower()}: {step['message']}"
         lines.append(f"{'':12}{step['number']:>2}. {said}{found}")
+    lines += [f"{'':12}{number:>2}. {sentence}" for number, sentence in enumerate(record["sentences"], 1)]
     lines += [f"{'':12}not read: {text}" for text in record["unread"]]
     lines += [f"{'':12}{text}" for text in (*record["problems"], record["message"]) if text]
     return "\n".join([*lines, *frame_lines(record["frames"])])

@@ -10,12 +10,23 @@ from llava_ov_ros.msg import ActionHint, Plan, PlanStep
 from llava_ov_ros.srv import Ask
 
 from ..tasks import Query, Result, Status
-from ..tasks.planning import GoalTextError, Hint, NextStep, PlannedStep, PlanResult, Step, StepStatus, goal_text
+from ..tasks.planning import (
+    Decomposition,
+    GoalTextError,
+    Hint,
+    NextStep,
+    PlannedStep,
+    PlanResult,
+    Step,
+    StepStatus,
+    goal_text,
+)
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .parameters import Settings
 from .words import Words
 
-DECODINGS = ("constrained", "free")
+DECOMPOSE = "decompose"
+DECODINGS = ("constrained", "free", DECOMPOSE)
 _SHARED = ("cameras", "mode", "window_s", "from_stamp", "to_stamp", "max_frames", "deadline_s", "request_id")
 _STATUSES = {
     StepStatus.OK: PlanStep.OK,
@@ -60,7 +71,13 @@ def step_message(step: PlannedStep) -> PlanStep:
 
 
 def plan_message(
-    goal: str, ended: Result, plan: PlanResult | None, answered_at: Time, model: str, actions: str, words: Words | None
+    goal: str,
+    ended: Result,
+    plan: PlanResult | Decomposition | None,
+    answered_at: Time,
+    model: str,
+    actions: str,
+    words: Words | None,
 ) -> Plan:
     """The message of a plan.
 
@@ -89,15 +106,20 @@ def plan_message(
     )
     if plan is None:
         return message
-    message.steps = [step_message(step) for step in plan.steps]
-    message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
     message.unread = list(plan.unread)
     message.confidence = float(plan.confidence)
     message.probability = float(plan.probability)
-    message.repairs = plan.repairs
     message.text = plan.text
+    if isinstance(plan, Decomposition):
+        message.sentences = list(plan.sentences)
+        outcome = Plan.DECOMPOSED if plan.sentences else Plan.REJECTED
+    else:
+        message.steps = [step_message(step) for step in plan.steps]
+        message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
+        message.repairs = plan.repairs
+        outcome = Plan.ACCEPTED if plan.accepted else Plan.REJECTED
     if ended.status is Status.OK:
-        message.outcome = Plan.CANNOT_TELL if plan.cannot_tell else Plan.ACCEPTED if plan.accepted else Plan.REJECTED
+        message.outcome = Plan.CANNOT_TELL if plan.cannot_tell else outcome
     return message
 
 

@@ -20,19 +20,22 @@ from llava_ov_ros.srv import Plan as PlanService
 from ..frames import Clip
 from ..tasks import Query, Result, Status
 from ..tasks.planning import (
+    Decomposition,
     GoalTextError,
     NoAnswerError,
     PlanAsk,
     PlannedStep,
     PlanOptions,
     PlanResult,
+    decompose_ask,
     make_plan,
+    read_decomposition,
     read_plan_answer,
 )
 from .asking import GOAL_RESULT_KEPT_S
 from .messages import InvalidRequestError
 from .parameters import Settings
-from .plan_messages import plan_query, step_message
+from .plan_messages import DECOMPOSE, plan_query, step_message
 from .publishing import CHUNKS_DEPTH, Publishing
 from .requests import Request
 from .submitting import Goals, Submitting
@@ -109,7 +112,9 @@ class Planning:
             ended = replace(ended, total_s=time.monotonic() - started_s)
             return self._publishing.plan(asked.goal.strip(), ended, plan, self._settings(), self._words())
 
-    def _make(self, asked: Any, on_step: OnStep, on_request: OnRequest) -> tuple[Result, PlanResult | None]:
+    def _make(
+        self, asked: Any, on_step: OnStep, on_request: OnRequest
+    ) -> tuple[Result, PlanResult | Decomposition | None]:
         """How it ended, and the plan where there is one."""
         settings, words = self._settings(), self._words()
         made: list[PlanResult] = []
@@ -120,6 +125,8 @@ class Planning:
         conversation = _Conversation(self._submitting, query, on_request)
         if words is None:
             return conversation.refused(), None
+        if asked.decoding == DECOMPOSE:
+            return self._decompose(asked.goal, query, words, conversation)
         options = PlanOptions(
             asked.decoding or settings.plan_decoding,  # type: ignore[arg-type] - checked by plan_query
             settings.plan_repairs,
@@ -149,10 +156,28 @@ class Planning:
                     read_plan_answer(ended.generated, asked.goal, words.vocabulary, words.prompts, options.decoding)
                 )
             return ended, made[-1] if made else None
-        result = Result(query, Status.OK, "; ".join(plan.remarks), plan.text, plan.confidence, conversation.clips)
-        if settings.evidence:
+        return self._shown(query, plan, conversation, "; ".join(plan.remarks)), plan
+
+    def _decompose(
+        self, goal: str, query: Query, words: Words, conversation: _Conversation
+    ) -> tuple[Result, Decomposition | None]:
+        """The same for steps in the model's own words: none of them is one of a plan, and none comes as feedback."""
+        try:
+            generated = conversation.answers([decompose_ask(goal, words.prompts)], lambda text: None)[0]
+        except _EndedError as error:
+            partly = error.result.generated
+            return error.result, None if partly is None else read_decomposition(partly, goal, words.prompts)
+        told = read_decomposition(generated, goal, words.prompts)
+        return self._shown(query, told, conversation), told
+
+    def _shown(
+        self, query: Query, plan: PlanResult | Decomposition, conversation: _Conversation, message: str = ""
+    ) -> Result:
+        """The end of a request that has what it asked for, as it is published, the evidence too."""
+        result = Result(query, Status.OK, message, plan.text, plan.confidence, conversation.clips)
+        if self._settings().evidence:
             self._publishing.evidence(result)
-        return result, plan
+        return result
 
     def _noted(self, result: Result) -> Result:
         self._submitting.note(result)

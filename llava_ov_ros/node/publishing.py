@@ -15,7 +15,7 @@ from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 
 from ..frames import Clip, Line, contact_sheet
 from ..tasks import Result, Status
-from ..tasks.planning import NextStep, PlanResult, Step
+from ..tasks.planning import Decomposition, NextStep, PlanResult, Step
 from .messages import answer_message, chunk_message, newest_header
 from .other_messages import OtherMessages
 from .parameters import Settings
@@ -54,12 +54,19 @@ class Publishing:
         self._publish(self._chunks, message)
         return message
 
-    def plan(self, goal: str, ended: Result, plan: PlanResult | None, settings: Settings, words: Words | None) -> Plan:
+    def plan(
+        self,
+        goal: str,
+        ended: Result,
+        plan: PlanResult | Decomposition | None,
+        settings: Settings,
+        words: Words | None,
+    ) -> Plan:
         """Publish the end of a request for a plan on ~/plans and return its message."""
         now = self._node.get_clock().now().to_msg()
         message = plan_message(goal, ended, plan, now, self._model_name(), settings.actions, words)
         self._publish(self._plans, message)
-        if message.outcome == Plan.ACCEPTED and plan is not None and words is not None and self._node.context.ok():
+        if message.outcome == Plan.ACCEPTED and isinstance(plan, PlanResult) and words and self._node.context.ok():
             self._others.plan(plan.validation.plan, words.vocabulary)
         return message
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from ..frames import NS_PER_S, Camera, Clip
 from ..tasks import AnswersQuestions, Asked, Prompts, Query, Result, Status, answer_together
-from ..tasks.planning import NoAnswerError, PlanAsk, PlanOptions, PlanResult, Vocabulary, make_plan
+from ..tasks.planning import (
+    Decomposition,
+    NoAnswerError,
+    PlanAsk,
+    PlanOptions,
+    PlanResult,
+    Vocabulary,
+    decompose_ask,
+    make_plan,
+    read_decomposition,
+)
 from .bag import BagMessage
 from .questions import TimedQuestion
 from .replay import ReplaySettings, clips_at, moments, query_of
@@ -27,20 +37,25 @@ class Planned:
         goal: What was asked for, and when.
         now_ns: That time, on the clock of the frames' stamps.
         result: How the model's work ended, with the frames used.
-        plan: The plan; None where there is none, and `result` says why.
+        plan: The plan, or steps in the model's own words where these were asked for; None where there is neither, and
+            `result` says why.
     """
 
     goal: TimedQuestion
     now_ns: int
     result: Result
-    plan: PlanResult | None
+    plan: PlanResult | Decomposition | None
 
     @property
     def outcome(self) -> str:
-        """ACCEPTED, REJECTED, CANNOT_TELL or NONE, as in msg/Plan."""
+        """ACCEPTED, REJECTED, CANNOT_TELL, DECOMPOSED or NONE, as in msg/Plan."""
         if self.plan is None:
             return "NONE"
-        return "CANNOT_TELL" if self.plan.cannot_tell else "ACCEPTED" if self.plan.accepted else "REJECTED"
+        if self.plan.cannot_tell:
+            return "CANNOT_TELL"
+        if isinstance(self.plan, Decomposition):
+            return "DECOMPOSED" if self.plan.sentences else "REJECTED"
+        return "ACCEPTED" if self.plan.accepted else "REJECTED"
 
 
 def replay_plans(
@@ -51,7 +66,7 @@ def replay_plans(
     settings: ReplaySettings,
     vocabulary: Vocabulary,
     prompts: Prompts,
-    options: PlanOptions,
+    options: PlanOptions | None,
 ) -> Iterator[Planned]:
     """Have plans made at the goals' times, as `replay` has questions answered.
 
@@ -63,7 +78,7 @@ def replay_plans(
         settings: Clips; its max_new_tokens plays no part.
         vocabulary: What the robot can do.
         prompts: For the model's family.
-        options: How plans are made.
+        options: How plans are made; None: no plans, but steps in the model's own words.
 
     Yields:
         The plans, in order of the goals' times.
@@ -75,7 +90,10 @@ def replay_plans(
     by_name = {camera.name: camera for camera in cameras.values()}
     for number, goal, now_ns in moments(messages, cameras, goals):
         query, cut = query_of(number, goal, by_name, settings), clips_at(now_ns, by_name, settings)
-        yield Planned(goal, now_ns, *plan_about(query, cut, engine, vocabulary, prompts, options))
+        if options is None:
+            yield Planned(goal, now_ns, *_sentences_about(query, cut, engine, prompts))
+        else:
+            yield Planned(goal, now_ns, *plan_about(query, cut, engine, vocabulary, prompts, options))
 
 
 def plan_about(
@@ -110,6 +128,19 @@ def plan_about(
         return ended.result, None
     message = "; ".join(plan.remarks)
     return replace(talk.first, message=message, text=plan.text, confidence=plan.confidence, total_s=talk.total_s), plan
+
+
+def _sentences_about(
+    query: Query, cut: Callable[[Query], tuple[Clip, ...]], engine: AnswersQuestions, prompts: Prompts
+) -> tuple[Result, Decomposition | None]:
+    """The same in the model's own words."""
+    talk = _Conversation(engine, query, cut)
+    try:
+        told = talk.answers([decompose_ask(query.question, prompts)], lambda text: None)[0]
+    except _EndedError as ended:
+        return ended.result, None
+    sentences = read_decomposition(told, query.question, prompts)
+    return replace(talk.first, text=told.text, confidence=sentences.confidence, total_s=talk.total_s), sentences
 
 
 class _EndedError(Exception):
@@ -169,7 +200,7 @@ class _Conversation:
 
 
 def plan_record(
-    planned: Planned, model: str, vocabulary: str, prompts: Prompts, options: PlanOptions
+    planned: Planned, model: str, vocabulary: str, prompts: Prompts, options: PlanOptions | None
 ) -> dict[str, Any]:
     """A plan as a dictionary ready for JSON; names are those of msg/Plan where it has the field.
 
@@ -178,9 +209,10 @@ def plan_record(
         model: Name of the checkpoint.
         vocabulary: As the user named it.
         prompts: What was asked with.
-        options: How it was made.
+        options: How it was made, as `replay_plans` takes them.
     """
-    goal, result, plan = planned.goal, planned.result, planned.plan
+    goal, result, told = planned.goal, planned.result, planned.plan
+    plan = told if isinstance(told, PlanResult) else None
     return {
         "goal": goal.ask,
         "at_s": goal.at_ns / NS_PER_S,
@@ -188,14 +220,15 @@ def plan_record(
         "outcome": planned.outcome,
         "steps": [] if plan is None else _steps(plan),
         "problems": [] if plan is None or plan.cannot_tell else [finding.text for finding in plan.of_the_whole],
-        "unread": [] if plan is None else list(plan.unread),
-        "confidence": 0.0 if plan is None else plan.confidence,
-        "probability": 0.0 if plan is None else plan.probability,
+        "sentences": list(told.sentences) if isinstance(told, Decomposition) else [],
+        "unread": [] if told is None else list(told.unread),
+        "confidence": 0.0 if told is None else told.confidence,
+        "probability": 0.0 if told is None else told.probability,
         "repairs": 0 if plan is None else plan.repairs,
         "text": result.text,
         "status": result.status.name,
         "message": result.message,
-        "decoding": options.decoding,
+        "decoding": "decompose" if options is None else options.decoding,
         "mode": result.query.mode,
         "window_s": result.query.window_ns / NS_PER_S,
         "frames": frames_record(result.clips),

@@ -43,6 +43,7 @@ _PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no_steps": ((), ()),
     "done": ((), ()),
     "presence": (("{thing}",), ("{thing}",)),
+    "decompose": (("{goal}",), ("{goal}",)),
 }
 _PLACE = re.compile(r"\{\w+\}")
 
@@ -65,6 +66,7 @@ class PlanPrompts:
         no_steps: What stands for {steps} when none is done; with `step` nothing does.
         done: What the model says instead of a next step when the goal holds.
         presence: Asks whether {thing} is there, which comes with its article.
+        decompose: With {goal}; asks for steps in the model's own words, numbered.
     """
 
     plan: str = "Goal: {goal}. Plan?"
@@ -73,6 +75,7 @@ class PlanPrompts:
     no_steps: str = "nothing"
     done: str = "DONE"
     presence: str = "Is there {thing}?"
+    decompose: str = "High-Level Task: {goal}\n\nLow-Level Action Steps:"
 
     @property
     def shows_steps(self) -> bool:

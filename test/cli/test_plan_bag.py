@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from llava_ov_ros.cli.main import main
+from llava_ov_ros.cli.plan_bag import plan_text
 from llava_ov_ros.share import shipped
 from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary
 
@@ -65,6 +66,17 @@ def test_another_vocabulary_read_from_free_text_and_shown_to_people(capsys, bag)
     assert "(confidence " in lines[1]
     assert any(line.split()[:4] == ["4", "frames", "of", "front,"] for line in lines)
     assert code == (0 if lines[1].split()[0] == "accepted" else 1)
+
+
+def test_a_goal_in_the_models_own_words(capsys, bag):
+    code, out, _ = run(capsys, bag, "--goal", GOAL, "--decoding", "decompose", "--json")
+    (record,) = map(json.loads, out.splitlines())
+    assert (record["decoding"], record["steps"], record["status"]) == ("decompose", [], "OK")
+    assert record["outcome"] == ("DECOMPOSED" if record["sentences"] else "REJECTED")
+    assert code == (0 if record["sentences"] else 1)
+    assert record["sentences"] or record["unread"], "what the model wrote is somewhere"
+    record |= {"outcome": "DECOMPOSED", "sentences": ["go to the shelf", "take the mug"]}
+    assert " 2. take the mug" in plan_text(record)
 
 
 def test_old_frames_give_no_plan(capsys, bag):

@@ -213,7 +213,7 @@ def test_no_plan_without_pictures_or_from_an_inactive_node(rig, scripted):
         ),
         ("actions", None, "parameter actions: "),
         ("prompts", "version: 1\nname: mine\n", "parameter prompts: "),
-        ("prompts", None, "no shipped set (llava_onevision, plain)"),
+        ("prompts", None, "no shipped set (alfred, llava_onevision, plain)"),
     ],
 )
 def test_a_file_that_cannot_be_used_fails_configure_and_says_why(rig, scripted, tmp_path, name, content, message):
@@ -266,3 +266,53 @@ def test_a_plan_is_asked_for_in_its_turn(rig, scripted):
     assert {plan.status for plan in ended} <= {Answer.OK, Answer.QUEUE_FULL}
     assert all((plan.outcome == Plan.ACCEPTED) == (plan.status == Answer.OK) for plan in ended)
     assert any(plan.status == Answer.OK for plan in ended)
+
+
+def test_a_goal_in_the_models_own_words_has_no_typed_steps(rig, scripted):
+    asked = []
+
+    def script(clips, question, on_text, should_stop):
+        asked.append(question)
+        for letter in (text := "1. go to the shelf\n2. PickupObject mug\nGood luck!"):
+            on_text(letter)
+        return text
+
+    robot = rig(load=scripted(script), prompts="llava_onevision")
+    stamps = robot.feed()
+    plan = robot.plan(decoding="decompose")
+    assert (plan.status, plan.outcome, list(plan.steps)) == (Answer.OK, Plan.DECOMPOSED, [])
+    assert list(plan.sentences) == ["go to the shelf", "PickupObject mug"]
+    assert list(plan.unread) == ["'Good luck!' is no step with the number 3"]
+    assert asked == ["High-Level Task: put the mug on the desk\n\nLow-Level Action Steps:"]
+    assert (plan.prompts, plan.repairs, list(plan.problems)) == ("llava_onevision/3", 0, [])
+    assert [stamp_ns(frame.header.stamp) for frame in plan.frames] == stamps
+    goal = robot.plan_goal(decoding="decompose")
+    status, plan = goal.result()
+    assert (status, plan.outcome, goal.feedback.messages) == (GoalStatus.STATUS_SUCCEEDED, Plan.DECOMPOSED, [])
+
+
+@pytest.mark.parametrize(("said", "outcome"), [("Just do it.", Plan.REJECTED), ("cannot tell", Plan.CANNOT_TELL)])
+def test_own_words_that_are_no_steps(rig, scripted, said, outcome):
+    robot = rig(load=scripted(lambda *_: said))
+    robot.feed()
+    plan = robot.plan(decoding="decompose")
+    assert (plan.status, plan.outcome, list(plan.sentences), list(plan.steps)) == (Answer.OK, outcome, [], [])
+
+
+def test_own_words_that_are_cancelled_keep_whole_lines(rig, scripted):
+    def script(clips, question, on_text, should_stop):
+        begun.set()
+        pause = threading.Event()
+        while should_stop() is None:
+            pause.wait(0.005)
+        return "1. go to the shelf\n2. take the"
+
+    begun = threading.Event()
+    robot = rig(load=scripted(script))
+    robot.feed()
+    goal = robot.plan_goal(decoding="decompose")
+    assert begun.wait(40)
+    goal.cancel()
+    status, plan = goal.result()
+    assert (status, plan.status, plan.outcome) == (GoalStatus.STATUS_CANCELED, Answer.CANCELLED, Plan.NONE)
+    assert (list(plan.sentences), list(plan.unread)) == (["go to the shelf"], ["'2. take the' was cut off"])

@@ -152,3 +152,19 @@ def test_cannot_tell_is_an_outcome_of_its_own(words):
 def test_a_goal_without_words_is_refused(words):
     with pytest.raises(GoalTextError, match="goal is empty"):
         next(plans(words, Planner(GOOD), 1.0, goal=" . "))
+
+
+def test_a_goal_in_the_models_own_words_is_no_plan(words):
+    model = Planner("1. go to the shelf\n2. take the mug\n\nGood luck!")
+    (planned,) = plans(words, model, 2.2, options=None)
+    assert planned.outcome == "DECOMPOSED"
+    assert [(text, held) for text, _, held in model.asked] == [
+        (f"High-Level Task: {GOAL}\n\nLow-Level Action Steps:", False)
+    ]
+    record = json.loads(json.dumps(plan_record(planned, "planner", "alfred", words[1], None)))
+    assert record["sentences"] == ["go to the shelf", "take the mug"]
+    assert (record["steps"], record["problems"], record["repairs"]) == ([], [], 0)
+    assert record["unread"] == ["'Good luck!' is no step with the number 3"]
+    assert record["decoding"] == "decompose"
+    (planned,) = plans(words, Planner("I would not know."), 2.2, options=None)
+    assert planned.outcome == "REJECTED"

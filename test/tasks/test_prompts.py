@@ -39,7 +39,7 @@ def test_the_shipped_sets() -> None:
     assert onevision.yes_no == ("Yes", "No")
     assert onevision.numbers[:3] == ("0", "1", "2")
     assert onevision.cannot_tell is None
-    assert plain.identity == "plain/2"
+    assert (plain.identity, onevision.identity) == ("plain/2", "llava_onevision/3")
     alfred = load_prompts(find_prompts("alfred"))
     assert alfred.identity == "alfred/1"
     assert (alfred.add, alfred.yes_no, alfred.numbers) == (onevision.add, onevision.yes_no, onevision.numbers)
@@ -65,6 +65,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("version: 3", "version: 3\nplanning: {plan: Plan!}", "planning.plan must hold {goal}"),
         ("version: 3", "version: 3\nplanning: {next_step: '{goal}'}", "planning.next_step must hold {steps}"),
         ("version: 3", "version: 3\nplanning: {done: 'x {goal}'}", "planning.done holds {goal}: allowed are none"),
+        ("version: 3", "version: 3\nplanning: {decompose: Steps!}", "planning.decompose must hold {goal}"),
         ("version: 3", "version: 3\nplanning: {presence: 1}", "planning.presence is 1: it must be a text"),
         ("version: 3", "version: 3\nplanning: {step: '{number}.'}", "planning.step must hold {step}"),
         ("version: 3", "version: 3\nplanning: {step: '{step}{goal}'}", "planning.step holds {goal}: allowed are"),

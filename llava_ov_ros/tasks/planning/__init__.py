@@ -24,6 +24,7 @@ from .asking import (
     whole_plan_grammar,
 )
 from .clauses import Unread
+from .decomposing import Decomposition, decompose_ask, read_decomposition
 from .goal import Goal, GoalError, conditions, goal_from
 from .loading import find_vocabulary, load_vocabulary
 from .making import NoAnswerError, PlanOptions, make_plan
@@ -41,6 +42,7 @@ __all__ = [
     "Action",
     "Argument",
     "Decoding",
+    "Decomposition",
     "Finding",
     "Goal",
     "GoalError",
@@ -67,6 +69,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "conditions",
+    "decompose_ask",
     "find_vocabulary",
     "from_rows",
     "goal_from",
@@ -76,6 +79,7 @@ __all__ = [
     "next_step_ask",
     "parse_line",
     "plan_ask",
+    "read_decomposition",
     "read_next_step",
     "read_plan",
     "read_plan_answer",

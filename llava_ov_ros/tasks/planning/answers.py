@@ -163,7 +163,7 @@ def read_plan_answer(
 ) -> PlanResult:
     """What the model answered to `plan_ask` or `repair_ask`; never raises, whatever the text is."""
     text = generated.text.strip()
-    cannot_tell = _is(text, prompts.cannot_tell)
+    cannot_tell = says(text, prompts.cannot_tell)
     plan, unread = Plan(()), tuple[str, ...]()
     if not cannot_tell:
         plan, unread = _read(text, vocabulary, decoding, cut_off=generated.finish != "stop")
@@ -198,10 +198,10 @@ def read_next_step(
     """
     text, confidence = generated.text.strip(), text_probability(generated)
     step, findings, unread = None, tuple[Finding, ...](), tuple[str, ...]()
-    if _is(text, prompts.cannot_tell):
+    if says(text, prompts.cannot_tell):
         return NextStep(Hint.CANNOT_TELL, None, (), confidence, generated.text)
     hint = Hint.DONE
-    if not _is(text, prompts.planning.done):
+    if not says(text, prompts.planning.done):
         plan, unread = _read(text, vocabulary, decoding, cut_off=generated.finish != "stop")
         if not plan.steps:
             unread = unread or (f"{text!r} is no step",)
@@ -218,7 +218,8 @@ def read_next_step(
     return NextStep(hint, step, findings, confidence, generated.text, unread)
 
 
-def _is(text: str, said: str | None) -> bool:
+def says(text: str, said: str | None) -> bool:
+    """Whether a text is one that stands for something, its full stop and case aside; nothing is None."""
     return said is not None and text.rstrip(".!").casefold() == said.casefold()
 
 

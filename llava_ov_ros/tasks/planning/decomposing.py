@@ -1,0 +1,110 @@
+"""A goal in the model's own words: a numbered list of sentences, apart from plans, since nothing can check it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..prompts import Prompts
+from .answers import decided_confidence, says, text_probability
+from .asking import PlanAsk, goal_text
+
+if TYPE_CHECKING:
+    # The engine's module imports torch, which this layer does without.
+    from ...onevision import Generated
+
+MOST_SENTENCES = 9
+"""Published decompositions have fewer than ten steps."""
+DECOMPOSE_TOKENS = 256
+_NUMBER = re.compile(r"(?:^|(?<=\s))(?:step )?(\d{1,2})\s?[.):]\s+(?=\S)", re.IGNORECASE)
+_HEADING = re.compile(r"\W*(?:high-level task\b.*|low-level action steps\W*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What a model said is to be done, in its own words; none of it has been checked.
+
+    Attributes:
+        goal: What it is for.
+        sentences: The steps as they were written, without their numbers.
+        cannot_tell: The model said that it cannot tell how; there are no sentences then.
+        unread: What is no numbered step, each in words; a text that was cut off is one of them.
+        confidence: Geometric mean of the probabilities of the tokens, the end included; 0 where there is none.
+        probability: Of the whole text, its end included, when tokens are drawn as they were decoded.
+        text: What the model wrote.
+    """
+
+    goal: str
+    sentences: tuple[str, ...]
+    cannot_tell: bool
+    unread: tuple[str, ...]
+    confidence: float
+    probability: float
+    text: str
+
+
+def decompose_ask(goal: str, prompts: Prompts) -> PlanAsk:
+    """Asks for the steps to a goal in the model's own words.
+
+    Raises:
+        GoalTextError: The goal is empty or too long.
+    """
+    return PlanAsk(prompts.planning.decompose.replace("{goal}", goal_text(goal)), None, DECOMPOSE_TOKENS)
+
+
+def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Decomposition:
+    """What the model answered to `decompose_ask`; never raises, whatever the text is.
+
+    Only what is numbered 1, 2, 3, ... is a step, one in a line or several, and no more than MOST_SENTENCES are.
+    """
+    text = generated.text.strip()
+    sentences: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    cannot_tell = says(text, prompts.cannot_tell)
+    if not cannot_tell:
+        sentences, unread = _read(generated.text, cut_off=generated.finish != "stop")
+    return Decomposition(
+        goal,
+        sentences,
+        cannot_tell,
+        unread,
+        decided_confidence(generated),
+        text_probability(generated),
+        generated.text,
+    )
+
+
+def _read(text: str, cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sentences, and what was not read. Of a text that was cut off, the last line is not taken for a whole one."""
+    rest = ""
+    if cut_off:
+        text, _, rest = text.rpartition("\n")
+    sentences: list[str] = []
+    unread: list[str] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if _HEADING.fullmatch(line):
+            continue
+        begin = _next(line, 0, len(sentences) + 1)
+        if begin is None or begin.start() > 0:
+            unread.append(f"{line!r} is no step with the number {len(sentences) + 1}")
+            continue
+        while begin is not None:
+            following = _next(line, begin.end(), int(begin[1]) + 1)
+            sentence = line[begin.end() : following.start() if following else None].strip()
+            if not sentence:
+                unread.append(f"{line!r} has no text for the step {begin[1]}")
+                break
+            if len(sentences) == MOST_SENTENCES:
+                unread.append(f"{line[begin.start() :]!r} comes after {MOST_SENTENCES} steps")
+                break
+            sentences.append(sentence)
+            begin = following
+    if cut_off:
+        unread.append(f"{rest.strip()!r} was cut off")
+    return tuple(sentences), tuple(unread)
+
+
+def _next(line: str, position: int, number: int) -> re.Match[str] | None:
+    """Where a line goes on with the step of a number."""
+    return next((found for found in _NUMBER.finditer(line, position) if int(found[1]) == number), None)
