@@ -30,18 +30,18 @@ class Stage:
     kinds: tuple[str, ...] = KINDS_OF_QUESTION
 
 
-# Small batches: for the same pictures, many small steps teach far more than few large ones.
-PICTURES = (("video", 1, 10, 0.8), ("image", 1, 4, 0.1), ("multi_image", 1, 5, 0.1))
+# Takes of each process. Small batches: for the same pictures, many small steps teach far more than few large ones.
+PICTURES = (("video", 1, 4, 0.8), ("image", 1, 2, 0.1), ("multi_image", 1, 2, 0.1))
 CLIPS = (
-    ("video", 1, 10, 0.22),
-    ("video", 2, 8, 0.26),
-    ("video", 3, 6, 0.08),
-    ("video", 4, 6, 0.24),
-    ("video", 6, 5, 0.03),
-    ("video", 8, 4, 0.03),
-    ("image", 1, 4, 0.06),
-    ("multi_image", 1, 5, 0.03),
-    ("multi_image", 2, 4, 0.05),
+    ("video", 1, 4, 0.22),
+    ("video", 2, 3, 0.26),
+    ("video", 3, 2, 0.08),
+    ("video", 4, 2, 0.24),
+    ("video", 6, 2, 0.03),
+    ("video", 8, 1, 0.03),
+    ("image", 1, 2, 0.06),
+    ("multi_image", 1, 2, 0.03),
+    ("multi_image", 2, 2, 0.05),
 )
 # What can be asked of a single picture; where and colour first, since all else builds on them.
 FIRST_KINDS = (
@@ -53,12 +53,12 @@ ALL_KINDS = (*KINDS_OF_QUESTION, "counting", "on_in", "left_right", "left_right"
 LAST_KINDS = (*ALL_KINDS, "left_right", "motion", "motion")
 RECIPES: dict[str, tuple[Stage, ...]] = {
     "rooms": (
-        Stage("patches", 2000, (("video", 1, 16, 1.0),), 0, 0.0, 1e-3),
+        Stage("patches", 1500, (("video", 1, 8, 1.0),), 0, 0.0, 1e-3),
         # With 1e-3 the language model learns what answers look like, and to look only with less.
-        Stage("pictures", 4000, PICTURES, 256, 0.5, 4e-4, FIRST_KINDS),
-        Stage("clips", 2254, CLIPS, 256, 0.6, 4e-4, ALL_KINDS),
+        Stage("pictures", 3500, PICTURES, 256, 0.5, 4e-4, FIRST_KINDS),
+        Stage("clips", 1500, CLIPS, 256, 0.6, 4e-4, ALL_KINDS),
         # Which way something moved, and what is left of what, come slowest of all.
-        Stage("moves", 11746, CLIPS, 256, 0.6, 4e-4, LAST_KINDS),
+        Stage("moves", 7000, CLIPS, 256, 0.6, 4e-4, LAST_KINDS),
     ),
     # Some steps of each, to see that all works.
     "smoke": (
