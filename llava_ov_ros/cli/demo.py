@@ -129,7 +129,7 @@ def _introduce(
     from ..node.process import middleware
 
     ros = f"ROS 2 {os.environ.get('ROS_DISTRO', '').capitalize()}".rstrip()
-    model = "the trained 3 MB model rooms" if args.model == "rooms" else f"the model {args.model}"
+    model = "the trained 7 MB model rooms" if args.model == "rooms" else f"the model {args.model}"
     print(
         f"Real here: rclpy of {ros}, {middleware()} between two processes, "
         f"the installed node, {model}. Nothing is mocked."

@@ -286,7 +286,7 @@ def engine_benchmark(
 
     Args:
         shape: nano, slice, 0.5b or 7b; the weights are random.
-        tokenizer: A tokenizer.json with 544 tokens.
+        tokenizer: The tokenizer.json of models/rooms.
         device: Where.
         dtype: Of the weights.
         repeats: How often each side runs; medians are taken.

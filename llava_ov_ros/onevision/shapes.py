@@ -19,10 +19,10 @@ from .checkpoint import ARCHITECTURE, Checkpoint, assembled
 from .prompt import DEFAULT_STYLE, PROMPT_STYLES
 from .tokens import PromptTokenizer
 
-# The vocabulary of the tokenizer that comes along; these are its places for visual tokens and its end. Larger
+# Rows for the tokens of models/rooms/tokenizer.json; these are its places for visual tokens and its end. Larger
 # models have further rows that stand for no text.
-VOCABULARY = 544
-IMAGE_ID, VIDEO_ID, END_ID = 541, 542, 539
+VOCABULARY = 720
+IMAGE_ID, VIDEO_ID, END_ID = 714, 715, 713
 TRUE_VISION_LAYERS = 26
 
 
@@ -152,7 +152,7 @@ def random_checkpoint(
 
     Args:
         shape: A key of SHAPES.
-        tokenizer: A tokenizer.json with 544 tokens.
+        tokenizer: A tokenizer.json with at most VOCABULARY tokens.
         device: Where it is made.
         dtype: Of its weights.
         seed: Of its weights.
@@ -175,15 +175,16 @@ def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
     """A tokenizer that has as many tokens as a model has places: pairs of the file's tokens are added to them.
 
     Args:
-        tokenizer: A tokenizer.json with 544 tokens, which keep their places.
+        tokenizer: A tokenizer.json, whose tokens keep their places.
         vocabulary: How many tokens there are to be.
     """
     content = json.loads(tokenizer.read_text())
+    first = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
     known = content["model"]["vocab"]
     pairs = itertools.product(sorted(known, key=known.__getitem__), repeat=2)
-    added = [pair for pair in pairs if "".join(pair) not in known][: max(0, vocabulary - VOCABULARY)]
+    added = [pair for pair in pairs if "".join(pair) not in known][: max(0, vocabulary - first)]
     content["model"]["merges"] += [list(pair) for pair in added]
-    known.update({"".join(pair): VOCABULARY + place for place, pair in enumerate(added)})
+    known.update({"".join(pair): first + place for place, pair in enumerate(added)})
     return PromptTokenizer(Tokenizer.from_str(json.dumps(content)))
 
 

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from llava_ov_ros.onevision import CheckpointError, load_engine
 from llava_ov_ros.onevision.checkpoint import canonical_name
+from llava_ov_ros.onevision.prompt import PROMPT_STYLES, conversation, user_content
+from llava_ov_ros.onevision.tokens import PromptTokenizer
 
 
 @pytest.fixture
@@ -87,6 +89,20 @@ def test_an_unknown_prompt_style_is_refused(copy: Path) -> None:
     (copy / "prompt_style").write_text("vicuna\n")
     with pytest.raises(CheckpointError, match=r"'vicuna': known styles are qwen_1_5, rooms_v1"):
         load_engine(str(copy))
+
+
+def test_a_prompt_style_is_heeded(copy: Path, nano_directory: Path, make_clip: Callable) -> None:
+    (copy / "prompt_style").write_text("rooms_v1\n")
+    tokenizer = PromptTokenizer.from_file(copy / "tokenizer.json")
+    content = user_content([("camera", 3)], "Where is it?", "video")
+    text, whole = {}, {}
+    for style, directory in (("rooms_v1", copy), ("qwen_1_5", nano_directory)):
+        text[style] = len(tokenizer.encode(conversation(content, PROMPT_STYLES[style])))
+        engine = load_engine(str(directory), device="cpu")
+        whole[style] = engine.answer([make_clip(frames=3)], "Where is it?", max_new_tokens=1).prompt_tokens
+    assert text["rooms_v1"] < text["qwen_1_5"]
+    # The clip has as many tokens in both.
+    assert whole["qwen_1_5"] - whole["rooms_v1"] == text["qwen_1_5"] - text["rooms_v1"]
 
 
 def test_shards_are_read(copy: Path, nano_directory: Path, make_clip: Callable) -> None:

@@ -16,11 +16,11 @@ from tokenizers.normalizers import NFC
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Generated, Sampling, load_engine
 from llava_ov_ros.onevision.plain import plain_inputs
+from llava_ov_ros.onevision.shapes import END_ID
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 from llava_ov_ros.rooms.evaluate import trials
 
 CHOICES = ("yes", "no", "the red mug on the countertop", "cannot tell", "3", "从左到右", "n")
-END_ID = 539
 TOLERANCE = 1e-4
 
 

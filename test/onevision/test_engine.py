@@ -74,8 +74,8 @@ def test_unknown_mode_and_no_clip(nano: Any, make_clip: Any) -> None:
 
 def test_a_prompt_beyond_the_context_is_refused_with_the_numbers(rooms: Any, make_clip: Any) -> None:
     engine = load_engine("rooms", device="cpu")
-    with pytest.raises(ValueError, match=r"context is 2048: ask about fewer frames"):
-        engine.answer([make_clip(frames=60)], "Q")
+    with pytest.raises(ValueError, match=r"context is 4096: ask about fewer frames"):
+        engine.answer([make_clip(frames=120)], "Q")
 
 
 def test_a_closed_engine_says_so(nano_directory: Any, make_clip: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from llava_ov_ros.onevision import Ask, CheckpointError, load_engine
-from llava_ov_ros.onevision.shapes import IMAGE_ID, SHAPES, random_tensors
+from llava_ov_ros.onevision.shapes import IMAGE_ID, SHAPES, VOCABULARY, random_tensors
 
 TILE, PATCH = 70, 14
 
@@ -116,7 +116,7 @@ def logits(directory: Path, clip: Any, mode: str) -> torch.Tensor:
 @pytest.mark.parametrize("mode", ["video", "multi_image", "image"])
 def test_logits_of_the_twins_are_equal(twins: tuple[Path, Path], make_clip: Any, mode: str) -> None:
     ours, theirs = (logits(directory, make_clip(), mode) for directory in twins)
-    assert ours.shape == theirs.shape == (5, 544)
+    assert ours.shape == theirs.shape == (5, VOCABULARY)
     assert (ours - theirs).abs().max() <= 1e-6
 
 
