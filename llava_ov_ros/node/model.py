@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from ..frames import Camera, Clip, NoFramesError
@@ -19,7 +20,10 @@ class Model:
         """Load the engine; raises what `load` raises."""
         self._load = load
         self._lock = threading.Lock()
-        engine = load()
+        # Every thread that has computed with torch keeps OpenMP threads and an arena of memory while it lives, and the
+        # executor has many threads. This one ends.
+        with ThreadPoolExecutor(1, "load") as loading:
+            engine = loading.submit(load).result()
         self._engine: AnswersQuestions | None = engine
         self.name = engine.name
         self.planned_bytes = engine.planned_bytes()
