@@ -18,7 +18,7 @@ from std_msgs.msg import Float64
 
 from ..frames import stamp_ns
 from .allocator import keep_large_blocks
-from .main import EXECUTOR_THREADS, spin
+from .main import EXECUTOR_THREADS, spin, wait_for
 from .node import LlavaOvNode
 
 PROBE_TOPIC = "probe"
@@ -48,7 +48,7 @@ def main() -> int:
     executor.add_node(node)
     spinner = threading.Thread(target=spin, args=(executor, node.get_logger()), daemon=True)
     spinner.start()
-    told_to_stop.wait()
+    wait_for(told_to_stop)
     node.destroy_node()
     executor.shutdown(timeout_sec=5.0)
     rclpy.try_shutdown()

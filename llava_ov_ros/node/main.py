@@ -26,6 +26,7 @@ RCLError = rclpy_implementation.RCLError
 EXECUTOR_THREADS = 128
 # A terminal and a launch file may each pass on one and the same Ctrl-C.
 SAME_SIGNAL_S = 1.0
+TURN_S = 0.25
 
 
 def spin(executor: Executor, log: RcutilsLogger) -> None:
@@ -48,6 +49,16 @@ def spin(executor: Executor, log: RcutilsLogger) -> None:
             continue
         except Exception as error:  # noqa: BLE001 - one failed callback must not end the others
             log.error("a callback failed: " + "".join(traceback.format_exception(error)))
+
+
+def wait_for(told_to_stop: threading.Event) -> None:
+    """Wait in the main thread until a signal's handler has set the event.
+
+    In short turns: handlers run in the main thread only, and a signal that the kernel gives to another thread (DDS and
+    torch have many) does not wake it.
+    """
+    while not told_to_stop.wait(TURN_S):
+        pass
 
 
 def main() -> int:
@@ -91,7 +102,7 @@ def main() -> int:
 
     spinner = threading.Thread(target=spin_until_shutdown, name="llava_ov_executor", daemon=True)
     spinner.start()
-    told_to_stop.wait()
+    wait_for(told_to_stop)
     node.get_logger().info("stopping")
     node.destroy_node()
     executor.shutdown(timeout_sec=5.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import signal
 import subprocess
@@ -86,6 +87,16 @@ def test_simulated_time_a_parameter_file_and_sigterm(peer, start, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(END_S) == 0
     assert "Traceback" not in (tmp_path / "node.log").read_text()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "tgkill"), reason="only glibc sends to one thread of a process")
+def test_a_signal_that_another_thread_gets_ends_the_node(peer, start):
+    client = peer()
+    process = start(*client.remapping, "-r", f"__ns:={client.namespace}")
+    client.meet()
+    threads = {int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir()}
+    assert ctypes.CDLL(None).tgkill(process.pid, max(threads - {process.pid}), signal.SIGTERM) == 0
+    assert process.wait(END_S) == 0
 
 
 @pytest.mark.parametrize(
