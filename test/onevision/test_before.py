@@ -10,6 +10,7 @@ import torch
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 from llava_ov_ros.onevision.pixels import normalised, padded_square, squashed
+from llava_ov_ros.onevision.plain import plain_generate
 
 NEW_TOKENS = 12
 GOAL, FIRST, SECOND = "Your Main Goal:  tidy up.  Step Details: ", "Step#1: Go left. ", "Step#2: Take the mug. "
@@ -40,15 +41,9 @@ def one_shot(engine: Engine, clip: Clip, ask: Ask, mode: str) -> list[int]:
     side = size // model.config.vision_config.patch_size
     count = ((side + 1) // 2) ** 2 + 1 if mode == "video" else side**2 + 1
     ids = [i for found in engine.prompt_ids([clip], ask, mode) for i in ([token] * count if found is None else [found])]
-    result = model.generate(
-        input_ids=torch.tensor([ids]),
-        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        pad_token_id=0,
-        **pixels,
-    )
-    return result[0, len(ids) :].tolist()  # type: ignore[no-any-return]
+    tokens = torch.tensor([ids])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), **pixels}
+    return plain_generate(engine, inputs, NEW_TOKENS)
 
 
 def test_texts_and_pictures_stand_as_they_are_given(nano: Engine, make_clip: Any) -> None:

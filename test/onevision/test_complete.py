@@ -10,6 +10,7 @@ import torch
 
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.onevision.pixels import normalised, padded_square
+from llava_ov_ros.onevision.plain import plain_generate
 from llava_ov_ros.onevision.prompt import IM_END, Control, Ids, Text, Visual, user_content
 
 NEW_TOKENS = 12
@@ -18,22 +19,15 @@ QUESTION = "Where is the mug?"
 
 def generate(engine: Any, ids: list[int], frames: Any = ()) -> list[int]:
     """Tokens of transformers' `generate`, each picture as one of several."""
-    model = engine.transformers_model
     pixels: dict[str, Any] = {}
     if frames:
-        size = model.config.vision_config.image_size
+        size = engine.transformers_model.config.vision_config.image_size
         pixels["pixel_values"] = torch.stack([normalised(padded_square(f.rgb, size), torch.float32) for f in frames])
         pixels["image_sizes"] = torch.tensor([f.rgb.shape[:2] for f in frames])
         pixels["batch_num_images"] = torch.tensor([len(frames)])
-    tokens = model.generate(
-        input_ids=torch.tensor([ids]),
-        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        pad_token_id=0,
-        **pixels,
-    )
-    return tokens[0, len(ids) :].tolist()
+    tokens = torch.tensor([ids])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), **pixels}
+    return plain_generate(engine, inputs, NEW_TOKENS)
 
 
 def text_ids(engine: Any, text: str) -> list[int]:

@@ -9,21 +9,15 @@ import torch
 
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
+from llava_ov_ros.onevision.plain import plain_generate
 
 NEW_TOKENS = 12
 
 
 def reference_answer(engine: Any, ids: list[int], **pixels: Any) -> list[int]:
-    model = engine._state.checkpoint.model
-    tokens = model.generate(
-        input_ids=torch.tensor([ids]),
-        attention_mask=torch.ones(1, len(ids), dtype=torch.long),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        pad_token_id=0,
-        **pixels,
-    )
-    return tokens[0, len(ids) :].tolist()
+    tokens = torch.tensor([ids])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), **pixels}
+    return plain_generate(engine, inputs, NEW_TOKENS)
 
 
 def prompt_ids(engine: Any, text_before: str, visual: list[int], text_after: str) -> list[int]:
