@@ -36,6 +36,8 @@ examples:
       a folder with metadata.yaml and truth.json; topics /front/image_raw/compressed and /left/image_raw/compressed
   llava-ov rooms record goal.mcap --episode
       a plan carried out; the truth has the goal, every step's time, and what is to be done next after each
+  llava-ov rooms record r1.mcap --seed 1 --seconds 60 --drawn --questions 60
+      a recording to evaluate models on: no question is asked of every recording
   llava-ov replay room.mcap --questions room.truth.json
       ask the questions
 
@@ -79,6 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--questions", type=count, default=12, metavar="N", help="at most so many (default: %(default)s)"
     )
+    parser.add_argument(
+        "--drawn",
+        action="store_true",
+        help="draw all questions as `llava-ov rooms evaluate` does; otherwise the same are asked of every first move",
+    )
     parser.add_argument("--note", metavar="TEXT", help="a remark for the truth, instead of the usual one")
 
 
@@ -109,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
         height=height,
         jpeg_quality=args.jpeg_quality,
         questions=args.questions,
+        drawn=args.drawn,
         note=NOTE if args.note is None else args.note,
     )
     recording = plan_recording(settings)

@@ -67,6 +67,7 @@ class Settings:
         height: Of the pictures in pixels.
         jpeg_quality: 1 to 100.
         questions: How many at most.
+        drawn: Whether all questions are drawn; otherwise those about the first move are always the same.
         note: A remark for the truth.
     """
 
@@ -79,6 +80,7 @@ class Settings:
     height: int = 480
     jpeg_quality: int = 80
     questions: int = 12
+    drawn: bool = False
     note: str = NOTE
 
     @property
@@ -145,7 +147,7 @@ def plan_recording(settings: Settings) -> Recording:
         frames = frame_count(settings.seconds, settings.rate_hz)
         script = make_script(Random(key), (frames - 1) / settings.rate_hz)
     cameras = _make_cameras(Random(f"{key}/cameras"), settings)
-    asked = ask_about(script, Random(f"{key}/questions"), settings.questions)
+    asked = ask_about(script, Random(f"{key}/questions"), settings.questions, drawn=settings.drawn)
     return Recording(settings, script, cameras, frames, asked)
 
 

@@ -59,7 +59,7 @@ class _Stretch:
         return [TimedTruth(q.text, q.answer, q.kind, self.at_s, self.window_s) for q in asked]
 
 
-def ask_about(script: Script, rng: Random, most: int) -> tuple[TimedTruth, ...]:
+def ask_about(script: Script, rng: Random, most: int, *, drawn: bool = False) -> tuple[TimedTruth, ...]:
     """Questions about a recording, in order of their times.
 
     Without a plan: of the first move always the same (`tour`), of the later changes some that are drawn. With a
@@ -69,11 +69,12 @@ def ask_about(script: Script, rng: Random, most: int) -> tuple[TimedTruth, ...]:
         script: What happens.
         rng: Draws what is asked, and what is left out.
         most: How many at most.
+        drawn: Whether those about the first move are drawn as well.
     """
     if script.episode is None:
         first, *others = script.changes
-        asked = tour(script, first)
-        for change in others:
+        asked = [] if drawn else tour(script, first)
+        for change in script.changes if drawn else others:
             asked += _about_change(script, change, rng)
     else:
         asked = _about_episode(script, rng, most)

@@ -179,6 +179,23 @@ def test_questions_are_of_every_kind(plans):
     assert {question.kind for plan in plans for question in plan.questions} == set(KINDS_OF_QUESTION)
 
 
+def test_drawn_questions_ask_nothing_of_every_recording(capsys, tmp_path):
+    plans = [plan_recording(Settings(seed=seed, seconds=60.0, questions=99, drawn=True)) for seed in SEEDS]
+    for seed, plan in zip(SEEDS, plans, strict=True):
+        assert plan.script == plan_recording(Settings(seed=seed, seconds=60.0)).script
+        times = {question.at_s for question in plan.questions}
+        assert len(times) == 3 * len(plan.script.changes)
+    kinds = Counter(question.kind for plan in plans for question in plan.questions)
+    assert set(kinds) == set(KINDS_OF_QUESTION) - {"next_step"}
+    # The tour counts and plans in every recording; drawn ones do now and then.
+    first = [{q.kind for q in plan.questions if q.at_s <= plan.questions[0].at_s} for plan in plans]
+    assert 0 < sum("counting" in kinds for kinds in first) < len(plans)
+    assert record(capsys, tmp_path / "one.mcap", *SMALL, "--seconds", "3", "--drawn")[0] == 0
+    said = json.loads((tmp_path / "one.truth.json").read_text())["questions"]
+    expected = plan_recording(Settings(seconds=3.0, drawn=True)).questions
+    assert [question["ask"] for question in said] == [question.ask for question in expected]
+
+
 def test_a_clip_shows_a_rest_or_one_whole_change(plans):
     for plan in plans:
         for question in plan.questions:
