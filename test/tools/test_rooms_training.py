@@ -17,9 +17,9 @@ from llava_ov_ros.onevision.decoding import Ask
 from llava_ov_ros.onevision.engine import Engine
 from llava_ov_ros.onevision.pixels import normalised
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.questions import Question
+from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import make_take, pictures
-from llava_ov_ros.rooms.world import COLOURS, KINDS, RECEPTACLES
+from llava_ov_ros.rooms.world import COLOURS, HELD_OUT_COLOURS, HELD_OUT_PLACES, KINDS, RECEPTACLES
 
 ROOMS = Path(__file__).resolve().parents[2] / "tools" / "rooms"
 
@@ -53,11 +53,15 @@ def tools():
     """The trainer's modules, found as its scripts find each other."""
     sys.path.insert(0, str(ROOMS))
     import batches
+    import cells
+    import labels
     import model
     import tokenizer
     import train
+    import unseen
 
-    yield {"batches": batches, "model": model, "tokenizer": tokenizer, "train": train}
+    modules = (batches, cells, labels, model, tokenizer, train, unseen)
+    yield {module.__name__: module for module in modules}
     sys.path.remove(str(ROOMS))
 
 
@@ -68,7 +72,8 @@ def made(tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("new") / "checkpoint"
     tools["model"].write_checkpoint(tools["model"].new_model(tokenizer, 3), tokenizer, folder)
     checkpoint = load_checkpoint(open_checkpoint(folder), torch.device("cpu"), torch.float32, "sdpa")
-    packer = tools["batches"].Packer(PromptTokenizer(tokenizer), tokenizer.token_to_id("<|im_end|>"))
+    rows = checkpoint.model.config.text_config.vocab_size
+    packer = tools["batches"].Packer(PromptTokenizer(tokenizer), tokenizer.token_to_id("<|im_end|>"), rows)
     return packer, checkpoint
 
 
@@ -101,13 +106,13 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
     picture = (seen[0].shape[0], seen[0].shape[1])
     learner = tools["train"].Learner(checkpoint.model, packer)
     learner.model.set_attn_implementation(tools["model"].PLAIN_ATTENTION)
-    rows = tools["batches"].pack(packer, [asked], mode, frames, picture, 256)
+    rows = tools["batches"].pack(packer, [asked], [{}], mode, frames, picture, 256)
     tiles = torch.cat([tools["batches"]._tiles(rgb, mode) for rgb in seen])
     batch = tools["batches"].Batch(mode, frames, tiles, picture, None, *rows)
     with torch.no_grad():
         tower = learner.model.model.vision_tower(normalised(tiles, torch.float32), output_hidden_states=True)
         features = learner.model.model.multi_modal_projector(tower.hidden_states[-1])
-        states = learner.hidden(batch, learner._visual_tokens(batch, features))
+        states, _ = learner.hidden(batch, learner._visual_tokens(batch, features))
         packed = learner.model.lm_head(states)[0]
     learner.model.set_attn_implementation("sdpa")
     clip = Clip("camera", tuple(Frame("camera", i, "", rgb) for i, rgb in enumerate(seen)))
@@ -123,3 +128,84 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
         engine.answer_many([clip], [Ask(question.text, 1, hook=hook)], mode=mode)
         torch.testing.assert_close(packed[first], alone[0].flatten(), atol=2e-4, rtol=1e-3)
     assert len({packed[i].argmax().item() for i in range(packed.shape[0])}) > 1
+
+
+def test_a_combination_that_is_never_shown_is_not_learnt_to_be_wrong(tools, made):
+    packer, _ = made
+    unseen, word = packer.unseen, packer._word
+    kind, colour = next(iter(HELD_OUT_COLOURS.items()))
+    place = HELD_OUT_PLACES[kind]
+    right = next(other for other in COLOURS if other != colour)
+    for question, answer, at, never in (
+        (f"What colour is the {kind}?", right, 0, word(colour)),
+        ("What is left of it?", f"the {right} {kind}", 1, word(f" {colour}")),
+        (f"Where is the {right} {kind}?", f"on the {next(p for p in RECEPTACLES if p != place)}", 2, word(f" {place}")),
+        ("What is left of it?", f"the {colour} {next(k for k in KINDS if k != kind)}", 2, word(f" {kind}")),
+    ):
+        asked, said = packer.prompt(question, "video", 1)[1], packer.answer(answer)
+        rules = unseen.rules(asked, said)
+        excluded, others = unseen.excluded[rules], unseen.others[rules]
+        assert excluded[at, never], (question, answer)
+        assert not others[at, never]
+        assert not excluded[range(len(said)), said].any()
+        scores = torch.zeros(len(said), excluded.shape[1], requires_grad=True)
+        tools["unseen"].possible_loss(scores, torch.tensor(said), excluded, others, 0.0).sum().backward()
+        gradient = scores.grad[at]
+        assert gradient[never] == 0
+        assert gradient[said[at]] < 0 < gradient[others[at] & (torch.arange(len(gradient)) != said[at])].min()
+        # Drawn to the others, up from below and down from above.
+        for start, sign in ((-5.0, -1), (5.0, 1)):
+            scores = torch.zeros(len(said), excluded.shape[1])
+            scores[at, never] = start
+            scores.requires_grad_()
+            tools["unseen"].possible_loss(scores, torch.tensor(said), excluded, others, 0.1).sum().backward()
+            assert torch.sign(scores.grad[at, never]) == sign
+    assert unseen.rules(*[packer.prompt("How many are there?", "video", 1)[1], packer.answer("two")]) == [0, 0]
+
+
+def test_training_shows_no_held_out_combination_as_an_answer_left_out(tools, made):
+    """What is wanted is never left out, but where a plan goes to fetch something else."""
+    packer, _ = made
+    left_out = 0
+    for seed in range(150):
+        for question in questions(make_take(Random(seed), 4), Random(seed), each=2):
+            said = packer.answer(question.answer)
+            rules = packer.unseen.rules(packer.prompt(question.text, "video", 4)[1], said)
+            wanted = packer.unseen.excluded[rules][range(len(said)), said]
+            assert question.kind in ("plan", "next_step") or not wanted.any(), question
+            left_out += sum(rule > 0 for rule in rules)
+    assert left_out > 500
+
+
+def test_cells_are_where_the_picture_shows_the_thing(tools):
+    """The label of the patch at a thing's cell is that thing, but where another stands before it."""
+    labels, right, total = tools["labels"], 0, 0
+    for seed in range(40):
+        take = make_take(Random(seed), 1)
+        for _, patches, cells in tools["batches"].photographed(take, Random(seed)):
+            for index, (column, row) in cells.items():
+                total += 1
+                right += patches[labels.KIND][row, column] == KINDS.index(take.room.things[index].kind) + 1
+    assert total > 80
+    assert right / total > 0.9
+
+
+def test_a_name_is_read_as_the_one_thing_that_it_means(tools, made):
+    packer, _ = made
+    take = next(t for s in range(99) if (t := make_take(Random(s), 4, event="moved")).mover is not None and alone(t))
+    first, *_, last = (cells for _, _, cells in tools["batches"].photographed(take, Random(1)))
+    named = tools["cells"].name_cells(take, first, last)
+    thing = take.room.things[take.mover]
+    where = (*first[take.mover], *last[take.mover])
+    assert where[:2] != where[2:]
+    tokens = packer.prompt(f"Is the {thing.name} left or right of the {thing.kind}?", "video", 4)[1]
+    found = [cells for cells in packer.names.cells(tokens, named) if cells != (tools["cells"].IGNORED,) * 4]
+    assert found == [where, where]
+    twins = [other for other in COLOURS if other != thing.colour]
+    tokens = packer.prompt(f"Is there a {twins[0]} {thing.kind}?", "video", 4)[1]
+    assert all(set(cells) == {tools["cells"].IGNORED} for cells in packer.names.cells(tokens, named))
+
+
+def alone(take) -> bool:
+    kinds = [thing.kind for thing in take.room.things]
+    return kinds.count(kinds[take.mover]) == 1

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 
+from cells import CELLS, IGNORED, Cells, Named, NameReader, name_cells, thing_cells
 from labels import patch_labels
 from llava_ov_ros.onevision.features import anyres_token_count
 from llava_ov_ros.onevision.pixels import anyres_tiles, padded_square, squashed
@@ -20,13 +21,15 @@ from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import Take, make_take
 from model import PICTURE_PX, SIDE
 from recipe import Stage
+from unseen import Unseen
 
-IGNORED = -100
 # Cameras in training are small, since they are seen in 96 x 96 pixels anyway; a few are as large as real ones.
 SIZES = ((240, 180), (240, 180), (280, 210), (320, 240), (288, 162), (200, 200), (180, 240), (640, 480))
 IMAGE_SIZES = ((240, 180), (320, 240), (288, 162))
 # Long answers would drown one-word ones; with this weight a plan counts a few times as much as a colour.
 LENGTH_POWER = -0.5
+# Few questions about motion ask which way, and that is learnt last: so many are asked of each move.
+WAYS = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Batch:
         weights: float32 (takes, length).
         segment: int64 (takes, length); 0 for what all questions see, -1 for padding.
         positions: int64 (takes, length); each question continues behind the pictures.
+        rules: int64 (takes, length), of Unseen: what is no possible answer in a place.
+        cells: int64 (takes, length, CELLS): where the thing is whose kind stands in a place; IGNORED where none does
+            and in a frame that does not show it.
     """
 
     mode: str
@@ -58,6 +64,8 @@ class Batch:
     weights: torch.Tensor
     segment: torch.Tensor
     positions: torch.Tensor
+    rules: torch.Tensor
+    cells: torch.Tensor
 
     def to(self, device: str) -> Batch:
         """The same on a device."""
@@ -70,10 +78,16 @@ class Batch:
 class Packer:
     """Writes prompts as the engine does and lays many questions behind one clip."""
 
-    def __init__(self, tokenizer: PromptTokenizer, end: int) -> None:
+    def __init__(self, tokenizer: PromptTokenizer, end: int, rows: int) -> None:
         self._tokenizer = tokenizer
         self._end = end
         self._style = PROMPT_STYLES[DEFAULT_STYLE]
+        self.unseen = Unseen(self._word, rows)
+        self.names = NameReader(self._word)
+
+    def _word(self, text: str) -> int:
+        """Id of a word, or of a space and a word."""
+        return self.answer(text)[0] if text[0] != " " else self.answer(f"x{text}")[1]
 
     def prompt(self, question: str, mode: str, frames: int) -> tuple[list[int | None], list[int]]:
         """What comes before and behind the last visual item (which belongs to the former, as None)."""
@@ -96,13 +110,17 @@ def visual_length(mode: str, frames: int, picture: tuple[int, int]) -> list[int]
     return [anyres_token_count((1, 1), SIDE, picture)]
 
 
-def photographed(take: Take, rng: Random) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each frame of a take with what its patches show: RGB, and int64 (LABELS, 12, 12)."""
+def photographed(take: Take, rng: Random) -> Iterator[tuple[np.ndarray, np.ndarray, dict[int, Cells]]]:
+    """Each frame of a take with what its patches show: RGB, int64 (LABELS, 12, 12), and the cell of each thing."""
     last = max(1, len(take.moments) - 1)
     for i, moment in enumerate(take.moments):
         canvas = canvas_for(take.view, rng, i / last)
         draw_room(canvas, take.room, moment)
-        yield developed(canvas.image, take.view, rng), patch_labels(canvas, take.room, moment, take.view)
+        yield (
+            developed(canvas.image, take.view, rng),
+            patch_labels(canvas, take.room, moment, take.view),
+            thing_cells(canvas, take.room, moment),
+        )
 
 
 def draw_batch(
@@ -123,14 +141,17 @@ def draw_batch(
     shape = rng.choice(IMAGE_SIZES)
     sizes = (shape,) if mode == "image" else SIZES
     takes = [make_take(rng, frames, combinations=combinations, view=make_view(rng, sizes=sizes)) for _ in range(count)]
-    pixels, labels, asked = [], [], []
+    pixels, labels, asked, named = [], [], [], []
     for take in takes:
-        for rgb, patches in photographed(take, rng):
+        cells = []
+        for rgb, patches, places in photographed(take, rng):
             pixels.append(_tiles(rgb, mode))
             labels.append(patches)
+            cells.append(places)
+        named.append(name_cells(take, cells[0], cells[-1]))
         asked.append(_ask(rng, take, stage) if stage.text_tokens else [])
     picture = (shape[1], shape[0])
-    rows = pack(packer, asked, mode, frames, picture, stage.text_tokens)
+    rows = pack(packer, asked, named, mode, frames, picture, stage.text_tokens)
     return Batch(
         mode,
         frames,
@@ -143,10 +164,14 @@ def draw_batch(
 
 def _ask(rng: Random, take: Take, stage: Stage) -> list[Question]:
     kinds = stage.kinds
-    asked = [q for q in questions(take, rng, kinds, each=2) if not q.held_out]
+    asked = {q.text: q for q in questions(take, rng, kinds, each=2) if not q.held_out}
+    if take.event == "moved" and "motion" in kinds:
+        ways = [q for q in questions(take, rng, ("motion",), each=12) if q.direction and not q.held_out]
+        asked |= {q.text: q for q in ways[:WAYS]}
+    listed = list(asked.values())
     # What is seldom possible comes first, so that it is not what the room for text leaves out.
-    asked.sort(key=lambda q: q.kind not in ("next_step", "motion"))
-    return asked
+    listed.sort(key=lambda q: q.kind not in ("next_step", "motion"))
+    return listed
 
 
 def _tiles(rgb: np.ndarray, mode: str) -> torch.Tensor:
@@ -160,16 +185,18 @@ def _tiles(rgb: np.ndarray, mode: str) -> torch.Tensor:
 def pack(
     packer: Packer,
     asked: Sequence[Sequence[Question]],
+    named: Sequence[Named],
     mode: str,
     frames: int,
     picture: tuple[int, int],
     room: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """ids, visual, targets, weights, segment and positions of a Batch.
+) -> tuple[torch.Tensor, ...]:
+    """ids, visual, targets, weights, segment, positions, rules and cells of a Batch.
 
     Args:
         packer: Writes the prompts.
         asked: Questions of each take.
+        named: Where the things of each take are.
         mode: The visual mode.
         frames: Of each take.
         picture: (height, width) of the camera's pictures.
@@ -185,6 +212,7 @@ def pack(
     ids, segment = np.zeros(shape, np.int64), np.full(shape, -1, np.int64)
     targets, weights = np.full(shape, IGNORED, np.int64), np.zeros(shape, np.float32)
     positions, visual = np.zeros(shape, np.int64), np.zeros(shape, bool)
+    rules, cells = np.zeros(shape, np.int64), np.full((*shape, CELLS), IGNORED, np.int64)
     start = len(head)
     ids[:, :start], visual[:, :start], segment[:, :start] = head, visual_head, 0
     positions[:, :start] = np.arange(start)
@@ -197,11 +225,12 @@ def pack(
                 continue
             ids[row, at:end] = behind + answer
             targets[row, at + len(behind) : end] = answer
+            cells[row, at:end] = packer.names.cells(behind + answer, named[row])
+            rules[row, at + len(behind) : end] = packer.unseen.rules(behind, answer)
             weights[row, at + len(behind) : end] = len(answer) ** LENGTH_POWER
             segment[row, at:end] = number
             positions[row, at:end] = np.arange(start, start + end - at)
             at = end
     longest = max(start + 1, int((segment >= 0).sum(1).max()))
-    arrays = (ids, visual, targets, weights, segment, positions)
-    one, two, three, four, five, six = (torch.from_numpy(a[:, :longest].copy()) for a in arrays)
-    return one, two, three, four, five, six
+    arrays = (ids, visual, targets, weights, segment, positions, rules, cells)
+    return tuple(torch.from_numpy(a[:, :longest].copy()) for a in arrays)

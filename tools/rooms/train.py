@@ -20,7 +20,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from batches import IGNORED, Batch, Packer, draw_batch
+from batches import Batch, Packer, draw_batch
+from cells import CELLS, IGNORED
 from labels import CLASSES, COLOUR, KIND, PLACE
 from llava_ov_ros.onevision.features import anyres_tokens, multi_image_tokens, pooled_frames
 from llava_ov_ros.onevision.pixels import normalised
@@ -29,11 +30,20 @@ from llava_ov_ros.rooms.world import COLOURS, HAND, KINDS, RECEPTACLES
 from model import SIDE, new_model, read_checkpoint, write_checkpoint
 from recipe import RECIPES, Stage, stage_at
 from tokenizer import IM_END, TAKES, build_tokenizer
+from unseen import NEVER, never_beside, possible_loss
 
 PATCH_WEIGHT = 0.3
 WORD_WEIGHT = 0.15
 # Most patches show nothing.
 NOTHING_WEIGHT = 0.25
+# A head that is thrown away reads from the middle of the language model where each thing is that a question names:
+# left and right, and which way something moved, follow from that.
+CELL_WEIGHT = 0.2
+CELL_LAYER = 3
+# Most things rest; of those that do not, two places are to be told.
+MOVED_WEIGHT = 3.0
+# How strongly answers that are never right are drawn to those that are wrong.
+PULL = 0.1
 WARM_UP = 200
 LAST_RATE = 0.03
 SAVE_EVERY_S = 120.0
@@ -96,8 +106,14 @@ class Learner:
         self.model = model.to(device).train()
         width = model.config.vision_config.hidden_size
         self.patches = nn.Linear(width, sum(CLASSES)).to(device)
+        self.cells = nn.Linear(model.config.text_config.hidden_size, CELLS * SIDE).to(device)
         self._device = device
         named = (KINDS, tuple(COLOURS), (*RECEPTACLES, HAND))
+        self._unseen = packer.unseen.excluded.to(device), packer.unseen.others.to(device)
+        self._never = {
+            predicted: [(known, table.to(device)) for known, table in tables]
+            for predicted, tables in never_beside().items()
+        }
         self._words = {
             label: torch.tensor([packer.answer(f"x {word}")[-2] for word in names], device=device)
             for label, names in zip((KIND, COLOUR, PLACE), named, strict=True)
@@ -105,7 +121,9 @@ class Learner:
 
     def parameters(self) -> list[tuple[str, nn.Parameter]]:
         """All that is learnt, by name."""
-        return [*self.model.named_parameters(), *(("patches." + n, p) for n, p in self.patches.named_parameters())]
+        heads = (("patches.", self.patches), ("cells.", self.cells))
+        learnt = [(prefix + name, p) for prefix, head in heads for name, p in head.named_parameters()]
+        return [*self.model.named_parameters(), *learnt]
 
     def loss(self, batch: Batch, frozen: bool) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of a batch, and its parts for the log.
@@ -138,9 +156,18 @@ class Learner:
         for label, part in enumerate(scores.split(CLASSES, dim=1)):
             weight = torch.ones(CLASSES[label], device=self._device)
             weight[0] = NOTHING_WEIGHT
+            part = part.masked_fill(self._impossible(label, labels), NEVER)
             total = total + functional.cross_entropy(part, labels[:, label].flatten(), weight=weight)
         parts["patches"] = float(total.detach())
         return total
+
+    def _impossible(self, predicted: int, labels: torch.Tensor) -> torch.Tensor:
+        """Classes that never go with the other labels, but for a patch's own: bool (patches, classes)."""
+        own = labels[:, predicted].flatten()
+        never = torch.zeros(len(own), CLASSES[predicted], dtype=torch.bool, device=self._device)
+        for known, table in self._never.get(predicted, ()):
+            never |= table[labels[:, known].flatten()]
+        return never.scatter(1, own[:, None], False)
 
     def _word_loss(self, pooled: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Pooled features shall lie near the words for what they show, so that words find them."""
@@ -149,13 +176,15 @@ class Learner:
         flat = flat / flat.pow(2).mean(1, keepdim=True).add(1e-6).sqrt()
         table = self.model.get_input_embeddings().weight
         total = torch.zeros((), device=self._device)
+        halves = labels.view(*labels.shape[:2], half, 2, half, 2).amax(dim=(3, 5))
         for label, words in self._words.items():
             shown = labels[:, label].view(-1, half, 2, half, 2).amax(dim=(2, 4)).flatten()
             there = shown > 0
             if not bool(there.any()):
                 continue
             names = functional.normalize(table[words].float(), dim=1)
-            total = total + functional.cross_entropy(flat[there] @ names.T, shown[there] - 1)
+            near = (flat[there] @ names.T).masked_fill(self._impossible(label, halves)[there, 1:], NEVER)
+            total = total + functional.cross_entropy(near, shown[there] - 1)
         return total
 
     def _visual_tokens(self, batch: Batch, features: torch.Tensor) -> torch.Tensor:
@@ -170,36 +199,54 @@ class Learner:
         pairs = features.view(takes, -1, *features.shape[1:])
         return torch.cat([anyres_tokens(one, newline, (1, 1), batch.picture) for one in pairs])
 
-    def hidden(self, batch: Batch, tokens: torch.Tensor) -> torch.Tensor:
-        """The language model's last states.
+    def hidden(self, batch: Batch, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The language model's last states, and those of the layer that shall know where things are.
 
         Args:
             batch: Its texts.
             tokens: (visual places of all takes, width).
 
         Returns:
-            (takes, length, width).
+            Both (takes, length, width).
         """
         language = self.model.model.language_model
         embedded = language.embed_tokens(batch.ids)
         embedded = embedded.masked_scatter(batch.visual[..., None], tokens.to(embedded.dtype))
-        states: torch.Tensor = language(
+        seen = language(
             inputs_embeds=embedded,
             attention_mask=block_mask(batch.segment),
             position_ids=batch.positions,
             use_cache=False,
-        ).last_hidden_state
-        return states
+            output_hidden_states=True,
+        )
+        return seen.last_hidden_state, seen.hidden_states[CELL_LAYER]
 
     def _text_loss(self, batch: Batch, tokens: torch.Tensor, parts: dict[str, float]) -> torch.Tensor:
-        states = self.hidden(batch, tokens)
+        states, middle = self.hidden(batch, tokens)
         targets = batch.targets[:, 1:]
         learnt = targets != IGNORED
         scores = self.model.lm_head(states[:, :-1][learnt]).float()
         wanted, weights = targets[learnt], batch.weights[:, 1:][learnt]
-        loss = (functional.cross_entropy(scores, wanted, reduction="none") * weights).sum() / weights.sum()
+        rules = batch.rules[:, 1:][learnt]
+        excluded, others = (table[rules] for table in self._unseen)
+        loss = (possible_loss(scores, wanted, excluded, others, PULL) * weights).sum() / weights.sum()
         parts["text"] = float(loss.detach())
         parts["right"] = float((scores.argmax(1) == wanted).float().mean())
+        return loss + CELL_WEIGHT * self._cell_loss(batch.cells, middle, parts)
+
+    def _cell_loss(self, cells: torch.Tensor, states: torch.Tensor, parts: dict[str, float]) -> torch.Tensor:
+        """Where a question's things are shall be known where it names them."""
+        named = (cells != IGNORED).any(2)
+        if not bool(named.any()):
+            # All processes must have the same gradients to share.
+            return self.cells(states[:, 0]).float().sum() * 0.0
+        wanted = cells[named]
+        guessed = self.cells(states[named]).float().view(-1, SIDE)
+        apart = functional.cross_entropy(guessed, wanted.flatten(), ignore_index=IGNORED, reduction="none")
+        moved = (wanted[:, : CELLS // 2] != wanted[:, CELLS // 2 :]).any(1)
+        weights = torch.where(moved, MOVED_WEIGHT, 1.0)[:, None] * (wanted != IGNORED)
+        loss = (apart * weights.flatten()).sum() / weights.sum()
+        parts["cells"] = float(loss.detach())
         return loss
 
 
@@ -237,6 +284,7 @@ def save_state(file: Path, learner: Learner, optimiser: torch.optim.AdamW, step:
             "options": asdict(options),
             "model": learner.model.state_dict(),
             "patches": learner.patches.state_dict(),
+            "cells": learner.cells.state_dict(),
             "optimiser": optimiser.state_dict(),
         },
         new,
@@ -249,6 +297,7 @@ def load_state(file: Path, learner: Learner, optimiser: torch.optim.AdamW) -> in
     state = torch.load(file, weights_only=True)
     learner.model.load_state_dict(state["model"])
     learner.patches.load_state_dict(state["patches"])
+    learner.cells.load_state_dict(state["cells"])
     optimiser.load_state_dict(state["optimiser"])
     return int(state["step"])
 
@@ -272,8 +321,9 @@ def _train(rank: int, options: Options, folder: Path, quiet: bool, parent: int |
         meeting = distributed.FileStore(str(folder / f"meeting-{os.getppid()}"), options.processes)
         distributed.init_process_group("gloo", store=meeting, rank=rank, world_size=options.processes)
     tokenizer = build_tokenizer(TAKES if options.recipe != "smoke" else 300)
-    packer = Packer(PromptTokenizer(tokenizer), tokenizer.token_to_id(IM_END))
     model = new_model(tokenizer, options.seed)
+    rows = model.config.text_config.vocab_size
+    packer = Packer(PromptTokenizer(tokenizer), tokenizer.token_to_id(IM_END), rows)
     if options.start is not None:
         read_checkpoint(model, tokenizer, Path(options.start))
     learner = Learner(model, packer, options.device)
