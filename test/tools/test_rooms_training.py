@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -56,11 +57,12 @@ def tools():
     import cells
     import labels
     import model
+    import nameless
     import tokenizer
     import train
     import unseen
 
-    modules = (batches, cells, labels, model, tokenizer, train, unseen)
+    modules = (batches, cells, labels, model, nameless, tokenizer, train, unseen)
     yield {module.__name__: module for module in modules}
     sys.path.remove(str(ROOMS))
 
@@ -108,7 +110,7 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
     learner.model.set_attn_implementation(tools["model"].PLAIN_ATTENTION)
     rows = tools["batches"].pack(packer, [asked], [{}], mode, frames, picture, 256)
     tiles = torch.cat([tools["batches"]._tiles(rgb, mode) for rgb in seen])
-    batch = tools["batches"].Batch(mode, frames, tiles, picture, None, *rows)
+    batch = tools["batches"].Batch(mode, frames, tiles, picture, None, tiles[:0], tiles[:0], *rows)
     with torch.no_grad():
         tower = learner.model.model.vision_tower(normalised(tiles, torch.float32), output_hidden_states=True)
         features = learner.model.model.multi_modal_projector(tower.hidden_states[-1])
@@ -209,3 +211,17 @@ def test_a_name_is_read_as_the_one_thing_that_it_means(tools, made):
 def alone(take) -> bool:
     kinds = [thing.kind for thing in take.room.things]
     return kinds.count(kinds[take.mover]) == 1
+
+
+def test_nameless_pictures_teach_kinds_but_no_colour(tools):
+    labels = tools["labels"]
+    pixels, shown = tools["nameless"].nameless_pictures(Random(3), 6)
+    assert pixels.shape == (6, 3, 96, 96)
+    things = shown[:, labels.KIND] > 0
+    assert things.any()
+    assert (shown[:, labels.COLOUR][things] == tools["cells"].IGNORED).all()
+    assert (shown[:, labels.COLOUR][~things] == 0).all()
+    take = make_take(Random(4), 1)
+    for thing in tools["nameless"].repainted(take, Random(5)).room.things:
+        assert min(math.dist(thing.paint, paint) for paint in COLOURS.values()) > tools["nameless"].UNLIKE
+    assert torch.equal(pixels, tools["nameless"].nameless_pictures(Random(3), 6)[0])

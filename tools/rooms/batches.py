@@ -20,6 +20,7 @@ from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_vie
 from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import Take, make_take
 from model import PICTURE_PX, SIDE
+from nameless import nameless_pictures
 from recipe import Stage
 from unseen import Unseen
 
@@ -28,6 +29,8 @@ SIZES = ((240, 180), (240, 180), (280, 210), (320, 240), (288, 162), (200, 200),
 IMAGE_SIZES = ((240, 180), (320, 240), (288, 162))
 # Long answers would drown one-word ones; with this weight a plan counts a few times as much as a colour.
 LENGTH_POWER = -0.5
+# Pictures beside the takes of which only patches are learnt.
+NAMELESS = 2
 # Few questions about motion ask which way, and that is learnt last: so many are asked of each move.
 WAYS = 2
 
@@ -42,6 +45,8 @@ class Batch:
         pixels: uint8 (takes * tiles, 3, 96, 96).
         picture: (height, width) of the camera's pictures in image mode.
         labels: int64 (takes * frames, LABELS, 12, 12) in video mode.
+        nameless: Of `nameless_pictures`: pixels, uint8 (n, 3, 96, 96), and
+        nameless_labels: int64 (n, LABELS, 12, 12).
         ids: int64 (takes, length); visual places hold 0.
         visual: bool (takes, length), where visual tokens go.
         targets: int64 (takes, length), IGNORED where nothing is learnt.
@@ -58,6 +63,8 @@ class Batch:
     pixels: torch.Tensor
     picture: tuple[int, int]
     labels: torch.Tensor | None
+    nameless: torch.Tensor
+    nameless_labels: torch.Tensor
     ids: torch.Tensor
     visual: torch.Tensor
     targets: torch.Tensor
@@ -158,6 +165,7 @@ def draw_batch(
         torch.cat(pixels),
         picture,
         torch.from_numpy(np.stack(labels)) if mode == "video" else None,
+        *nameless_pictures(rng, NAMELESS),
         *rows,
     )
 

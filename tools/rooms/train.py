@@ -133,21 +133,23 @@ class Learner:
             frozen: Whether the vision tower only looks.
         """
         inner = self.model.model
-        pixels = normalised(batch.pixels, torch.float32)
+        shown = len(batch.pixels)
+        pixels = batch.pixels if frozen else torch.cat([batch.pixels, batch.nameless])
         with torch.set_grad_enabled(not frozen):
-            seen = inner.vision_tower(pixels, output_hidden_states=True, return_dict=True)
+            seen = inner.vision_tower(normalised(pixels, torch.float32), output_hidden_states=True, return_dict=True)
             states = seen.hidden_states[self.model.config.vision_feature_layer]
         total = torch.zeros((), device=self._device)
         parts: dict[str, float] = {}
-        if batch.labels is not None and not frozen:
-            total = total + PATCH_WEIGHT * self._patch_loss(states, batch.labels, parts)
-        only_patches = not bool((batch.targets != IGNORED).any())
-        if only_patches:
+        if not frozen:
+            known = batch.nameless_labels if batch.labels is None else torch.cat([batch.labels, batch.nameless_labels])
+            total = total + PATCH_WEIGHT * self._patch_loss(states[-len(known) :], known, parts)
+        if not bool((batch.targets != IGNORED).any()):
             return total, parts
         features = inner.multi_modal_projector(states)
-        tokens = self._visual_tokens(batch, features)
+        tokens = self._visual_tokens(batch, features[:shown])
         if batch.labels is not None:
-            total = total + WORD_WEIGHT * self._word_loss(pooled_frames(features), batch.labels)
+            known = batch.labels if frozen else torch.cat([batch.labels, batch.nameless_labels])
+            total = total + WORD_WEIGHT * self._word_loss(pooled_frames(features), known)
         return total + self._text_loss(batch, tokens, parts), parts
 
     def _patch_loss(self, states: torch.Tensor, labels: torch.Tensor, parts: dict[str, float]) -> torch.Tensor:
@@ -163,6 +165,8 @@ class Learner:
 
     def _impossible(self, predicted: int, labels: torch.Tensor) -> torch.Tensor:
         """Classes that never go with the other labels, but for a patch's own: bool (patches, classes)."""
+        # What is not known excludes nothing.
+        labels = labels.clamp(min=0)
         own = labels[:, predicted].flatten()
         never = torch.zeros(len(own), CLASSES[predicted], dtype=torch.bool, device=self._device)
         for known, table in self._never.get(predicted, ()):

@@ -1,0 +1,65 @@
+"""Pictures of things in paints that no word names: a kind is to be known by its shape, whatever its colour.
+
+Each kind is shown in five of six colours. From those alone the tower takes the sixth for a sign of other kinds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cells import IGNORED
+from labels import COLOUR, patch_labels
+from llava_ov_ros.onevision.pixels import squashed
+from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_view
+from llava_ov_ros.rooms.takes import Take, make_take
+from llava_ov_ros.rooms.world import COLOURS
+from model import PICTURE_PX
+
+if TYPE_CHECKING:
+    from llava_ov_ros.rooms.world import Paint
+
+SIZES = ((240, 180), (200, 200))
+# In RGB, from every paint that has a name; the nearest two of those are 109 apart.
+UNLIKE = 70.0
+
+
+def nameless_paint(rng: Random) -> Paint:
+    """A paint unlike all that have a name."""
+    while True:
+        paint = (rng.randrange(256), rng.randrange(256), rng.randrange(256))
+        if all(math.dist(paint, named) > UNLIKE for named in COLOURS.values()):
+            return paint
+
+
+def repainted(take: Take, rng: Random) -> Take:
+    """The same with each thing in a paint of its own that no word names."""
+    things = tuple(replace(thing, paint=nameless_paint(rng)) for thing in take.room.things)
+    return replace(take, room=replace(take.room, things=things))
+
+
+def nameless_pictures(rng: Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures and what their patches show, but for the colour.
+
+    Args:
+        rng: Every choice follows from it.
+        count: How many.
+
+    Returns:
+        uint8 (count, 3, 96, 96), and int64 (count, LABELS, 12, 12) with IGNORED for the colour of things.
+    """
+    pixels, labels = [], []
+    for _ in range(count):
+        take = repainted(make_take(rng, 1, view=make_view(rng, sizes=SIZES)), rng)
+        canvas = canvas_for(take.view, rng, 0.0)
+        draw_room(canvas, take.room, take.moments[0])
+        shown = patch_labels(canvas, take.room, take.moments[0], take.view)
+        shown[COLOUR][shown[COLOUR] > 0] = IGNORED
+        pixels.append(squashed(developed(canvas.image, take.view, rng), PICTURE_PX))
+        labels.append(shown)
+    return torch.cat(pixels), torch.from_numpy(np.stack(labels))
