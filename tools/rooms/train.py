@@ -140,16 +140,18 @@ class Learner:
             states = seen.hidden_states[self.model.config.vision_feature_layer]
         total = torch.zeros((), device=self._device)
         parts: dict[str, float] = {}
+        # By themselves, so that few nameless pictures count as much as the many of the takes.
+        groups = [] if batch.labels is None else [(slice(shown), batch.labels)]
         if not frozen:
-            known = batch.nameless_labels if batch.labels is None else torch.cat([batch.labels, batch.nameless_labels])
-            total = total + PATCH_WEIGHT * self._patch_loss(states[-len(known) :], known, parts)
+            groups.append((slice(shown, None), batch.nameless_labels))
+            for group, labels in groups:
+                total = total + PATCH_WEIGHT * self._patch_loss(states[group], labels, parts)
         if not bool((batch.targets != IGNORED).any()):
             return total, parts
         features = inner.multi_modal_projector(states)
         tokens = self._visual_tokens(batch, features[:shown])
-        if batch.labels is not None:
-            known = batch.labels if frozen else torch.cat([batch.labels, batch.nameless_labels])
-            total = total + WORD_WEIGHT * self._word_loss(pooled_frames(features), known)
+        for group, labels in groups:
+            total = total + WORD_WEIGHT * self._word_loss(pooled_frames(features[group]), labels)
         return total + self._text_loss(batch, tokens, parts), parts
 
     def _patch_loss(self, states: torch.Tensor, labels: torch.Tensor, parts: dict[str, float]) -> torch.Tensor:
@@ -160,7 +162,7 @@ class Learner:
             weight[0] = NOTHING_WEIGHT
             part = part.masked_fill(self._impossible(label, labels), NEVER)
             total = total + functional.cross_entropy(part, labels[:, label].flatten(), weight=weight)
-        parts["patches"] = float(total.detach())
+        parts["patches"] = parts.get("patches", 0.0) + float(total.detach())
         return total
 
     def _impossible(self, predicted: int, labels: torch.Tensor) -> torch.Tensor:
