@@ -20,7 +20,7 @@ from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_vie
 from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import Take, make_take
 from model import PICTURE_PX, SIDE
-from nameless import nameless_pictures
+from nameless import nameless_pictures, names_colour, repainted, without_colours
 from recipe import Stage
 from unseen import Unseen
 
@@ -150,13 +150,16 @@ def draw_batch(
     takes = [make_take(rng, frames, combinations=combinations, view=make_view(rng, sizes=sizes)) for _ in range(count)]
     pixels, labels, asked, named = [], [], [], []
     for take in takes:
-        cells = []
+        nameless, cells = rng.random() < stage.nameless, []
+        if nameless:
+            take = repainted(take, rng)
         for rgb, patches, places in photographed(take, rng):
             pixels.append(_tiles(rgb, mode))
-            labels.append(patches)
+            labels.append(without_colours(patches) if nameless else patches)
             cells.append(places)
         named.append(name_cells(take, cells[0], cells[-1]))
-        asked.append(_ask(rng, take, stage) if stage.text_tokens else [])
+        listed = _ask(rng, take, stage) if stage.text_tokens else []
+        asked.append([q for q in listed if not names_colour(q)] if nameless else listed)
     picture = (shape[1], shape[0])
     rows = pack(packer, asked, named, mode, frames, picture, stage.text_tokens)
     return Batch(

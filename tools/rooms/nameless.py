@@ -1,11 +1,13 @@
 """Pictures of things in paints that no word names: a kind is to be known by its shape, whatever its colour.
 
-Each kind is shown in five of six colours. From those alone the tower takes the sixth for a sign of other kinds.
+Each kind is shown in five of six colours. From those alone the tower takes the sixth for a sign of other kinds, and the
+language model for a thing that is not there.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -22,11 +24,15 @@ from llava_ov_ros.rooms.world import COLOURS
 from model import PICTURE_PX
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from llava_ov_ros.rooms.questions import Question
     from llava_ov_ros.rooms.world import Paint
 
 SIZES = ((240, 180), (200, 200))
 # In RGB, from every paint that has a name; the nearest two of those are 109 apart.
 UNLIKE = 70.0
+COLOUR_WORDS = {*COLOURS, "colour", "color"}
 
 
 def nameless_paint(rng: Random) -> Paint:
@@ -41,6 +47,17 @@ def repainted(take: Take, rng: Random) -> Take:
     """The same with each thing in a paint of its own that no word names."""
     things = tuple(replace(thing, paint=nameless_paint(rng)) for thing in take.room.things)
     return replace(take, room=replace(take.room, things=things))
+
+
+def names_colour(question: Question) -> bool:
+    """Whether a colour is asked for, or named in the question or its answer."""
+    return not COLOUR_WORDS.isdisjoint(re.findall(r"\w+", f"{question.text} {question.answer}"))
+
+
+def without_colours(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What patches show, (LABELS, 12, 12), with IGNORED for the colour of things."""
+    colours = np.where(labels[COLOUR] > 0, IGNORED, labels[COLOUR])
+    return np.concatenate([labels[:COLOUR], colours[None], labels[COLOUR + 1 :]])
 
 
 def nameless_pictures(rng: Random, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,7 +76,6 @@ def nameless_pictures(rng: Random, count: int) -> tuple[torch.Tensor, torch.Tens
         canvas = canvas_for(take.view, rng, 0.0)
         draw_room(canvas, take.room, take.moments[0])
         shown = patch_labels(canvas, take.room, take.moments[0], take.view)
-        shown[COLOUR][shown[COLOUR] > 0] = IGNORED
         pixels.append(squashed(developed(canvas.image, take.view, rng), PICTURE_PX))
-        labels.append(shown)
+        labels.append(without_colours(shown))
     return torch.cat(pixels), torch.from_numpy(np.stack(labels))

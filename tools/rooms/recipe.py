@@ -19,6 +19,7 @@ class Stage:
         frozen: Share of the steps in which the vision tower only looks.
         rate: Learning rate.
         kinds: Kinds of questions, as often as they stand here.
+        nameless: Share of the takes whose things have paints that no word names; no colour is asked for there.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Stage:
     frozen: float
     rate: float
     kinds: tuple[str, ...] = KINDS_OF_QUESTION
+    nameless: float = 0.0
 
 
 # Takes of each process. Small batches: for the same pictures, many small steps teach far more than few large ones.
@@ -61,7 +63,7 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
         Stage("moves", 7000, CLIPS, 256, 0.6, 4e-4, LAST_KINDS),
     ),
     # To go on from a checkpoint (--start), as long as wanted.
-    "on": (Stage("moves", 16000, CLIPS, 256, 0.5, 4e-4, LAST_KINDS),),
+    "on": (Stage("moves", 16000, CLIPS, 256, 0.5, 4e-4, LAST_KINDS, nameless=0.15),),
     # Some steps of each, to see that all works.
     "smoke": (
         Stage("patches", 2, (("video", 1, 4, 1.0),), 0, 0.0, 1e-3),
