@@ -63,7 +63,7 @@ RECIPES: dict[str, tuple[Stage, ...]] = {
         Stage("moves", 7000, CLIPS, 256, 0.6, 4e-4, LAST_KINDS),
     ),
     # To go on from a checkpoint (--start), as long as wanted.
-    "on": (Stage("moves", 16000, CLIPS, 256, 0.5, 4e-4, LAST_KINDS, nameless=0.15),),
+    "on": (Stage("moves", 16000, CLIPS, 320, 0.5, 4e-4, (*LAST_KINDS, "counting", "counting"), nameless=0.15),),
     # Some steps of each, to see that all works.
     "smoke": (
         Stage("patches", 2, (("video", 1, 4, 1.0),), 0, 0.0, 1e-3),
