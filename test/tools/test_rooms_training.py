@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -56,13 +58,14 @@ def tools():
     import batches
     import cells
     import labels
+    import learner
     import model
     import nameless
+    import recipe
     import tokenizer
-    import train
     import unseen
 
-    modules = (batches, cells, labels, model, nameless, tokenizer, train, unseen)
+    modules = (batches, cells, labels, learner, model, nameless, recipe, tokenizer, unseen)
     yield {module.__name__: module for module in modules}
     sys.path.remove(str(ROOMS))
 
@@ -106,7 +109,7 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
     seen = pictures(take, Random(5))
     asked = [Question("colour", f"What colour is the {kind}?", "red") for kind in KINDS[:5]]
     picture = (seen[0].shape[0], seen[0].shape[1])
-    learner = tools["train"].Learner(checkpoint.model, packer)
+    learner = tools["learner"].Learner(checkpoint.model, packer)
     learner.model.set_attn_implementation(tools["model"].PLAIN_ATTENTION)
     rows = tools["batches"].pack(packer, [asked], [{}], mode, frames, picture, 256)
     tiles = torch.cat([tools["batches"]._tiles(rgb, mode) for rgb in seen])
@@ -206,6 +209,21 @@ def test_a_name_is_read_as_the_one_thing_that_it_means(tools, made):
     twins = [other for other in COLOURS if other != thing.colour]
     tokens = packer.prompt(f"Is there a {twins[0]} {thing.kind}?", "video", 4)[1]
     assert all(set(cells) == {tools["cells"].IGNORED} for cells in packer.names.cells(tokens, named))
+
+
+def test_of_nameless_takes_no_colour_is_asked(tools, made):
+    packer, checkpoint = made
+    stage = replace(tools["recipe"].RECIPES["on"][0], nameless=1.0)
+    batch = tools["batches"].draw_batch(stage, ("video", 2, 3), "nameless", packer)
+    labels = tools["labels"]
+    colours = batch.labels[:, labels.COLOUR][batch.labels[:, labels.KIND] > 0]
+    assert set(colours.tolist()) == {tools["cells"].IGNORED}
+    for ids, segment, targets in zip(batch.ids, batch.segment, batch.targets, strict=True):
+        asked = checkpoint.tokenizer.decode(ids[segment > 0].tolist())
+        assert (targets != tools["cells"].IGNORED).any()
+        assert not tools["nameless"].COLOUR_WORDS & set(re.findall(r"\w+", asked))
+    named = tools["batches"].draw_batch(replace(stage, nameless=0.0), ("video", 2, 3), "nameless", packer)
+    assert not (named.labels == tools["cells"].IGNORED).any()
 
 
 def alone(take) -> bool:

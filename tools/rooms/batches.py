@@ -150,7 +150,10 @@ def draw_batch(
     takes = [make_take(rng, frames, combinations=combinations, view=make_view(rng, sizes=sizes)) for _ in range(count)]
     pixels, labels, asked, named = [], [], [], []
     for take in takes:
-        nameless, cells = rng.random() < stage.nameless, []
+        listed, cells = _ask(rng, take, stage) if stage.text_tokens else [], []
+        colourless = [question for question in listed if not names_colour(question)]
+        # Where nothing is left to ask the take stays as it is, or a process without answers would learn other parts.
+        nameless = rng.random() < stage.nameless and bool(colourless)
         if nameless:
             take = repainted(take, rng)
         for rgb, patches, places in photographed(take, rng):
@@ -158,8 +161,7 @@ def draw_batch(
             labels.append(without_colours(patches) if nameless else patches)
             cells.append(places)
         named.append(name_cells(take, cells[0], cells[-1]))
-        listed = _ask(rng, take, stage) if stage.text_tokens else []
-        asked.append([q for q in listed if not names_colour(q)] if nameless else listed)
+        asked.append(colourless if nameless else listed)
     picture = (shape[1], shape[0])
     rows = pack(packer, asked, named, mode, frames, picture, stage.text_tokens)
     return Batch(
