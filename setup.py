@@ -95,7 +95,8 @@ setup(
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # The model plug-in is made for the interface of 0.7.
-        "lmms-eval": ["lmms-eval>=0.7.3,<0.8"],
+        # lmms-eval 0.7.3 imports filelock._api, which filelock 4 no longer has.
+        "lmms-eval": ["lmms-eval>=0.7.3,<0.8", "filelock<4"],
     },
     data_files=shared_files(),
     entry_points={
