@@ -72,9 +72,9 @@ def ask_about(script: Script, rng: Random, most: int, *, drawn: bool = False) ->
         drawn: Whether those about the first move are drawn as well.
     """
     if script.episode is None:
-        first, *others = script.changes
-        asked = [] if drawn else tour(script, first)
-        for change in script.changes if drawn else others:
+        changes = script.changes
+        asked = [] if drawn else tour(script, changes[0])
+        for change in changes if drawn else changes[1:]:
             asked += _about_change(script, change, rng)
     else:
         asked = _about_episode(script, rng, most)

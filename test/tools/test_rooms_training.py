@@ -137,7 +137,7 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
 
 def test_a_combination_that_is_never_shown_is_not_learnt_to_be_wrong(tools, made):
     packer, _ = made
-    unseen, word = packer.unseen, packer._word
+    unseen, word = packer.unseen, packer.word
     kind, colour = next(iter(HELD_OUT_COLOURS.items()))
     place = HELD_OUT_PLACES[kind]
     right = next(other for other in COLOURS if other != colour)
@@ -187,7 +187,7 @@ def test_cells_are_where_the_picture_shows_the_thing(tools):
     labels, right, total = tools["labels"], 0, 0
     for seed in range(40):
         take = make_take(Random(seed), 1)
-        for _, patches, cells in tools["batches"].photographed(take, Random(seed)):
+        for _, patches, cells in tools["labels"].photographed(take, Random(seed)):
             for index, (column, row) in cells.items():
                 total += 1
                 right += patches[labels.KIND][row, column] == KINDS.index(take.room.things[index].kind) + 1
@@ -198,7 +198,7 @@ def test_cells_are_where_the_picture_shows_the_thing(tools):
 def test_a_name_is_read_as_the_one_thing_that_it_means(tools, made):
     packer, _ = made
     take = next(t for s in range(99) if (t := make_take(Random(s), 4, event="moved")).mover is not None and alone(t))
-    first, *_, last = (cells for _, _, cells in tools["batches"].photographed(take, Random(1)))
+    first, *_, last = (cells for _, _, cells in tools["labels"].photographed(take, Random(1)))
     named = tools["cells"].name_cells(take, first, last)
     thing = take.room.things[take.mover]
     where = (*first[take.mover], *last[take.mover])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from random import Random
 
@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import torch
 
-from cells import CELLS, IGNORED, Cells, Named, NameReader, name_cells, thing_cells
-from labels import patch_labels
+from cells import CELLS, IGNORED, Named, NameReader, name_cells
+from labels import photographed
 from llava_ov_ros.onevision.features import anyres_token_count
 from llava_ov_ros.onevision.pixels import anyres_tiles, padded_square, squashed
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES, Text, conversation, user_content
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_view
+from llava_ov_ros.rooms.camera import make_view
 from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import Take, make_take
 from model import PICTURE_PX, SIDE
@@ -89,10 +89,10 @@ class Packer:
         self._tokenizer = tokenizer
         self._end = end
         self._style = PROMPT_STYLES[DEFAULT_STYLE]
-        self.unseen = Unseen(self._word, rows)
-        self.names = NameReader(self._word)
+        self.unseen = Unseen(self.word, rows)
+        self.names = NameReader(self.word)
 
-    def _word(self, text: str) -> int:
+    def word(self, text: str) -> int:
         """Id of a word, or of a space and a word."""
         return self.answer(text)[0] if text[0] != " " else self.answer(f"x{text}")[1]
 
@@ -115,19 +115,6 @@ def visual_length(mode: str, frames: int, picture: tuple[int, int]) -> list[int]
     if mode == "multi_image":
         return [SIDE**2 + 1] * frames
     return [anyres_token_count((1, 1), SIDE, picture)]
-
-
-def photographed(take: Take, rng: Random) -> Iterator[tuple[np.ndarray, np.ndarray, dict[int, Cells]]]:
-    """Each frame of a take with what its patches show: RGB, int64 (LABELS, 12, 12), and the cell of each thing."""
-    last = max(1, len(take.moments) - 1)
-    for i, moment in enumerate(take.moments):
-        canvas = canvas_for(take.view, rng, i / last)
-        draw_room(canvas, take.room, moment)
-        yield (
-            developed(canvas.image, take.view, rng),
-            patch_labels(canvas, take.room, moment, take.view),
-            thing_cells(canvas, take.room, moment),
-        )
 
 
 def draw_batch(

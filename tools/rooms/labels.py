@@ -1,12 +1,15 @@
-"""What each patch of a picture shows: the teacher of the vision tower's first minutes."""
+"""Pictures of a take with what each patch shows: the teacher of the vision tower's first minutes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llava_ov_ros.rooms.camera import drawing_order
+from cells import Cells, thing_cells
+from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, drawing_order
 from llava_ov_ros.rooms.world import COLOURS, HAND, KINDS, RECEPTACLES
 from model import SIDE
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from llava_ov_ros.rooms.camera import View
     from llava_ov_ros.rooms.canvas import Canvas
+    from llava_ov_ros.rooms.takes import Take
     from llava_ov_ros.rooms.world import Moment, Room
 
 # Classes of each label; 0 is nothing. Kind and colour of a thing, the furniture behind it, where it is (the hand
@@ -59,3 +63,16 @@ def patch_labels(canvas: Canvas, room: Room, moment: Moment, view: View) -> NDAr
         ):
             labels[label][box] = value
     return labels
+
+
+def photographed(take: Take, rng: Random) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64], dict[int, Cells]]]:
+    """Each frame of a take with what its patches show: RGB, int64 (LABELS, 12, 12), and the cell of each thing."""
+    last = max(1, len(take.moments) - 1)
+    for i, moment in enumerate(take.moments):
+        canvas = canvas_for(take.view, rng, i / last)
+        draw_room(canvas, take.room, moment)
+        yield (
+            developed(canvas.image, take.view, rng),
+            patch_labels(canvas, take.room, moment, take.view),
+            thing_cells(canvas, take.room, moment),
+        )

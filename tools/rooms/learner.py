@@ -32,7 +32,7 @@ PULL = 0.1
 
 
 class Learner:
-    """The model with what teaches its patches, and the loss of a batch."""
+    """The model with the heads that teach it, and the loss of a batch."""
 
     def __init__(self, model: Any, packer: Packer, device: str = "cpu") -> None:
         self.model = model.to(device).train()
@@ -116,7 +116,7 @@ class Learner:
         total = torch.zeros((), device=self._device)
         halves = labels.view(*labels.shape[:2], half, 2, half, 2).amax(dim=(3, 5))
         for label, words in self._words.items():
-            shown = labels[:, label].view(-1, half, 2, half, 2).amax(dim=(2, 4)).flatten()
+            shown = halves[:, label].flatten()
             there = shown > 0
             if not bool(there.any()):
                 continue

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from cells import IGNORED
-from labels import COLOUR, patch_labels
+from labels import COLOUR, photographed
 from llava_ov_ros.onevision.pixels import squashed
-from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, make_view
+from llava_ov_ros.rooms.camera import make_view
 from llava_ov_ros.rooms.takes import Take, make_take
 from llava_ov_ros.rooms.world import COLOURS
 from model import PICTURE_PX
@@ -73,9 +73,7 @@ def nameless_pictures(rng: Random, count: int) -> tuple[torch.Tensor, torch.Tens
     pixels, labels = [], []
     for _ in range(count):
         take = repainted(make_take(rng, 1, view=make_view(rng, sizes=SIZES)), rng)
-        canvas = canvas_for(take.view, rng, 0.0)
-        draw_room(canvas, take.room, take.moments[0])
-        shown = patch_labels(canvas, take.room, take.moments[0], take.view)
-        pixels.append(squashed(developed(canvas.image, take.view, rng), PICTURE_PX))
-        labels.append(without_colours(shown))
+        ((rgb, patches, _),) = photographed(take, rng)
+        pixels.append(squashed(rgb, PICTURE_PX))
+        labels.append(without_colours(patches))
     return torch.cat(pixels), torch.from_numpy(np.stack(labels))

@@ -97,15 +97,11 @@ def possible_loss(
     # A plan may lead where its goal's thing never is, to fetch the knife.
     excluded = excluded.scatter(1, wanted[:, None], False)
     loss = functional.cross_entropy(scores.masked_fill(excluded, NEVER), wanted, reduction="none")
-    ruled = excluded.any(1)
-    if not bool(ruled.any()):
-        return loss
-    scores, wanted, excluded, others = scores[ruled], wanted[ruled], excluded[ruled], others[ruled]
     wrong = others.scatter(1, wanted[:, None], False)
     level = (scores * wrong).sum(1) / wrong.sum(1).clamp(min=1)
     apart = functional.smooth_l1_loss(scores, level.detach()[:, None].expand_as(scores), reduction="none")
-    extra = (apart * excluded).sum(1) / excluded.sum(1)
-    return loss.index_add(0, ruled.nonzero()[:, 0], pull * extra)
+    extra = (apart * excluded).sum(1) / excluded.sum(1).clamp(min=1)
+    return loss + pull * extra
 
 
 def never_beside() -> dict[int, list[tuple[int, torch.Tensor]]]:
