@@ -3,7 +3,7 @@ SHELL := /bin/bash
 # No -u: the setup.bash of ROS 2 reads variables that are not set.
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-rest bench clean
+.PHONY: help setup setup-others demo test test-all test-long test-kilted test-extras bench clean
 
 PYTHON ?= python3
 BAG ?=
@@ -14,21 +14,28 @@ RATE ?= 1.0
 EVERY ?=
 WHEELS ?= jazzy
 OUT ?= out/demo.png
+WORKERS ?= 2
 
 LOAD := source tools/env.bash $(WHEELS)
 # pytest's own limit cannot end a test that hangs in C; ABRT shows where every thread is (faulthandler).
-PYTEST := timeout --foreground --signal=ABRT --kill-after=60 1800 pytest -q --timeout=300
+PYTEST := timeout --foreground --signal=ABRT --kill-after=60 2400 pytest -q --timeout=300
+# A module stays with one worker, so that its node is started once.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# Where the user has chosen no domain, tests keep to one of their own; what runs on the machine is not disturbed.
-TEST_DOMAIN := export ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$((RANDOM % 90 + 10))}
+# Where the user has chosen no domain, tests keep to some of their own; what runs on the machine is not disturbed.
+TEST_DOMAIN := export ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$((RANDOM % 80 + 10))}
 
 help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
-	@echo "make test                     set up, check the code, run the tests (under 10 minutes)"
-	@echo "make test-all                 also the long tests, and a build and the tests on Kilted (under 60 minutes)"
+	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=2)"
+	@echo "make test-all                 also the three below (under an hour)"
+	@echo "make test-long                the long tests"
+	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
+	@echo "make test-extras              what needs Ray, lmms-eval or Java, in an environment of its own"
 	@echo "make bench                    measure: responses while the model generates; the engine against generate"
 	@echo "make setup                    virtual environment, ROS 2, the built package"
+	@echo "make setup-others             the environments of test-kilted and test-extras"
 	@echo "make clean                    remove all that was made here"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, WHEELS=kilted the ROS 2 (where none is sourced)."
@@ -37,34 +44,47 @@ setup:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 or newer, or name yours with PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) tools/set_up.py --wheels $(WHEELS)
 
+setup-others:
+	@$(MAKE) --no-print-directory setup WHEELS=kilted
+	@$(PYTHON) tools/set_up.py --extras
+
 demo: setup
 	@$(LOAD); llava-ov demo --model "$(MODEL)" --rate $(RATE) --out "$(OUT)" \
 	  $(if $(BAG),--bag "$(BAG)") $(if $(TOPIC),--topic "$(TOPIC)") $(if $(ASK),--ask "$(ASK)") $(if $(EVERY),--every $(EVERY))
 
 test: setup
 	@$(LOAD); $(TEST_DOMAIN); \
-	echo "[test 1/5] ruff check"; ruff check . ; \
-	echo "[test 2/5] ruff format"; ruff format --check . ; \
-	echo "[test 3/5] mypy"; mypy ; \
-	echo "[test 4/5] import contracts"; lint-imports --no-cache ; \
-	echo "[test 5/5] pytest, all but the long tests, on $$ROS_DISTRO"; $(PYTEST) -m "not long"
+	echo "[test 1/6] ruff check"; ruff check . ; \
+	echo "[test 2/6] ruff format"; ruff format --check . ; \
+	echo "[test 3/6] mypy"; mypy ; \
+	echo "[test 4/6] import contracts"; lint-imports --no-cache ; \
+	echo "[test 5/6] pytest, $(WORKERS) at a time, all but long tests, on $$ROS_DISTRO"; \
+	$(PYTEST) $(PARALLEL) -m "not long and not extras and not alone" ; \
+	echo "[test 6/6] pytest, one at a time, what measures times or memory"; $(PYTEST) -m "alone and not long and not extras"
 
-test-all: test test-rest
+test-all: test test-long test-kilted test-extras
 
-# What test-all has beyond test.
-test-rest: setup
-	@$(LOAD); $(TEST_DOMAIN); \
-	echo "[test-all 1/2] pytest, the long tests, on $$ROS_DISTRO"; \
-	code=0; $(PYTEST) --timeout=1200 -m long || code=$$?; \
-	if [ $$code -eq 5 ]; then echo "there are no long tests"; elif [ $$code -ne 0 ]; then exit $$code; fi
-	@echo "[test-all 2/2] build and tests on Kilted, with the oldest transformers"
+test-long: setup
+	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, the long tests, on $$ROS_DISTRO"; $(PYTEST) --timeout=1200 -m long
+
+test-kilted:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
-	@source tools/env.bash kilted; $(TEST_DOMAIN); $(PYTEST) -m "not long"
+	@source tools/env.bash kilted; $(TEST_DOMAIN); \
+	echo "[test-kilted 1/2] pytest, $(WORKERS) at a time, what depends on ROS 2 or transformers, on $$ROS_DISTRO"; \
+	$(PYTEST) $(PARALLEL) -m "(ros or transformers) and not long and not extras and not alone" ; \
+	echo "[test-kilted 2/2] pytest, one at a time, what measures times or memory"; \
+	$(PYTEST) -m "(ros or transformers) and alone and not long and not extras"
+
+test-extras:
+	@$(PYTHON) tools/set_up.py --extras
+	@echo "[test-extras] pytest, what needs Ray, lmms-eval or Java"
+	@unset PYTHONPATH; PATH="$(CURDIR)/.venv-extras/bin:$$PATH"; \
+	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py
 
 bench: setup
 	@$(LOAD); llava-ov bench callbacks; llava-ov bench engine
 
 clean:
-	rm -rf .venv .venv-kilted build build-kilted install install-kilted log log-kilted out
+	rm -rf .venv .venv-kilted .venv-extras build build-kilted install install-kilted log log-kilted out
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find llava_ov_ros test tools launch -name __pycache__ -type d -prune -exec rm -rf {} +

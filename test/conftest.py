@@ -1,8 +1,11 @@
-"""Bags written for one test, and where the real recordings lie."""
+"""How test runs are kept apart and which tests they choose; bags written for one test; the real recordings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,74 @@ T0_NS = 1_700_000_000 * NS_PER_S
 RECORDED_NS = T0_NS + 100 * NS_PER_S
 """Second 0 of their record times: another clock."""
 
-RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "data" / "bags"
+TESTS = Path(__file__).resolve().parent
+RECORDINGS = TESTS.parents[1] / "shared" / "data" / "bags"
+FIRST_DOMAIN, DOMAINS = 10, 80
+"""ROS domains that a run chooses from; its workers count on from there."""
+CHILDREN_ABOVE = 100
+"""How far above a worker's domain the one lies in which its commands start nodes; the last that DDS has is 232."""
+FOLDER = pytest.StashKey[Path]()
+MARKED = {"ros": ("node", "launch"), "transformers": ("onevision",)}
+"""Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
+SLOW_FOLDERS = ("tools", "cli", "node", "onevision")
+"""Handed out first, so that no worker ends with a long file alone."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds --no-skips."""
+    parser.addoption(
+        "--no-skips", action="store_true", help="a test that would be skipped fails: what it needs has to be there"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives this process and its children a ROS domain, folders and a share of the cores of their own.
+
+    To be done before anything imports torch (threads) or starts rclpy (domain).
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        os.environ.setdefault("ROS_DOMAIN_ID", str(FIRST_DOMAIN + os.getpid() % DOMAINS))
+    else:
+        # The process that hands out the tests has chosen the first domain.
+        number = int(worker.removeprefix("gw"))
+        os.environ["ROS_DOMAIN_ID"] = str(int(os.environ["ROS_DOMAIN_ID"]) + number)
+        # Workers that use all cores each wait for one another.
+        cores = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    # A short path: sockets are made below it, whose names may have 107 characters.
+    folder = config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="llava_ov_", dir="/tmp"))
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    os.environ["ROS_LOG_DIR"] = str(folder / "ros")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the folders; a program that is still ending may write there meanwhile."""
+    shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of whole folders, and puts slow folders first."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(TESTS).parts[0]
+
+    for item in items:
+        for mark, folders in MARKED.items():
+            if folder(item) in folders:
+                item.add_marker(mark)
+    items.sort(key=lambda item: folder(item) not in SLOW_FOLDERS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With --no-skips, makes a failure of a skip."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
+        _, _, reason = report.longrepr
+        report.outcome, report.longrepr = "failed", f"--no-skips: this test was skipped. {reason}"
+    return report
 
 
 @dataclass(frozen=True)
@@ -77,6 +147,12 @@ def _write_bag(path: Path, shots: Sequence[Shot], storage: str = "mcap", others:
             recorded_ns = RECORDED_NS + round(recorded_s * NS_PER_S)
             writer.write(connections[shot.topic], recorded_ns, serialize(message, message.__msgtype__))
     return path
+
+
+@pytest.fixture(scope="session")
+def domain_of_children() -> str:
+    """A ROS domain that nobody else of this run uses: for commands that start nodes, or publish /clock."""
+    return str(int(os.environ["ROS_DOMAIN_ID"]) + CHILDREN_ABOVE)
 
 
 @pytest.fixture(scope="session")

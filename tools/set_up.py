@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Sets up everything on a fresh machine: virtual environment, real ROS 2, the built package. Safe to repeat.
 
-Run by `make demo` and `make test`; needs only the Python standard library, a C++ compiler and cmake.
+Run by `make demo` and `make test`, with --extras by `make test-extras`. Needs only the Python standard library, a C++
+compiler and cmake.
 Where a sourced ROS 2 already provides rclpy, that one is used and no ROS wheels are installed.
 """
 
@@ -173,14 +174,14 @@ def fingerprint(contents: list[Path], *extra: str) -> str:
     return digest.hexdigest()
 
 
-def install_packages(python: Path, environment: Path, requirements: list[Path]) -> None:
-    """Install the pinned packages, once for one state of the requirement files."""
+def install_packages(python: Path, environment: Path, requirements: list[Path], *options: str) -> None:
+    """Install the pinned packages with pip's options, once for one state of the requirement files."""
     stamp = environment / "installed.sha256"
     wanted = fingerprint(requirements, sys.version)
     if stamp.exists() and stamp.read_text() == wanted:
         print("    already installed", flush=True)
         return
-    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", *options]
     for file in requirements:
         command += ["-r", str(file)]
     run_with_progress(command, "pip install", clean_environment(), environment / "pip.log")
@@ -261,6 +262,26 @@ def set_up(distribution: str) -> None:
     build(python, environment, suffix, wheels)
 
 
+def set_up_extras() -> None:
+    """Make the environment of `make test-extras`: Ray, lmms-eval and pycocoevalcap, without ROS.
+
+    Raises:
+        SetUpError: Something is missing or failed; the text says what.
+    """
+    environment = ROOT / ".venv-extras"
+    say(1, f"virtual environment {environment.name}, with the optional packages")
+    python = make_environment(environment, system_packages=False)
+    say(2, "pinned packages (a few minutes and about 2 GB the first time)")
+    install_packages(python, environment, [ROOT / "requirements" / "extras.txt"], "--no-deps")
+    say(3, "the layers of llava_ov_ros that need no ROS, as links")
+    command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "-e", str(ROOT)]
+    run_with_progress(command, "pip install -e", clean_environment(), environment / "editable.log")
+    say(4, "the captioning metrics run in Java")
+    if shutil.which("java") is None:
+        raise SetUpError("This machine lacks Java (Debian, Ubuntu: apt install default-jre-headless).")
+    print("    found", flush=True)
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -270,8 +291,15 @@ def main() -> int:
         default="jazzy",
         help="which ROS 2 to install as wheels where none is sourced (default: jazzy)",
     )
+    parser.add_argument(
+        "--extras", action="store_true", help="make the environment of the optional packages instead, without ROS"
+    )
+    arguments = parser.parse_args()
     try:
-        set_up(parser.parse_args().wheels)
+        if arguments.extras:
+            set_up_extras()
+        else:
+            set_up(arguments.wheels)
     except SetUpError as error:
         print(f"\nset-up stopped: {error}", file=sys.stderr)
         return 1

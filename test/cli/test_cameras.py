@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 
 import pytest
 
@@ -19,6 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.node.camera_check import SEGMENT_BYTES, CameraTopic, advice, watch_cameras
+
+pytestmark = pytest.mark.ros
 
 MS = 1_000_000
 NAMESPACE = f"/test_cameras_{os.getpid()}"
@@ -52,9 +53,7 @@ def two_cameras():
 
 
 def test_the_table_names_type_reliability_rate_and_size(capsys, two_cameras):
-    started_s = time.monotonic()
     code = main(["cameras", "--seconds", "3", "--json"])
-    assert time.monotonic() - started_s < 10
     captured = capsys.readouterr()
     found = {row["topic"]: row for row in map(json.loads, captured.out.splitlines())}
     raw, jpeg = found[f"{NAMESPACE}/raw"], found[f"{NAMESPACE}/jpeg/compressed"]
@@ -119,8 +118,8 @@ def test_messages_without_a_stamp_are_told():
     assert "without a header stamp" in line
 
 
-def test_an_empty_graph(capsys, monkeypatch):
-    monkeypatch.setenv("ROS_DOMAIN_ID", "101")
+def test_an_empty_graph(capsys, monkeypatch, domain_of_children):
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain_of_children)
     assert main(["cameras", "--seconds", "1"]) == 1
     assert "No image topic was published" in capsys.readouterr().err
     assert watch_cameras(0.1) == []

@@ -11,6 +11,8 @@ import sys
 import cv2
 import pytest
 
+pytestmark = pytest.mark.ros
+
 pytest.importorskip("rclpy", reason="the demonstration needs ROS 2")
 
 PROGRAM = "import sys; from llava_ov_ros.cli.main import main; sys.exit(main())"

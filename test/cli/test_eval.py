@@ -382,7 +382,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_it_goes_on(folder, done, tmp_p
     assert files(out) == files(done)
 
 
-@pytest.mark.long
+@pytest.mark.extras
 @pytest.mark.timeout(600)
 def test_ray_gives_the_same(folder, done, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed (pip install 'ray>=2.9')")

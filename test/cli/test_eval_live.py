@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="a live evaluation needs ROS 2")
 
 from llava_ov_ros.cli.main import main
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.ros]
 
 TOPICS = ("/front/image_raw", "/rear/image_raw/compressed")
 

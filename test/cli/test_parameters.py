@@ -17,6 +17,8 @@ from llava_ov_ros.cli.main import main
 from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.share import shipped
 
+pytestmark = pytest.mark.ros
+
 COMMITTED = Path(__file__).resolve().parents[2] / "config" / "llava_ov.yaml"
 
 

@@ -16,6 +16,8 @@ from llava_ov_ros.node.process import NodeProcess
 from llava_ov_ros.rooms.questions import CANNOT_TELL
 from llava_ov_ros.rooms.world import COLOURS
 
+pytestmark = pytest.mark.ros
+
 T0_S = 1_700_000_000
 ROBOT = f"/test_replay_live_{os.getpid()}"
 TOPIC = f"{ROBOT}/front/image_raw"
@@ -28,9 +30,9 @@ def bag(write_bag, shot, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def domain_of_its_own(monkeypatch):
+def domain_of_its_own(monkeypatch, domain_of_children):
     """The replay publishes /clock, which another test's node may listen to."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(102 + os.getpid() % 100))
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain_of_children)
 
 
 @contextmanager

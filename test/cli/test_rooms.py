@@ -370,7 +370,7 @@ def test_a_model_that_is_not_there_is_one_clear_line(capsys):
     assert len(captured.err.splitlines()) == 1
 
 
-def live(folder, *arguments):
+def live(folder, domain, *arguments):
     """Start the command as a process of its own, where nobody else's node is heard."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "rooms", "evaluate", "--live", *arguments],
@@ -378,7 +378,7 @@ def live(folder, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"ROS_DOMAIN_ID": str(102 + os.getpid() % 100)},
+        env=os.environ | {"ROS_DOMAIN_ID": domain},
     )
 
 
@@ -388,9 +388,10 @@ def nodes_of(process):
     return [line for line in lines if f"__ns:=/llava_ov_rooms_{process.pid} " in f"{line} "]
 
 
-def test_the_live_node_is_asked_the_same(tmp_path):
+@pytest.mark.ros
+def test_the_live_node_is_asked_the_same(tmp_path, domain_of_children):
     pytest.importorskip("rclpy", reason="a live node needs ROS 2")
-    process = live(tmp_path, "--each", "2", "--json")
+    process = live(tmp_path, domain_of_children, "--each", "2", "--json")
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     found = json.loads(out)
@@ -403,9 +404,10 @@ def test_the_live_node_is_asked_the_same(tmp_path):
     assert nodes_of(process) == []
 
 
-def test_ctrl_c_ends_the_node_too(tmp_path):
+@pytest.mark.ros
+def test_ctrl_c_ends_the_node_too(tmp_path, domain_of_children):
     pytest.importorskip("rclpy", reason="a live node needs ROS 2")
-    process = live(tmp_path)
+    process = live(tmp_path, domain_of_children)
     pause = threading.Event()
     until_s = time.monotonic() + 60
     while not nodes_of(process):

@@ -50,7 +50,8 @@ def test_outcomes_are_counted():
     assert lines[-1].startswith("1 of 3 episodes complete; 3 of 6 hints right (50.0 %")
 
 
-def test_the_fixed_episode_goes_from_the_goal_to_done(tmp_path):
+@pytest.mark.ros
+def test_the_fixed_episode_goes_from_the_goal_to_done(tmp_path, domain_of_children):
     bag = tmp_path / "bag.mcap"
     assert main(["rooms", "record", str(bag), "--episode", "--seed", str(SEED)]) == 0
     episode = json.loads((tmp_path / "bag.truth.json").read_text())["episode"]
@@ -59,7 +60,7 @@ def test_the_fixed_episode_goes_from_the_goal_to_done(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        env=os.environ | {"ROS_DOMAIN_ID": str(102 + os.getpid() % 100)},
+        env=os.environ | {"ROS_DOMAIN_ID": domain_of_children},
         timeout=100,
         check=False,
     )

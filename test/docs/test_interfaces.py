@@ -22,6 +22,8 @@ from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.tasks import Query, Result, Status
 
+pytestmark = pytest.mark.ros
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = (ROOT / "docs" / "interfaces.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

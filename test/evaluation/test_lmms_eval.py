@@ -19,7 +19,7 @@ from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.rooms.takes import make_take, pictures
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.extras,
     pytest.mark.skipif(
         find_spec("lmms_eval") is None, reason="lmms-eval is not installed (pip install lmms-eval==0.7.3 'filelock<4')"
     ),

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-# Other nodes of this machine, and those of another test run, must not hear ours. To be set before rclpy.init.
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import cv2
 import numpy as np

@@ -10,9 +10,6 @@ import time
 import uuid
 from typing import Any
 
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-
 import numpy as np
 import rclpy
 from hri_actions_msgs.msg import Intent

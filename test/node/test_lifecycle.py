@@ -95,6 +95,7 @@ def test_a_device_of_another_name_is_said(rig):
     assert "device is 'tpu9'" in status.message
 
 
+@pytest.mark.alone
 def test_lives_do_not_add_up_in_memory(rig):
     """Five times through configure, activate, an answer, deactivate, cleanup: the last holds what the second did."""
     robot = rig(active=False)

@@ -41,7 +41,7 @@ def test_answers_without_right_ones_are_an_error():
         captioning(["brown"], [[]])
 
 
-@pytest.mark.long
+@pytest.mark.extras
 @pytest.mark.timeout(300)
 def test_captioning_metrics():
     missing = why_not_available()
