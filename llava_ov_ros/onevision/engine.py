@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from ..bounds import check_whole
 from ..frames import Clip, Frame
+from ..modes import Mode
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
 from .feature_cache import FeatureCache
-from .generated import Generated, Mode, checked_mode
+from .generated import Generated, checked_mode
 from .grammar import Grammars
 from .key_values import PrefixKeyValues
 from .language import LanguageModel, language_model
@@ -147,7 +149,8 @@ class Engine:
         """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
 
         Raises:
-            ValueError: The choices cannot be told apart, or there are both choices and a grammar.
+            ValueError: The choices cannot be told apart, there are both choices and a grammar, or max_new_tokens is
+                no whole number from 1.
             GrammarError: The grammar is wrong.
         """
         return Ask(
@@ -374,8 +377,10 @@ class Engine:
             max_new_tokens: Longest answer; less where the model's context ends before.
 
         Raises:
-            ValueError: There are not as many items as places, or the prompt is as long as the model's context.
+            ValueError: There are not as many items as places, the prompt is as long as the model's context, or
+                max_new_tokens is no whole number from 1.
         """
+        check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
         chunks, suffix = state.parts.interleaved(prompt, items, mode)
         if mode != "image":
