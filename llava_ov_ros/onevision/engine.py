@@ -149,8 +149,7 @@ class Engine:
         """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
 
         Raises:
-            ValueError: The choices cannot be told apart, there are both choices and a grammar, or max_new_tokens is
-                no whole number from 1.
+            ValueError: The choices cannot be told apart or meet a grammar, or max_new_tokens is below 1.
             GrammarError: The grammar is wrong.
         """
         return Ask(
@@ -193,11 +192,7 @@ class Engine:
         return self.answer_many(clips, [ask], mode=mode)[0]
 
     def answer_many(self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video") -> list[Generated]:
-        """Answers several questions about the same clips together; see `stream`.
-
-        Returns:
-            The answers, in the order of the questions.
-        """
+        """Answers to several questions about the same clips, in the order of the questions; see `stream`."""
         answers: dict[int, Generated] = {}
         for number, outcome in self.stream(clips, asks, mode=mode):
             if isinstance(outcome, Exception):
@@ -377,8 +372,7 @@ class Engine:
             max_new_tokens: Longest answer; less where the model's context ends before.
 
         Raises:
-            ValueError: There are not as many items as places, the prompt is as long as the model's context, or
-                max_new_tokens is no whole number from 1.
+            ValueError: Items and places differ in number, the prompt is too long, or max_new_tokens is below 1.
         """
         check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
