@@ -15,6 +15,7 @@ from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from llava_ov_ros.checkpoints import MODEL_FORMS
 
 PACKAGE = "llava_ov_ros"
 
@@ -37,7 +38,7 @@ def arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "model",
             default_value="",
-            description=f"Checkpoint: a shipped name (rooms), a directory, or a hub name org/model; {kept}",
+            description=f"Checkpoint: {MODEL_FORMS}; {kept}",
         ),
         DeclareLaunchArgument(
             "device", default_value="", description=f"Where the model runs: auto, cpu, cuda, cuda:0, ...; {kept}"

@@ -1,23 +1,23 @@
-"""Options that commands about recorded bags share, and what becomes of them: topics, model, clips, cameras."""
+"""Options that commands about recorded bags share, and what becomes of them: topics, clips, cameras."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..modes import MODES
 from .errors import USAGE, CommandError
+from .model_options import add_device, add_dtype, add_model_name
 from .options import count, not_negative, positive
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
+    # Only for annotations: these bring numpy and OpenCV, which --help does without.
     from ..frames import Camera
-    from ..onevision import Engine
     from ..replay import BagMessage, ImageTopic, ReplaySettings
 
 
@@ -35,15 +35,13 @@ def add_bag(parser: argparse.ArgumentParser) -> None:
 def add_model(parser: argparse.ArgumentParser) -> Any:
     """Add the options of the model; returns their group."""
     model = parser.add_argument_group("model")
-    model.add_argument(
-        "--model", default="rooms", help="shipped name, folder or hub name of a checkpoint (default: %(default)s)"
-    )
-    model.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
-    model.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    add_model_name(model)
+    add_device(model)
+    add_dtype(model)
     model.add_argument(
         "--mode",
         default="video",
-        choices=("video", "multi_image", "image"),
+        choices=MODES,
         help="video: a clip; multi_image: its frames in more detail; image: the newest frame in most detail "
         "(default: %(default)s)",
     )
@@ -167,18 +165,3 @@ def progress(bag: Path, topics: Sequence[ImageTopic]) -> tqdm[BagMessage]:
         disable=None,
         delay=1.0,
     )
-
-
-def load(args: argparse.Namespace) -> Engine:
-    """Load the model.
-
-    Raises:
-        CommandError: It cannot be used.
-    """
-    from ..onevision import CheckpointError, load_engine
-
-    print(f"loading {args.model} ...", file=sys.stderr, flush=True)
-    try:
-        return load_engine(args.model, device=args.device, dtype=args.dtype)
-    except (CheckpointError, ValueError) as error:
-        raise CommandError(str(error)) from None

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .errors import CommandError
+from .model_options import add_device, add_dtype
 from .options import count, positive
 
 _CALLBACKS = """\
@@ -56,8 +57,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="slice",
         help="of the model; slice has the 0.5B's true widths and two layers of each part (default: %(default)s)",
     )
-    engine.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
-    engine.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    add_device(engine)
+    add_dtype(engine)
     engine.add_argument(
         "--repeats", type=count, default=7, metavar="N", help="runs of each side; medians count (default: %(default)s)"
     )
@@ -94,9 +95,9 @@ def run_engine(args: argparse.Namespace) -> int:
     """Run `bench engine`; returns the exit code.
 
     Raises:
-        CommandError: The device cannot be had.
+        CommandError: The device cannot be had, or the model does not fit into its memory.
     """
-    from ..onevision.benchmark import engine_benchmark
+    from ..onevision.benchmark import check_shape_fits, engine_benchmark
     from ..onevision.loading import place_and_dtype
     from ..share import shipped
 
@@ -105,7 +106,8 @@ def run_engine(args: argparse.Namespace) -> int:
         raise CommandError("the shipped model models/rooms is missing: install the package again")
     try:
         device, dtype = place_and_dtype(args.device, args.dtype)
-    except ValueError as error:
+        check_shape_fits(args.shape, device, dtype)
+    except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from None
 
     def note(text: str) -> None:

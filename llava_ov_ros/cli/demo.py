@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import USAGE, CommandError
+from .model_options import add_model_name, find_model
 from .options import positive
 from .stopping import leaving_in_order
 
@@ -64,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo.png"), metavar="FILE.png", help="picture (default: %(default)s)"
     )
-    parser.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
+    add_model_name(parser)
     parser.add_argument("--rate", type=positive, default=1.0, metavar="X", help="speed of playing (default: 1)")
 
 
@@ -72,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code.
 
     Raises:
-        CommandError: The bag or the node cannot be used as asked.
+        CommandError: The bag, the model or the node cannot be used as asked.
     """
+    find_model(args.model)
     from ..node.live import LiveError
     from ..replay import BagError, QuestionsError, image_topics
     from ..share import shipped
@@ -232,7 +234,8 @@ def _draw(
     from .demo_picture import used_frames, write_picture
 
     frames = used_frames(bag, names, records)
-    subtitle = f"recording {bag.name}, model {args.model}, asked over ROS 2"
+    model = next((record["model"] for record in records if record["model"]), args.model)
+    subtitle = f"recording {bag.name}, model {model}, asked over ROS 2"
     write_picture(args.out, "The frames that the answers rest on", subtitle, frames, records, origin_ns)
     print(f"Picture of the frames used with the answers: {args.out}")
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints import MODEL_FORMS, model_name
+from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
 from .options import count, positive
@@ -65,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("suite", metavar="SUITE.yaml", type=Path, help="what is asked of which bags")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument("--check", action="store_true", help="check the suite and end")
-    parser.add_argument("--model", help="instead of the suite's: shipped name, folder or hub name of a checkpoint")
+    parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}")
     parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
     parser.add_argument(
@@ -115,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.workers import WorkError
 
     try:
-        job = preflight(read_suite(args.suite, args.model))
+        job = preflight(read_suite(args.suite, _named_here(args.model)))
     except SuiteError as error:
         raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems), USAGE) from None
     limits = _limits(args.fail_under, job)
@@ -144,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
                 job,
                 journal,
                 pace,
-                model=model.name,
+                model=model_name(model),
                 way=way,
                 other=other,
                 compared_with=str(args.compare or ""),
@@ -157,6 +159,12 @@ def run(args: argparse.Namespace) -> int:
         print(_kept(args), file=sys.stderr)
         raise
     return _tell(args, found, limits)
+
+
+def _named_here(model: str | None) -> str | None:
+    """The value of --model, for a suite, whose own paths count from its file: those of a command line from here."""
+    path = Path(model or "").expanduser()
+    return model if model is None or model in MODELS.shipped() or not path.is_dir() else str(path.absolute())
 
 
 def _kept(args: argparse.Namespace) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .errors import USAGE, CommandError
+from .model_options import add_device, add_dtype, add_model_name, load_model
 from .options import count
 
 _DESCRIPTION = """\
@@ -47,8 +48,9 @@ def add_interleave(subparsers: argparse._SubParsersAction[argparse.ArgumentParse
     parser.add_argument(
         "--out", type=Path, default=Path("interleave_results"), metavar="DIR", help="results (default: %(default)s)"
     )
-    parser.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    add_model_name(parser)
+    add_device(parser)
+    add_dtype(parser)
     parser.add_argument("--dataset", action="append", default=[], metavar="NAME", help="only this data set; repeatable")
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N items of each data set")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
@@ -60,23 +62,20 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The files are not as published, or the model cannot be loaded.
     """
-    from tqdm import tqdm
-
-    from ..evaluation import interleave
     from ..evaluation.interleave_items import InterleaveError, read_items
     from ..evaluation.rows import read_rows
     from ..evaluation.scoring import score_rows
-    from ..onevision import CheckpointError, load_engine
     from .score import print_results
 
     try:
         items = read_items(args.folder, args.images or args.folder, args.dataset, args.limit)
     except InterleaveError as error:
         raise CommandError(str(error), USAGE) from None
-    try:
-        engine = load_engine(args.model, device=args.device)
-    except (CheckpointError, ValueError, MemoryError) as error:
-        raise CommandError(str(error)) from None
+    engine = load_model(args)
+    from tqdm import tqdm
+
+    from ..evaluation import interleave
+
     try:
         with tqdm(total=len(items), unit="item", disable=None, leave=False) as bar:
             file = interleave.run(

@@ -55,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "--actions",
         default="alfred",
         metavar="YAML",
-        help="the vocabulary: a file, or a shipped one: alfred, delivery (default: %(default)s)",
+        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 

@@ -14,12 +14,12 @@ from .bag_options import (
     add_clip,
     add_model,
     duration_ns,
-    load,
     make_cameras,
     progress,
     replay_settings,
 )
 from .errors import USAGE, CommandError
+from .model_options import load_model
 from .options import not_negative
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--actions",
         default="alfred",
         metavar="YAML",
-        help="the vocabulary: a file, or a shipped one: alfred, delivery (default: %(default)s)",
+        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
     )
     plan.add_argument(
         "--prompts",
         default="plain",
         metavar="YAML",
-        help="how the model is asked: a file, or a shipped set: plain, llava_onevision, alfred (default: %(default)s)",
+        help="how the model is asked: a shipped set (plain, llava_onevision, alfred), else a file "
+        "(default: %(default)s)",
     )
     plan.add_argument(
         "--decoding",
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
         topics = chosen_topics(args.bag, args.topic, image_topics(args.bag))
         goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
         cameras = make_cameras(args, topics, args.window)
-        with closing(load(args)) as engine:
+        with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
             messages = progress(args.bag, topics)
             for planned in replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options):
                 record = plan_record(planned, engine.name, args.actions, prompts, options)

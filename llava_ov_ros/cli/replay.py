@@ -17,12 +17,12 @@ from .bag_options import (
     add_clip,
     add_model,
     duration_ns,
-    load,
     make_cameras,
     progress,
     replay_settings,
 )
 from .errors import USAGE, CommandError
+from .model_options import load_model
 from .options import count, not_negative, positive
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ examples:
       the image topics, how many messages each has, and how long it lasts
   llava-ov replay my_bag --ask "What colour is the mug?"
       ask once, at the end; the clip is the last 8 seconds
+  llava-ov replay my_bag --ask "What is on the table?" --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf
+      another model than the small one that is shipped
   llava-ov replay my_bag --topic /front/image_raw --ask "Is there a mug on the table?" --every 5
       ask every 5 seconds of the recording
   llava-ov replay my_bag --ask "Which object moved?" --at 4.4 --at 9.6 --window 6 --sheet moved.png
@@ -170,7 +172,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     sheets = Sheets(args.sheet) if args.sheet is not None else None
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()
-    with closing(load(args)) as engine:
+    with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
         messages = progress(args.bag, topics)
         for answered in replay(messages, cameras, questions, engine, settings):
             record = answer_record(answered, engine.name)

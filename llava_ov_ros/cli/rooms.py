@@ -8,8 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..modes import MODES
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
+from .model_options import add_device, add_dtype, add_model_name, load_model
 from .options import count
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluate.set_defaults(run=run_evaluate)
-    evaluate.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
+    add_model_name(evaluate)
     evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="which rooms (default: %(default)s)")
     evaluate.add_argument(
         "--each", type=count, default=500, metavar="N", help="questions of each kind (default: %(default)s)"
@@ -65,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument("--held-out", action="store_true", help="only combinations never trained on")
     evaluate.add_argument(
         "--mode",
-        choices=("video", "multi_image", "image"),
+        choices=MODES,
         default="video",
         help="how pictures are shown to the model; image: one picture each (default: %(default)s)",
     )
@@ -78,7 +80,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--wrong", type=count, metavar="N", help="also show N wrong answers; with --live: N that differ"
     )
-    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    add_device(evaluate)
+    add_dtype(evaluate)
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
     record = commands.add_parser(
         "record",
@@ -107,28 +110,24 @@ def run_evaluate(args: argparse.Namespace) -> int:
         CommandError: Options do not go together, the model cannot be loaded, or with --live the node does not do its
             part.
     """
-    from ..onevision.checkpoint import CheckpointError
-    from ..onevision.loading import load_engine
     from ..rooms.evaluate import HELD_OUT_KINDS, trials
     from ..rooms.plans import KINDS
     from ..rooms.questions import KINDS_OF_QUESTION
     from ..tasks import find_prompts, load_prompts
-    from .rooms_asking import RoomsAsker
 
     if args.decoding is not None and (args.live or args.held_out):
         raise CommandError(
             "--decoding goes neither with --live nor with --held-out: plans are asked in process, in any room", USAGE
         )
-    try:
-        engine = load_engine(args.model, device=args.device)
-    except (CheckpointError, ValueError, MemoryError) as error:
-        raise CommandError(str(error)) from None
+    engine = load_model(args)
     kinds = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
     frames = 1 if args.mode == "image" else None
     if frames == 1:
         kinds = tuple(kind for kind in kinds if kind != "motion")
     sizes = (LIVE_SIZE,) if args.live else None
     fresh = trials(args.seed, args.each, kinds=kinds, held_out=args.held_out, frames=frames, sizes=sizes)
+    from .rooms_asking import RoomsAsker
+
     asker = RoomsAsker(engine, args.mode, load_prompts(find_prompts("plain")))
     if args.live:
         from .rooms_asking import LONGEST_ANSWER

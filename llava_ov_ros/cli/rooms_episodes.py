@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import CommandError
+from .model_options import add_device, add_model_name, find_model
 from .options import count
 from .stopping import leaving_in_order
 
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--count", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first one (default: %(default)s)")
-    parser.add_argument("--model", default="rooms", help="shipped name, folder or hub name (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    add_model_name(parser)
+    add_device(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The node is not installed, does not come up, refuses the model or does not hint.
     """
+    find_model(args.model)
     from tqdm import tqdm
 
     from ..node.live_episodes import live_episodes

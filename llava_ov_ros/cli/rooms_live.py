@@ -42,7 +42,12 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], t
             leaving_in_order(),
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
-                args.model, Path(folder) / "node.log", device=args.device, mode=args.mode, max_new_tokens=longest
+                args.model,
+                Path(folder) / "node.log",
+                device=args.device,
+                dtype=args.dtype,
+                mode=args.mode,
+                max_new_tokens=longest,
             ) as live,
             tqdm(total=total, unit="question", disable=None, leave=False) as bar,
         ):

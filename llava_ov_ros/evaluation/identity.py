@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tasks.planning import find_vocabulary
-from .preflight import Job, Shard, in_folder
+from .preflight import Job, Shard, named_actions
 
 # Whole files up to this size are read; of larger ones (weights, bags) both ends, which hold their indices.
 WHOLE_BYTES = 64 * 2**20
@@ -48,7 +48,7 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
         "prompts": job.prompts.identity,
         "prompts_text": _digest(repr(job.prompts)),
         "actions": suite.model.actions,
-        "actions_file": digest_of_files(find_vocabulary(in_folder(suite, suite.model.actions))),
+        "actions_file": digest_of_files(find_vocabulary(named_actions(suite))),
         "bags": {shard.name: _bag(shard) for shard in job.shards},
     }
 

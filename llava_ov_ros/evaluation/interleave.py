@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from ..bounds import check_whole
 from ..frames import Frame
 from .interleave_items import IMAGE, InterleaveError, Item
 from .interleave_prompt import next_turn_prompt, turn_prompt
@@ -49,7 +50,9 @@ def run(
 
     Raises:
         InterleaveError: A picture cannot be read, or the folder holds the results of something else.
+        ValueError: max_new_tokens is no whole number from 1.
     """
+    check_whole("max_new_tokens", max_new_tokens, 1)
     out.mkdir(parents=True, exist_ok=True)
     file = out / RESULT_FILE
     done = _go_on(file, items, engine.name)

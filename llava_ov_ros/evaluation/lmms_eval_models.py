@@ -10,11 +10,10 @@ from lmms_eval.api.model import lmms
 from lmms_eval.protocol import ChatMessages
 from tqdm import tqdm
 
+from ..bounds import check_whole
 from ..onevision import load_engine
 from ..onevision.prompt import Segment
-from .lmms_eval_prompt import Shown, chat_parts, context_texts, shown, turns_of
-
-MAX_NEW_TOKENS = 1024
+from .lmms_eval_prompt import Shown, chat_parts, context_texts, longest_answer, shown, turns_of
 
 
 class _Model(lmms):  # type: ignore[misc]
@@ -32,23 +31,25 @@ class _Model(lmms):  # type: ignore[misc]
         """Loads the engine.
 
         Args:
-            pretrained: Shipped name, folder or hub name of a model.
+            pretrained: A shipped name, else a directory, else a hub name of a model.
             device: auto, cpu, cuda, cuda:0, ...
             dtype: auto, float32, bfloat16, float16.
-            max_frames_num: Frames of a video.
+            max_frames_num: Frames of a video, at least 1.
             batch_size: 1; documents are answered one by one.
             max_batch_size: Not used; lmms-eval gives it.
 
         Raises:
-            ValueError: Another batch size, or several processes.
+            ValueError: Another batch size, several processes, no frames, or a model that cannot be loaded.
+            MemoryError: The device has no room for the model.
         """
         super().__init__()
         if str(batch_size) != "1":
             raise ValueError(f"batch_size is {batch_size}: documents are answered one by one, give 1")
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError("several processes: each would answer everything; run one, or split the tasks yourself")
-        self.engine = load_engine(pretrained, device=str(device), dtype=dtype)
         self._max_frames = int(max_frames_num)
+        check_whole("max_frames_num", self._max_frames, 1)
+        self.engine = load_engine(pretrained, device=str(device), dtype=dtype)
 
     def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
         """Not offered.
@@ -75,7 +76,7 @@ class _Model(lmms):  # type: ignore[misc]
             raise ValueError("llava_ov_ros answers greedily: give temperature=0 with --gen_kwargs")
         if int(options.get("num_beams") or 1) > 1:
             raise ValueError("llava_ov_ros searches with no beams: give num_beams=1 with --gen_kwargs")
-        longest = int(options.get("max_new_tokens") or MAX_NEW_TOKENS)
+        longest = longest_answer(options)
         prompt = self.engine.prompt(turns, system)
         # `until` is left alone, as by lmms-eval's own LLaVA-OneVision model: an answer ends where the model ends it.
         return self.engine.complete(prompt, what.items, what.mode, longest).text.strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..bounds import check_whole
 from ..frames import Frame, Rgb
-from ..onevision import Mode
+from ..modes import Mode
 from ..onevision.prompt import Segment, Text, Visual
 
 IMAGE = "<image>"
+MAX_NEW_TOKENS = 1024
 
 
 class DocumentError(ValueError):
@@ -34,6 +36,18 @@ class Shown:
 
     items: tuple[tuple[Frame, ...], ...]
     mode: Mode
+
+
+def longest_answer(options: Mapping[str, Any]) -> int:
+    """Most tokens of an answer, from a task's generation options or `--gen_kwargs`; those without it get 1024.
+
+    Raises:
+        ValueError: max_new_tokens is no whole number from 1.
+    """
+    given = options.get("max_new_tokens")
+    longest = MAX_NEW_TOKENS if given is None else int(given)
+    check_whole("max_new_tokens", longest, 1)
+    return longest
 
 
 def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | None = None) -> Shown:

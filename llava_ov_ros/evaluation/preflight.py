@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import glob
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
 from ..replay import BagError, Contents, ImageTopic, camera_names, contents, image_topics
-from ..share import shipped
+from ..share import ACTIONS, MODELS, PROMPTS
 from ..tasks import Prompts, PromptsError, find_prompts, load_prompts
 from ..tasks.planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary
 from .judging import metrics_of, suits
@@ -105,9 +105,9 @@ class _Preflight:
         self._notes.append(self._suite.file.problem(place, text))
 
     def job(self) -> Job:
-        suite, model = self._suite, self._suite.model
-        prompts = self._loaded("prompts", lambda: load_prompts(find_prompts(in_folder(suite, model.prompts))))
-        vocabulary = self._loaded("actions", lambda: load_vocabulary(find_vocabulary(in_folder(suite, model.actions))))
+        suite = self._suite
+        prompts = self._loaded("prompts", lambda: load_prompts(find_prompts(named_prompts(suite))))
+        vocabulary = self._loaded("actions", lambda: load_vocabulary(find_vocabulary(named_actions(suite))))
         if 0 < suite.clip.rate_hz * suite.clip.max_age_s < 1:
             self._note(
                 ("clip", "rate_hz"),
@@ -140,12 +140,10 @@ class _Preflight:
 
     def _check_model(self) -> None:
         """Note a model that is not there; whether a hub has it is seen when it is loaded."""
-        name = self._suite.model.model
-        found = in_folder(self._suite, name)
-        if Path(found).expanduser().is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-            return
-        if not (re.fullmatch(r"[\w.-]+", name) and shipped(f"models/{name}")):
-            self._note(("model",), f"{name!r} is no folder, no shipped model, and no hub name organisation/model")
+        try:
+            local_checkpoint(named_model(self._suite))
+        except CheckpointError as error:
+            self._note(("model",), str(error))
 
     def _loaded(self, name: str, load: Callable[[], T]) -> T | None:
         try:
@@ -254,10 +252,19 @@ class _Preflight:
                 used[i] += 1
 
 
-def in_folder(suite: Suite, name: str) -> str:
-    """A name that may be a path: relative to the suite's folder where there is such a file or folder."""
-    path = suite.folder / name
-    return str(path) if path.exists() else name
+def named_model(suite: Suite) -> str:
+    """A suite's model, for `find_checkpoint`."""
+    return MODELS.beside(suite.folder, suite.model.model)
+
+
+def named_prompts(suite: Suite) -> str:
+    """A suite's set of prompts, for `find_prompts`."""
+    return PROMPTS.beside(suite.folder, suite.model.prompts)
+
+
+def named_actions(suite: Suite) -> str:
+    """A suite's action vocabulary, for `find_vocabulary`."""
+    return ACTIONS.beside(suite.folder, suite.model.actions)
 
 
 def _times(bag: Path, topics: Sequence[ImageTopic], held: Contents) -> BagTimes:

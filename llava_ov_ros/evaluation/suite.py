@@ -11,9 +11,15 @@ from typing import Any, Literal
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from .yaml_file import FileError, Place, YamlFile, one_of, read_yaml
 
+# JSON Schema takes 64.0 for an integer; as a number of tokens, frames or threads Python does not.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 SCHEMA = Path(__file__).with_name("suite.schema.json")
 
 
@@ -141,7 +147,7 @@ def read_suite(path: Path, model: str | None = None) -> Suite:
     except FileError as error:
         raise SuiteError([str(error)]) from None
     problems = [file.problem(place, "is there twice") for place in file.twice]
-    validator = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    validator = _Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
     found = [one for error in validator.iter_errors(file.content) for one in _said(error)]
     problems += [file.problem(*one) for one in sorted(dict.fromkeys(found), key=lambda one: file.line(one[0]))]
     problems += [file.problem(place, "is no finite number") for place in _not_finite(file.content, ())]

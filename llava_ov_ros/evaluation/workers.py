@@ -13,10 +13,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
 
+from ..checkpoints import CheckpointError, find_checkpoint
 from ..replay import BagError
 from ..tasks import AnswersQuestions
 from .asking import Event, Ready, run_shard
-from .preflight import Job, in_folder
+from .preflight import Job, named_model
 
 Done = Mapping[int, AbstractSet[int]]
 """Numbers of the trials that are answered already, by number of the bag."""
@@ -33,13 +34,13 @@ def checkpoint(job: Job) -> Path:
     Raises:
         WorkError: It is not there, or is no model of this architecture.
     """
-    from ..onevision import CheckpointError
-    from ..onevision.checkpoint import find_checkpoint, open_checkpoint
-
     try:
-        directory = find_checkpoint(in_folder(job.suite, job.suite.model.model))
+        # Before torch and transformers are imported, which takes long.
+        directory = find_checkpoint(named_model(job.suite))
+        from ..onevision.checkpoint import open_checkpoint
+
         open_checkpoint(directory)
-    except CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         raise WorkError(str(error)) from None
     return directory
 
@@ -50,17 +51,15 @@ def load(job: Job) -> AnswersQuestions:
     Raises:
         WorkError: It cannot be loaded.
     """
-    from ..onevision import CheckpointError, EngineSettings, load_engine
+    from ..onevision import EngineSettings, load_engine
 
     model = job.suite.model
     cameras = max(len(shard.cameras) for shard in job.shards)
     # Tiles one by one: how many are encoded at once would depend on what was asked before.
     settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
     try:
-        engine = load_engine(
-            in_folder(job.suite, model.model), device=model.device, dtype=model.dtype, settings=settings
-        )
-    except (CheckpointError, ValueError, MemoryError) as error:
+        engine = load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
+    except (ValueError, MemoryError) as error:
         raise WorkError(str(error)) from None
     # It is one, but for options that nobody here gives.
     return cast(AnswersQuestions, engine)

@@ -27,7 +27,7 @@ from ..evaluation.asking import (
     picture_name,
     tile,
 )
-from ..evaluation.preflight import Job, Shard, in_folder
+from ..evaluation.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
 from ..frames import NS_PER_S, DecodeOptions, ImageError, decode, stamp_ns
@@ -114,11 +114,11 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
     model, clip, planning = job.suite.model, job.suite.clip, job.suite.planning
     return {
         "use_sim_time": True,
-        "model": in_folder(job.suite, model.model),
+        "model": named_model(job.suite),
         "device": model.device,
         "dtype": model.dtype,
-        "prompts": in_folder(job.suite, model.prompts),
-        "actions": in_folder(job.suite, model.actions),
+        "prompts": named_prompts(job.suite),
+        "actions": named_actions(job.suite),
         "cameras": [camera.name for camera in shard.cameras],
         "image_topics": [namespace + staged_base(camera.topic) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],

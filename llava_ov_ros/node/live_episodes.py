@@ -282,7 +282,7 @@ def live_episodes(model: str, log: Path, *, device: str = "auto") -> Iterator[Li
     """Run the installed node, in a namespace of its own, while the `with` block lasts.
 
     Args:
-        model: A shipped name, folder or hub name, as the node's parameter.
+        model: As the node's parameter.
         log: File that takes what the node prints.
         device: As the node's parameter.
 

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
 
 from ..frames import NS_PER_S, Clip, Frame, stamp_ns
-from ..onevision import MODES
+from ..modes import MODES
 from ..tasks import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
 from .parameters import Settings
 

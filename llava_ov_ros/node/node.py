@@ -17,8 +17,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
+from ..checkpoints import CheckpointError, find_checkpoint
 from ..frames import NS_PER_S, Camera, Clip
-from ..onevision import CheckpointError, EngineSettings, load_engine
 from ..tasks import (
     AnswersQuestions,
     Query,
@@ -50,7 +50,16 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 
 def load_from(settings: Settings) -> AnswersQuestions:
-    """The engine that the parameters ask for; raises CheckpointError or ValueError."""
+    """The engine that the parameters ask for.
+
+    Raises:
+        CheckpointError: The model is not there (which is said before torch is imported), or it is not whole.
+        ValueError: The device, dtype or quantisation is not to be had.
+        MemoryError: The device has no room for it.
+    """
+    directory = find_checkpoint(settings.model)
+    from ..onevision import EngineSettings, load_engine
+
     shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
     bounds = EngineSettings(
         feature_bytes=settings.feature_cache_mb * 2**20,
@@ -61,7 +70,7 @@ def load_from(settings: Settings) -> AnswersQuestions:
         pictures=MOST_PICTURES + len(settings.cameras) if shows_steps else 0,
     )
     return load_engine(
-        settings.model,
+        str(directory),
         device=settings.device,
         dtype=settings.dtype,
         attention=settings.attention,

@@ -11,8 +11,10 @@ from rclpy.exceptions import InvalidTopicNameException, ParameterUninitializedEx
 from rclpy.node import Node
 from rclpy.validate_topic_name import validate_topic_name
 
+from ..checkpoints import MODEL_FORMS
 from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings
 from ..frames.frame import NS_PER_S
+from ..modes import MODES
 
 Value = bool | int | float | str | list[int] | list[str]
 
@@ -52,7 +54,7 @@ def described(default: Value, text: str, **checks: Any) -> Any:
 class Settings:
     """Values of all parameters at one moment."""
 
-    model: str = described("rooms", "Checkpoint: a shipped name (rooms), a directory, or a hub name org/model")
+    model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}")
     device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
     dtype: str = described("auto", "Number format of the weights", choices=("auto", "float32", "bfloat16", "float16"))
     attention: str = described("sdpa", "Attention implementation", choices=("sdpa", "eager"))
@@ -118,7 +120,7 @@ class Settings:
     visual_mode: str = described(
         "video",
         "video: 196 tokens per frame; multi_image: 730 per frame; image: the newest frame in most detail",
-        choices=("video", "multi_image", "image"),
+        choices=MODES,
         live=True,
     )
     max_frame_age_s: float = described(
@@ -170,10 +172,10 @@ class Settings:
         5.0, "Seconds (of the node's clock) between two rounds of standing questions", low=0.05, high=1e6, live=True
     )
     prompts: str = described(
-        "plain", "How the model is asked: a shipped set (plain, llava_onevision, alfred) or a file (docs/answers.md)"
+        "plain", "How the model is asked: a shipped set (plain, llava_onevision, alfred), else a file (docs/answers.md)"
     )
     actions: str = described(
-        "alfred", "What plans may say: a shipped vocabulary (alfred, delivery) or a file (docs/planning.md)"
+        "alfred", "What plans may say: a shipped vocabulary (alfred, delivery), else a file (docs/planning.md)"
     )
     plan_decoding: str = described(
         "constrained",

@@ -68,14 +68,21 @@ PARAMETERS = {
 
 @contextmanager
 def live_rooms(
-    model: str, log: Path, *, device: str = "auto", mode: str = "video", max_new_tokens: int = 96
+    model: str,
+    log: Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    mode: str = "video",
+    max_new_tokens: int = 96,
 ) -> Iterator[LiveRooms]:
     """Run the installed node, in a namespace of its own, while the `with` block lasts.
 
     Args:
-        model: A shipped name, folder or hub name, as the node's parameter.
+        model: As the node's parameter.
         log: File that takes what the node prints.
         device: As the node's parameter.
+        dtype: As the node's parameter.
         mode: Visual mode: video, multi_image or image.
         max_new_tokens: Longest answer in tokens.
 
@@ -83,7 +90,7 @@ def live_rooms(
         LiveError: The node did not come up, refused the model, or did not end as it should; also what the block
             raises as LiveError. The text ends with the end of the node's log.
     """
-    parameters = PARAMETERS | {"model": model, "device": device}
+    parameters = PARAMETERS | {"model": model, "device": device, "dtype": dtype}
     with node_of_its_own(Session, parameters, log) as (session, reports):
         yield LiveRooms(session, reports, mode, max_new_tokens)
 

@@ -1,9 +1,10 @@
 """LLaVA-OneVision: clips and questions in; streamed text and token probabilities out. Knows nothing of ROS."""
 
-from .checkpoint import CheckpointError
+from ..checkpoints import CheckpointError
+from ..modes import MODES, Mode
 from .decoding import Ask
 from .engine import Engine
-from .generated import MODES, Choice, Finish, Generated, Mode
+from .generated import Choice, Finish, Generated
 from .grammar import GrammarError
 from .loading import load_engine
 from .memory import MemoryPlan

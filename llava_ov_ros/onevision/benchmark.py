@@ -32,10 +32,12 @@ from .measuring import (
     prepare_all,
     timed,
 )
+from .memory import check_fits, plan_memory
 from .pixels import normalised, squashed
 from .plain import TokenTimes, plain_generate, plain_inputs
 from .sampling import LogitHook
-from .shapes import random_checkpoint, widened
+from .settings import EngineSettings
+from .shapes import SHAPES, random_checkpoint, tensor_shapes, widened
 
 QUESTIONS = [f"Question {number}: what stands on the table now?" for number in range(16)]
 NEW_TOKENS = 32
@@ -272,6 +274,35 @@ def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Goal:
     return Goal("P9", what, ours, theirs, ours / theirs, None, 1.1, None, counters, at_most=True)
 
 
+def clip_frames(device: torch.device) -> int:
+    """Frames of the clips that are asked about."""
+    return 16 if device.type == "cuda" else 4
+
+
+def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype) -> None:
+    """Refuse a shape that the device has no room for.
+
+    Args:
+        shape: A key of SHAPES.
+        device: Where it would be measured.
+        dtype: Of the weights.
+
+    Raises:
+        MemoryError: The text gives the numbers.
+    """
+    config, settings = SHAPES[shape](), EngineSettings()
+    plan = plan_memory(
+        config,
+        tensor_shapes(config),
+        itemsize=dtype.itemsize,
+        frames=clip_frames(device),
+        cameras=1,
+        tower_batch=settings.tiles_at_once(device),
+        batch=settings.batch,
+    )
+    check_fits(plan, f"random {shape}", device)
+
+
 def engine_benchmark(
     shape: str,
     tokenizer: Path,
@@ -298,7 +329,7 @@ def engine_benchmark(
     """
     note(f"making random weights of shape {shape} on {device}")
     checkpoint = random_checkpoint(shape, tokenizer, device=device, dtype=dtype)
-    bench = Bench(Engine(checkpoint), 16 if device.type == "cuda" else 4, repeats)
+    bench = Bench(Engine(checkpoint), clip_frames(device), repeats)
     warm_up = clip_of(camera_frames(1, seed=900))
     bench.engine.answer([warm_up], "Warm?", max_new_tokens=2)
     plain_generate(bench.engine, plain_inputs(bench.engine, warm_up, "Warm?"), 2)

@@ -1,4 +1,4 @@
-"""Finds a checkpoint and loads it strictly: every tensor has its place, and every place its tensor."""
+"""Opens a checkpoint and loads it strictly: every tensor has its place, and every place its tensor."""
 
 from __future__ import annotations
 
@@ -14,18 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 
-from ..share import shipped
+from ..checkpoints import CheckpointError, model_name
 from . import original
 from .prompt import DEFAULT_STYLE, IM_END, PROMPT_STYLES, PromptStyle
 from .tokens import PromptTokenizer
 
 ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
 ASPECT_RATIO = "anyres_max_9"
-HUB_FILES = ("*.json", "*.safetensors", "merges.txt", "prompt_style")
-
-
-class CheckpointError(ValueError):
-    """A model that cannot be loaded; the text names the path and what is missing or wrong there."""
 
 
 @dataclass(frozen=True)
@@ -45,42 +40,6 @@ class Checkpoint:
     tokenizer: PromptTokenizer
     style: PromptStyle
     end_ids: frozenset[int]
-
-
-def find_checkpoint(model: str) -> Path:
-    """The directory of a model: a shipped name such as `rooms`, a directory, or a hub name `organisation/model`.
-
-    Raises:
-        CheckpointError: There is nothing of that name; the text says where it was looked for.
-    """
-    if not model.strip():
-        raise CheckpointError("no model is named: give a directory, or `rooms` for the small one shipped here")
-    directory = Path(model).expanduser()
-    if directory.is_dir():
-        return directory.resolve()
-    known = shipped(f"models/{model}") if re.fullmatch(r"[\w.-]+", model) else None
-    if known is not None:
-        return known
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", model) and not directory.parent.is_dir():
-        return _from_hub(model)
-    raise CheckpointError(
-        f"model {model!r}: no directory {directory.absolute()}, and no shipped model of that name "
-        "(a hub name has the form organisation/model)"
-    )
-
-
-def _from_hub(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model, allow_patterns=list(HUB_FILES)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"model {model!r}: no such directory, and the model hub does not give it ({reason}); "
-            "download it elsewhere and name its directory"
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -151,7 +110,7 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         files.config,
         _read_tensors(files.weights, device, dtype),
         tokenizer,
-        name=files.directory.name,
+        name=model_name(files.directory),
         style=_read_style(files.directory),
         end_ids=_end_ids(files.directory, files.config, tokenizer),
         device=device,

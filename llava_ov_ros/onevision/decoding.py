@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from ..bounds import check_whole
 from ..frames import Clip, Frame
 from .generated import Finish, Generated
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -43,8 +44,8 @@ class Ask:
             then up to these texts and the question, no newline is added. Not in mode image, which looks at one picture.
 
     Raises:
-        ValueError: There are no choices in the list, one is blank or twice there, or the answer is to be chosen and
-            to be sampled or hooked too.
+        ValueError: max_new_tokens is no whole number from 1, there are no choices in the list, one is blank or twice
+            there, or the answer is to be chosen and to be sampled or hooked too.
     """
 
     question: str
@@ -58,6 +59,7 @@ class Ask:
     before: tuple[str | Frame, ...] = ()
 
     def __post_init__(self) -> None:
+        check_whole("max_new_tokens", self.max_new_tokens, 1)
         if self.choices is None:
             return
         if not self.choices:

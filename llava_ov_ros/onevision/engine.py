@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 
+from ..bounds import check_whole
 from ..frames import Clip, Frame
+from ..modes import Mode
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
 from .feature_cache import FeatureCache
-from .generated import Generated, Mode, checked_mode
+from .generated import Generated, checked_mode
 from .grammar import Grammars
 from .key_values import PrefixKeyValues
 from .language import LanguageModel, language_model
@@ -147,7 +149,7 @@ class Engine:
         """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
 
         Raises:
-            ValueError: The choices cannot be told apart, or there are both choices and a grammar.
+            ValueError: The choices cannot be told apart or meet a grammar, or max_new_tokens is below 1.
             GrammarError: The grammar is wrong.
         """
         return Ask(
@@ -190,11 +192,7 @@ class Engine:
         return self.answer_many(clips, [ask], mode=mode)[0]
 
     def answer_many(self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video") -> list[Generated]:
-        """Answers several questions about the same clips together; see `stream`.
-
-        Returns:
-            The answers, in the order of the questions.
-        """
+        """Answers to several questions about the same clips, in the order of the questions; see `stream`."""
         answers: dict[int, Generated] = {}
         for number, outcome in self.stream(clips, asks, mode=mode):
             if isinstance(outcome, Exception):
@@ -374,8 +372,9 @@ class Engine:
             max_new_tokens: Longest answer; less where the model's context ends before.
 
         Raises:
-            ValueError: There are not as many items as places, or the prompt is as long as the model's context.
+            ValueError: Items and places differ in number, the prompt is too long, or max_new_tokens is below 1.
         """
+        check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
         chunks, suffix = state.parts.interleaved(prompt, items, mode)
         if mode != "image":

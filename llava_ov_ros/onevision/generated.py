@@ -1,19 +1,14 @@
-"""What comes back from the model, and the visual modes that it is asked in."""
+"""What comes back from the model, and whether a visual mode fits the clips."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from ..frames import Clip
-
-Mode = Literal["video", "multi_image", "image"]
-"""How frames become visual tokens (at 384 px): video 196 a frame and one newline at the end; multi_image 730 a
-frame; image one frame in up to nine tiles and a whole view (anyres_max_9)."""
-
-MODES: tuple[Mode, ...] = get_args(Mode)
+from ..modes import MODES, Mode
 
 
 def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from .checkpoint import find_checkpoint, load_checkpoint, open_checkpoint
+from ..checkpoints import find_checkpoint, model_name
+from .checkpoint import load_checkpoint, open_checkpoint
 from .engine import Engine
+from .load_errors import with_plain_errors
 from .memory import check_fits, plan_memory
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
@@ -25,8 +27,13 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
         place = torch.device(device)
     except RuntimeError:
         raise ValueError(f"device is {device!r}: give auto, cpu, cuda or cuda:N") from None
+    if place.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is {device!r}: give auto, cpu, cuda or cuda:N")
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch {torch.__version__} finds no CUDA device here")
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise ValueError(f"device is {device!r}, but the CUDA devices here end with cuda:{last}")
     if dtype == "auto":
         dtype = "bfloat16" if place.type == "cuda" else "float32"
     if dtype not in DTYPES:
@@ -34,6 +41,7 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
     return place, DTYPES[dtype]
 
 
+@with_plain_errors
 def load_engine(
     model: str,
     *,
@@ -46,7 +54,7 @@ def load_engine(
     """Loads a model.
 
     Args:
-        model: A shipped name (`rooms`), a directory, or a hub name `organisation/model`.
+        model: A shipped name (`rooms`), else a directory, else a hub name `organisation/model`.
         device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
         dtype: auto (bfloat16 on CUDA, float32 on a CPU), float32, bfloat16 or float16.
         attention: Of the vision tower: sdpa or eager.
@@ -54,7 +62,7 @@ def load_engine(
         settings: Bounds of what is kept.
 
     Raises:
-        CheckpointError: The model is not there or not whole; the text names the path and what is missing.
+        CheckpointError: The model is not there, not whole or not readable; the text names the path and what is missing.
         ValueError: The device, dtype or quantisation is not to be had.
         MemoryError: The device has no room for it; the text gives the numbers.
     """
@@ -72,7 +80,7 @@ def load_engine(
         batch=settings.batch,
         pictures=settings.pictures,
     )
-    check_fits(plan, model, place)
+    check_fits(plan, model_name(files.directory), place)
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
         quantise(checkpoint.model, quantize)

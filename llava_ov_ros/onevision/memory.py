@@ -41,6 +41,7 @@ class MemoryPlan:
         frames: Frames of a clip that this is for.
         cameras: Cameras that this is for.
         pictures: Pictures of a prompt that this is for, as mode multi_image has them.
+        itemsize: Bytes of a number.
     """
 
     weights: int
@@ -50,6 +51,7 @@ class MemoryPlan:
     frames: int
     cameras: int
     pictures: int = 0
+    itemsize: int = 4
 
     @property
     def total(self) -> int:
@@ -111,6 +113,7 @@ def plan_memory(
         frames=frames,
         cameras=cameras,
         pictures=pictures,
+        itemsize=itemsize,
     )
 
 
@@ -129,7 +132,8 @@ def check_fits(plan: MemoryPlan, name: str, device: torch.device) -> None:
     """
     free = free_bytes(device)
     if plan.total > free:
+        smaller_dtype = "dtype bfloat16, " if plan.itemsize > torch.bfloat16.itemsize else ""
         raise MemoryError(
             f"model {name!r} needs {plan}; {device} has {free / GIB:.2f} GiB free: take a smaller model, "
-            "dtype bfloat16, or fewer clip_frames"
+            f"{smaller_dtype}or fewer frames in a clip (parameter clip_frames, option --frames)"
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..frames import Frame
-from .generated import Mode
+from ..modes import Mode
 
 IM_START = "<|im_start|>"
 IM_END = "<|im_end|>"

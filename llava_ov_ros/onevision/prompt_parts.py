@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 
 from ..frames import Clip, Frame
+from ..modes import Mode
 from .checkpoint import Checkpoint
 from .decoding import Ask
-from .generated import Mode
 from .prefix_store import Chunk
 from .prompt import Segment, conversation, user_content
 from .visual import VisualEncoder

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..bounds import check_whole
+
 # A tile at a time costs a CPU nothing extra, and a single new frame does not wait for three others' worth of work.
 TOWER_BATCH = {"cpu": 1, "cuda": 4}
 MIB = 2**20
@@ -25,6 +27,9 @@ class EngineSettings:
         cameras: How many have one.
         pictures: Most pictures of a prompt that has them between its texts, for which memory is planned beside the
             clips; 0: there are no such prompts.
+
+    Raises:
+        ValueError: A number is too small.
     """
 
     feature_bytes: int = 256 * MIB
@@ -35,6 +40,14 @@ class EngineSettings:
     clip_frames: int = 16
     cameras: int = 1
     pictures: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "clip_frames", "cameras"):
+            check_whole(name, getattr(self, name), 1)
+        for name in ("feature_bytes", "prefix_bytes", "pictures"):
+            check_whole(name, getattr(self, name), 0)
+        if self.tower_batch is not None:
+            check_whole("tower_batch", self.tower_batch, 1)
 
     def tiles_at_once(self, device: torch.device) -> int:
         """The tower's batch on a device."""

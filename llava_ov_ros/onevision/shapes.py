@@ -111,6 +111,16 @@ SHAPES: dict[str, Callable[[], Any]] = {
 }
 
 
+def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor of a model by its name; those that are the same tensor are there once."""
+    with torch.device("meta"):
+        model = LlavaOnevisionForConditionalGeneration._from_config(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        shapes.pop("lm_head.weight")
+    return shapes
+
+
 def random_tensors(
     config: Any, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, torch.Tensor]]:
@@ -125,12 +135,7 @@ def random_tensors(
         device: Where they are made.
         dtype: Their type.
     """
-    with torch.device("meta"):
-        shapes = {
-            n: t.shape for n, t in LlavaOnevisionForConditionalGeneration._from_config(config).state_dict().items()
-        }
-    if config.tie_word_embeddings:
-        shapes.pop("lm_head.weight")
+    shapes = tensor_shapes(config)
     generator = torch.Generator(device).manual_seed(seed)
     for name, shape in shapes.items():
         values = torch.randn(shape, generator=generator, device=device, dtype=dtype)

@@ -24,8 +24,15 @@ class PromptTokenizer:
 
     @classmethod
     def from_file(cls, file: Path) -> Self:
-        """The tokenizer of a `tokenizer.json`."""
-        return cls(Tokenizer.from_file(str(file)))
+        """The tokenizer of a `tokenizer.json`.
+
+        Raises:
+            ValueError: The file is no tokenizer.
+        """
+        try:
+            return cls(Tokenizer.from_file(str(file)))
+        except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exceptions
+            raise ValueError(f"{file} cannot be read: {error}") from None
 
     @property
     def json(self) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from ..frames import Frame
+from ..modes import Mode
 from .feature_cache import FeatureCache, FrameNumbers
 from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
-from .generated import Mode
 from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..bounds import check_whole
 from ..frames import NS_PER_S, Camera, Clip
 from ..tasks import AnswersQuestions, Query, Result, answer, cut_clips
 from .bag import BagMessage
@@ -23,6 +24,9 @@ class ReplaySettings:
         max_new_tokens: Longest answer.
         max_age_ns: A camera whose newest frame is older is stale.
         frozen_after_ns: A camera with an identical picture for that long is frozen; 0 switches the test off.
+
+    Raises:
+        ValueError: A number is too small.
     """
 
     mode: str = "video"
@@ -31,6 +35,12 @@ class ReplaySettings:
     max_new_tokens: int = 64
     max_age_ns: int = 2 * NS_PER_S
     frozen_after_ns: int = 5 * NS_PER_S
+
+    def __post_init__(self) -> None:
+        for name in ("max_frames", "max_new_tokens"):
+            check_whole(name, getattr(self, name), 1)
+        for name in ("window_ns", "max_age_ns", "frozen_after_ns"):
+            check_whole(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..share import shipped
+from ..share import PROMPTS
 
 DEFAULT_PROMPTS = "plain"
 LISTED = "{choices}"
@@ -114,21 +114,16 @@ class Prompts:
 
 
 def find_prompts(prompts: str) -> Path:
-    """The file of a set: a shipped name such as `plain`, or a path.
+    """The file of a set: a shipped name such as `plain`, else a path.
 
     Raises:
         PromptsError: There is none.
     """
-    if re.fullmatch(r"[\w-]+", prompts):
-        found = shipped(f"config/prompts/{prompts}.yaml")
-        if found is not None:
-            return found
-    path = Path(prompts).expanduser()
-    if path.is_file():
-        return path
-    folder = shipped("config/prompts")
-    names = sorted(file.stem for file in folder.glob("*.yaml")) if folder is not None else []
-    raise PromptsError(f"prompts {prompts!r}: no file {path.absolute()}, and no shipped set ({', '.join(names)})")
+    path = PROMPTS.path(prompts)
+    if not path.is_file():
+        names = ", ".join(PROMPTS.shipped())
+        raise PromptsError(f"prompts {prompts!r}: no file {path.absolute()}, and no shipped set ({names})")
+    return path
 
 
 def load_prompts(path: Path) -> Prompts:

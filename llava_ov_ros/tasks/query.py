@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from ..bounds import check_whole
 from ..frames import NS_PER_S, Clip, Frame
 from .scene_qa import SceneAnswer, Shaped
 
@@ -60,6 +61,9 @@ class Query:
         clips: The frames that it is about, those of an earlier result; empty: they are cut when it is its turn.
         history: Questions and answers of earlier turns, oldest first; the frames are shown before the first of them.
         before: Texts and pictures that go before the clips, for the engine's `Ask.before`.
+
+    Raises:
+        ValueError: max_frames or max_new_tokens is no whole number from 1.
     """
 
     question: str
@@ -79,6 +83,10 @@ class Query:
     clips: tuple[Clip, ...] = ()
     history: tuple[tuple[str, str], ...] = ()
     before: tuple[str | Frame, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("max_frames", "max_new_tokens"):
+            check_whole(name, getattr(self, name), 1)
 
     @property
     def clips_key(self) -> Hashable:

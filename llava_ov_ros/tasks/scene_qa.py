@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..bounds import check_whole
 from ..frames import Clip
 from .prompts import LISTED, Kind, Prompts
 
@@ -140,8 +141,9 @@ def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -
         max_new_tokens: Longest free text; a phrase has at most PHRASE_TOKENS.
 
     Raises:
-        ValueError: There are more choices than letters to list them with.
+        ValueError: There are more choices than letters to list them with, or max_new_tokens is no whole number from 1.
     """
+    check_whole("max_new_tokens", max_new_tokens, 1)
     kind = question.kind
     added = prompts.add.get(kind, "")
     text = question.text if question.text.strip() else prompts.change

@@ -77,11 +77,13 @@ def test_a_compressed_topic_without_the_usual_ending(tmp_path, write_bag, shot):
     assert "9 frames published, 1 answer\n" in out
 
 
-def test_a_model_that_is_not_there_is_told_with_the_nodes_log(tmp_path):
-    code, out, err = demo(tmp_path, "--model", "no-such-model")
+def test_a_model_that_the_node_refuses_is_told_with_the_nodes_log(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"architectures": ["Other"]}')
+    code, out, err = demo(tmp_path, "--model", "./other")
     assert code == 1
     assert "refused transition" in err
-    assert "no-such-model" in err
+    assert "this is not a LLaVA-OneVision checkpoint" in err
     assert "Traceback" not in err
     [namespace] = set(re.findall(r"/llava_ov_demo_\d+", out))
     assert not alive(namespace)

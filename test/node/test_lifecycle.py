@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import shutil
+import subprocess
+import sys
 import threading
 
 import psutil
@@ -173,3 +175,23 @@ def test_transitions_race_with_everything_else(rig, scripted):
     assert robot.ask().status == Answer.OK
     robot.diagnostic("queue")
     assert [line.msg for line in log.messages if line.level >= Log.ERROR] == []
+
+
+def test_a_model_that_is_not_there_is_told_before_torch_is_imported(tmp_path):
+    """In a process of its own, since here torch is imported already."""
+    check = (
+        "import sys, rclpy\n"
+        "from rclpy.parameter import Parameter\n"
+        "from llava_ov_ros.node.main import LlavaOvNode\n"
+        "rclpy.init()\n"
+        "node = LlavaOvNode(parameter_overrides=[Parameter('model', value='/nowhere/model')])\n"
+        "changed = node.trigger_configure()\n"
+        "assert 'no directory /nowhere/model' in node._fault, node._fault\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "node.destroy_node()\n"
+        "rclpy.shutdown()\n"
+        "print(changed.name)"
+    )
+    # Elsewhere than in the source tree, which has no generated interfaces.
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["FAILURE"]), done.stderr

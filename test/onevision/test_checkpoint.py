@@ -140,7 +140,7 @@ def test_tensor_names_of_all_versions_are_the_same_tensor() -> None:
     assert canonical_name("language_model.lm_head.weight") == "lm_head.weight"
 
 
-@pytest.mark.parametrize("device", ["nonsense", "cuda:x"])
+@pytest.mark.parametrize("device", ["nonsense", "cuda:x", "meta", "mps"])
 def test_an_unknown_device_is_refused(device: str) -> None:
     with pytest.raises(ValueError, match="auto, cpu, cuda"):
         load_engine("rooms", device=device)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ...share import shipped
+from ...share import ACTIONS
 from .phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
 from .vocabulary import (
     ARGUMENT,
@@ -32,18 +32,15 @@ _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 def find_vocabulary(name: str) -> Path:
-    """Path of a vocabulary: a file, or the name of one that is shipped in config/actions, such as `alfred`.
+    """The file of a vocabulary: a shipped name such as `alfred`, else a path.
 
     Raises:
-        VocabularyError: There is no such file and none of that name.
+        VocabularyError: There is none.
     """
-    if Path(name).is_file():
-        return Path(name)
-    folder = shipped("config/actions")
-    names = {file.stem: file for file in sorted(folder.glob("*.yaml"))} if folder is not None else {}
-    if name not in names:
-        raise VocabularyError(f"{name}: no such file, and no shipped vocabulary{one_of(name, names)}")
-    return names[name]
+    path = ACTIONS.path(name)
+    if not path.is_file():
+        raise VocabularyError(f"{name}: no such file, and no shipped vocabulary{one_of(name, ACTIONS.shipped())}")
+    return path
 
 
 def load_vocabulary(path: Path) -> Vocabulary:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ...bounds import check_whole
 from ..prompts import Kind, Prompts
 from ..scene_qa import SceneQuestion, Shaped, read_answer, shape
 from .answers import PlannedStep, PlanResult, StepStream, read_plan_answer
@@ -40,11 +41,17 @@ class PlanOptions:
         decoding: constrained: within the vocabulary's grammar; free: read from whatever the model writes.
         repairs: How often a plan with violations is given back to the model with what is wrong with it.
         grounding: Ask whether the things that the plan names are there.
+
+    Raises:
+        ValueError: repairs is no whole number from 0.
     """
 
     decoding: Decoding = "constrained"
     repairs: int = 1
     grounding: bool = True
+
+    def __post_init__(self) -> None:
+        check_whole("repairs", self.repairs, 0)
 
 
 def make_plan(

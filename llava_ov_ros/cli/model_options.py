@@ -1,0 +1,71 @@
+"""The options that name a model, and what becomes of them: the model's directory, and the engine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..checkpoints import MODEL_FORMS, CheckpointError, find_checkpoint
+from .errors import CommandError
+
+if TYPE_CHECKING:
+    # Only for annotations: this brings torch, which --help does without.
+    from ..onevision import Engine
+
+
+def add_model_name(parser: argparse._ActionsContainer) -> None:
+    """Add --model."""
+    parser.add_argument("--model", default="rooms", help=f"{MODEL_FORMS} (default: %(default)s)")
+
+
+def add_device(parser: argparse._ActionsContainer) -> None:
+    """Add --device."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+
+
+def add_dtype(parser: argparse._ActionsContainer) -> None:
+    """Add --dtype."""
+    parser.add_argument(
+        "--dtype",
+        default="auto",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        help="number format of the weights; auto: bfloat16 on CUDA, float32 on a CPU (default: %(default)s)",
+    )
+
+
+def find_model(model: str) -> Path:
+    """The directory of the model that --model names; quick, since neither torch nor transformers is imported.
+
+    Raises:
+        CommandError: There is no such model.
+    """
+    try:
+        return find_checkpoint(model)
+    except CheckpointError as error:
+        raise CommandError(str(error)) from None
+
+
+def load_model(args: argparse.Namespace, *, clip_frames: int | None = None, cameras: int = 1) -> Engine:
+    """Load the model that --model, --device and --dtype name.
+
+    Args:
+        args: With these options.
+        clip_frames: Most frames of a clip, for which memory is planned; None: the engine's default.
+        cameras: How many have such a clip.
+
+    Raises:
+        CommandError: There is no such model, it cannot be used, or it does not fit into memory.
+    """
+    directory = find_model(args.model)
+    print(f"loading {args.model} ...", file=sys.stderr, flush=True)
+    from ..onevision import EngineSettings, load_engine
+
+    settings = EngineSettings(cameras=cameras)
+    if clip_frames is not None:
+        settings = EngineSettings(clip_frames=clip_frames, cameras=cameras)
+    try:
+        return load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
+    except (ValueError, MemoryError) as error:
+        raise CommandError(str(error)) from None

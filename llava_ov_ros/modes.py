@@ -1,0 +1,11 @@
+"""The visual modes: how the frames of a clip become visual tokens."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Mode = Literal["video", "multi_image", "image"]
+"""At 384 px: video 196 tokens a frame and one newline at the end; multi_image 730 a frame; image one frame in up to
+nine tiles and a whole view (anyres_max_9)."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
