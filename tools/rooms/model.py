@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import (
@@ -19,6 +20,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
+from llava_ov_ros.onevision.canonical_names import published_name
 from tokenizer import END_OF_TEXT, IM_END, IMAGE, VIDEO, tokenizer_config
 
 PLAIN_ATTENTION = "plain"
@@ -167,11 +169,25 @@ def write_checkpoint(model: Any, tokenizer: Tokenizer, folder: Path) -> None:
     settings.eos_token_id, settings.pad_token_id = tokenizer.token_to_id(IM_END), tokenizer.token_to_id(END_OF_TEXT)
     settings.max_new_tokens, settings.do_sample = LONGEST_ANSWER, False
     half.save_pretrained(folder)
+    _for_other_readers(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(), indent=1) + "\n")
     (folder / "processor_config.json").write_text(json.dumps(_processor(), indent=1) + "\n")
     here = Path(__file__).resolve().parent
     shutil.copy(here / "chat_template.jinja", folder / "chat_template.jinja")
+
+
+def _for_other_readers(folder: Path) -> None:
+    """Write what transformers 5 has saved as published checkpoints have it, so that transformers 4 and vLLM read it."""
+    file = folder / "model.safetensors"
+    # Read whole: a mapped file cannot be written over.
+    tensors = load(file.read_bytes())
+    save_file({published_name(name): tensor for name, tensor in tensors.items()}, file, {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    text = config["text_config"]
+    # transformers 4 does not look into rope_parameters.
+    text["rope_theta"] = text["rope_parameters"]["rope_theta"]
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _processor() -> dict[str, Any]:
