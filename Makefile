@@ -46,6 +46,7 @@ setup:
 
 setup-others:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
+	@$(PYTHON) tools/set_up.py --overlays
 	@$(PYTHON) tools/set_up.py --extras
 
 demo: setup
@@ -65,6 +66,7 @@ test: setup
 test-all: test test-long test-kilted test-extras
 
 test-long: setup
+	@$(PYTHON) tools/set_up.py --overlays
 	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, the long tests, on $$ROS_DISTRO"; $(PYTEST) --timeout=1200 -m long
 
 test-kilted:

@@ -44,7 +44,8 @@ def local_checkpoint(model: str) -> Path | None:
         raise CheckpointError(f"no model is named: give {MODEL_FORMS}")
     directory = MODELS.path(model)
     if directory.is_dir():
-        if not (directory / "config.json").is_file():
+        # An adapter has none, and is refused with more to say.
+        if not any((directory / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise CheckpointError(
                 f"model directory {directory.resolve()} has no config.json: give the directory that holds the "
                 "checkpoint's files"

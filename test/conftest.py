@@ -32,6 +32,8 @@ FIRST_DOMAIN, DOMAINS = 10, 80
 """ROS domains that a run chooses from; its workers count on from there."""
 CHILDREN_ABOVE = 100
 """How far above a worker's domain the one lies in which its commands start nodes; the last that DDS has is 232."""
+MUG_ID = 375
+"""Of the word ` mug` in models/rooms/tokenizer.json."""
 FOLDER = pytest.StashKey[Path]()
 MARKED = {"ros": ("node", "launch"), "transformers": ("onevision",)}
 """Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
@@ -161,6 +163,53 @@ def rooms() -> Path:
     found = shipped("models/rooms")
     assert found is not None
     return found
+
+
+def _changed(directory: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Changes a checkpoint's weights in place."""
+    # Not above: what imports torch here would do so before the threads are set.
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(directory / "model.safetensors")
+    change(tensors)
+    save_file(tensors, directory / "model.safetensors")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[[Path, Callable[[dict[str, Any]], None]], Path]:
+    """Changes a checkpoint's weights in place: `changed(directory, change)`, where `change` gets them by name."""
+    return _changed
+
+
+@pytest.fixture(scope="session")
+def too_wide_for_float16(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model, in float32 the very same function, with numbers between two layers that float16 has not."""
+
+    def change(tensors: dict[str, Any]) -> None:
+        for name, factor in (("up_proj", 2.0**17), ("down_proj", 2.0**-17)):
+            tensors[f"language_model.model.layers.2.mlp.{name}.weight"] *= factor
+
+    directory = tmp_path_factory.mktemp("wide") / "too_wide"
+    shutil.copytree(rooms, directory)
+    return _changed(directory, change)
+
+
+@pytest.fixture(scope="session")
+def mug_is_too_much(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model that answers in float16, but for questions with the word `mug`: what follows it is not finite."""
+    from llava_ov_ros.onevision.shapes import nano_config, write_random_checkpoint
+
+    def change(tensors: dict[str, Any]) -> None:
+        (embedding,) = (tensor for name, tensor in tensors.items() if name.endswith("embed_tokens.weight"))
+        # As large as float16 allows, so that what the first layer adds to it does not fit any more.
+        embedding[MUG_ID] = embedding[MUG_ID].sign() * 65408
+        (first,) = (tensor for name, tensor in tensors.items() if name.endswith(".layers.0.self_attn.o_proj.weight"))
+        first *= 512
+
+    directory = tmp_path_factory.mktemp("mug") / "mug"
+    write_random_checkpoint(nano_config(), rooms / "tokenizer.json", directory, seed=1)
+    return _changed(directory, change)
 
 
 @pytest.fixture(scope="session")

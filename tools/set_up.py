@@ -262,6 +262,26 @@ def set_up(distribution: str) -> None:
     build(python, environment, suffix, wheels)
 
 
+def set_up_overlays() -> None:
+    """Make folders with other versions of transformers, which `make test-long` tries checkpoints with.
+
+    Raises:
+        SetUpError: Something is missing or failed; the text says what.
+    """
+    environment = ROOT / ".venv"
+    python = make_environment(environment, system_packages=sourced_ros(sys.executable) is not None)
+    for file in sorted((ROOT / "requirements").glob("transformers-*.txt")):
+        folder = environment / "overlays" / file.stem
+        stamp, wanted = folder / "installed.sha256", fingerprint([file], sys.version)
+        if stamp.exists() and stamp.read_text() == wanted:
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+        command += ["--no-deps", "--target", str(folder), "-r", str(file)]
+        run_with_progress(command, file.stem, clean_environment(), environment / f"{file.stem}.log")
+        stamp.write_text(wanted)
+
+
 def set_up_extras() -> None:
     """Make the environment of `make test-extras`: Ray, lmms-eval and pycocoevalcap, without ROS.
 
@@ -292,12 +312,19 @@ def main() -> int:
         help="which ROS 2 to install as wheels where none is sourced (default: jazzy)",
     )
     parser.add_argument(
+        "--overlays",
+        action="store_true",
+        help="install other versions of transformers beside the environment's own instead, for the long tests",
+    )
+    parser.add_argument(
         "--extras", action="store_true", help="make the environment of the optional packages instead, without ROS"
     )
     arguments = parser.parse_args()
     try:
         if arguments.extras:
             set_up_extras()
+        elif arguments.overlays:
+            set_up_overlays()
         else:
             set_up(arguments.wheels)
     except SetUpError as error:

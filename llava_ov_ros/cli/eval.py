@@ -239,7 +239,7 @@ def _tell(args: argparse.Namespace, found: dict[str, Any], limits: dict[str, flo
     else:
         print(table(found))
         print(f"{args.out / 'report.html'}")
-    below = [name for name, least in limits.items() if found["metrics"][name]["value"] < least]
+    below = [name for name, least in limits.items() if not found["metrics"][name]["value"] >= least]
     for name in below:
         print(f"{name} is {found['metrics'][name]['value']:.4f}, below {limits[name]:g}", file=sys.stderr)
     if errors := found["statuses"].get("MODEL_ERROR", 0):

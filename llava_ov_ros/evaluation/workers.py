@@ -37,7 +37,7 @@ def checkpoint(job: Job) -> Path:
     try:
         # Before torch and transformers are imported, which takes long.
         directory = find_checkpoint(named_model(job.suite))
-        from ..onevision.checkpoint import open_checkpoint
+        from ..onevision.checkpoint_files import open_checkpoint
 
         open_checkpoint(directory)
     except (CheckpointError, OSError) as error:

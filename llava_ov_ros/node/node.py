@@ -34,6 +34,7 @@ from . import diagnostics, parameters
 from .asking import Asking
 from .hints import Hints
 from .intake import Intake
+from .logs import passed_on
 from .model import Model, prepare_ahead
 from .parameters import ParameterError, Settings
 from .planning import Planning
@@ -165,7 +166,8 @@ class LlavaOvNode(LifecycleNode):
             self.get_logger().error(self._fault)
             return FAILURE
         try:
-            self._model = Model(lambda: self._load(settings))
+            with passed_on(self.get_logger()):
+                self._model = Model(lambda: self._load(settings))
         except Exception as error:  # noqa: BLE001 - rclpy says nothing about what a transition raises
             kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
             self._fault = f"cannot load the model: {kind}{error}"

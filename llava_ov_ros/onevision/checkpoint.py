@@ -1,26 +1,27 @@
-"""Opens a checkpoint and loads it strictly: every tensor has its place, and every place its tensor."""
+"""Loads a checkpoint strictly: every tensor has its place, every place its tensor, and all numbers are finite."""
 
 from __future__ import annotations
 
-import json
-import re
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
+from transformers import LlavaOnevisionForConditionalGeneration
 
 from ..checkpoints import CheckpointError, model_name
 from . import original
-from .prompt import DEFAULT_STYLE, IM_END, PROMPT_STYLES, PromptStyle
+from .canonical_names import canonical_name
+from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
+from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
+from .token_rules import TokenRules
 from .tokens import PromptTokenizer
 
-ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
-ASPECT_RATIO = "anyres_max_9"
+HEAD = "lm_head.weight"
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Checkpoint:
         tokenizer: Reads and writes its tokens.
         style: How its prompts are written.
         end_ids: Tokens that end an answer.
+        rules: What earlier tokens do to the choice of the next one.
     """
 
     name: str
@@ -40,57 +42,7 @@ class Checkpoint:
     tokenizer: PromptTokenizer
     style: PromptStyle
     end_ids: frozenset[int]
-
-
-@dataclass(frozen=True)
-class CheckpointFiles:
-    """What a checkpoint's files say before any weight is read.
-
-    Attributes:
-        directory: Where they are.
-        config: LlavaOnevisionConfig.
-        shapes: Of every tensor, under the name that it has in the files.
-        weights: The safetensors files.
-    """
-
-    directory: Path
-    config: Any
-    shapes: dict[str, tuple[int, ...]]
-    weights: tuple[Path, ...]
-
-
-def open_checkpoint(directory: Path) -> CheckpointFiles:
-    """Reads the configuration and the tensors' shapes of a checkpoint.
-
-    It is in transformers' format, whatever version wrote it, or in the original lmms-lab layout.
-
-    Args:
-        directory: Holds config.json, tokenizer.json (or vocab.json and merges.txt) and the weights as safetensors.
-
-    Raises:
-        CheckpointError: A file is missing or says something else than a LLaVA-OneVision's would.
-    """
-    raw = _read_json(directory, "config.json")
-    # The original's model_type is "llava", which transformers takes for another model: the architecture decides.
-    architectures = raw.get("architectures")
-    if architectures not in ([ARCHITECTURE], [original.ARCHITECTURE]):
-        raise CheckpointError(
-            f"{directory / 'config.json'} is of {architectures}: this is not a LLaVA-OneVision checkpoint "
-            f"({ARCHITECTURE}, or {original.ARCHITECTURE} in the original layout)"
-        )
-    weights = _weight_files(directory)
-    shapes = _read_shapes(weights)
-    try:
-        is_original = architectures == [original.ARCHITECTURE]
-        config = original.original_config(raw, shapes) if is_original else LlavaOnevisionConfig.from_dict(raw)
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{directory / 'config.json'}: {error}") from None
-    _check_config(config, directory)
-    # transformers 5 writes the base of the rotary frequencies where 4 does not look, and 4 then takes its default.
-    theta = raw.get("text_config", {}).get("rope_parameters", {}).get("rope_theta")
-    if theta is not None and hasattr(config.text_config, "rope_theta"):
-        config.text_config.rope_theta = theta
-    return CheckpointFiles(directory, config, shapes, weights)
+    rules: TokenRules = field(default_factory=TokenRules)
 
 
 def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.dtype, attention: str) -> Checkpoint:
@@ -103,19 +55,24 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         attention: Attention implementation of the vision tower: sdpa or eager.
 
     Raises:
-        CheckpointError: A file or a tensor is missing, superfluous or misshapen.
+        CheckpointError: A file or a tensor is missing, superfluous, misshapen or not finite, or the tokenizer does not
+            fit the model.
     """
-    tokenizer = _read_tokenizer(files.directory)
+    directory = files.directory
+    tokenizer = _read_tokenizer(directory)
+    style = _read_style(directory)
+    end_id = _checked_end_id(tokenizer, files)
     return assembled(
         files.config,
         _read_tensors(files.weights, device, dtype),
         tokenizer,
-        name=model_name(files.directory),
-        style=_read_style(files.directory),
-        end_ids=_end_ids(files.directory, files.config, tokenizer),
+        name=model_name(directory),
+        style=style,
+        end_ids=files.end_ids | {end_id},
+        rules=files.rules,
         device=device,
         attention=attention,
-        origin=f"model directory {files.directory}",
+        origin=f"model directory {directory}",
     )
 
 
@@ -129,6 +86,7 @@ def assembled(
     end_ids: frozenset[int],
     device: torch.device,
     attention: str,
+    rules: TokenRules | None = None,
     origin: str = "model",
 ) -> Checkpoint:
     """Puts tensors into a model.
@@ -140,41 +98,46 @@ def assembled(
     _fill(model, tensors, origin)
     _fill_computed_buffers(model, config, device)
     model.eval()
-    return Checkpoint(name, model, tokenizer, style, end_ids)
-
-
-def _file(directory: Path, name: str) -> Path:
-    if not (directory / name).is_file():
-        raise CheckpointError(f"model directory {directory} has no {name}")
-    return directory / name
-
-
-def _read_json(directory: Path, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(_file(directory, name).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{directory / name} holds no JSON object")
-    return content
-
-
-def _check_config(config: Any, directory: Path) -> None:
-    if config.vision_aspect_ratio != ASPECT_RATIO or config.vision_feature_select_strategy != "full":
-        raise CheckpointError(
-            f"{directory / 'config.json'}: vision_aspect_ratio {config.vision_aspect_ratio!r} and "
-            f"vision_feature_select_strategy {config.vision_feature_select_strategy!r} are not those of "
-            f"LLaVA-OneVision ({ASPECT_RATIO!r}, 'full')"
-        )
+    return Checkpoint(name, model, tokenizer, style, end_ids, rules or TokenRules())
 
 
 def _read_tokenizer(directory: Path) -> PromptTokenizer:
     if (directory / "tokenizer.json").is_file():
-        return PromptTokenizer.from_file(directory / "tokenizer.json")
+        file = whole_file(directory, "tokenizer.json")
+        try:
+            return PromptTokenizer.from_file(file)
+        except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
+            raise CheckpointError(f"{file} is no tokenizer: {error}") from None
     try:
         return PromptTokenizer(original.original_tokenizer(directory))
-    except ValueError as error:
-        raise CheckpointError(str(error)) from None
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
+        raise CheckpointError(f"{directory}: the tokenizer's files cannot be read: {error}") from None
+
+
+def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
+    """Id of the token that ends a turn, once the tokenizer has been found to fit the model.
+
+    Raises:
+        CheckpointError: A token has no row of the embedding, or the template's control tokens are missing.
+    """
+    shape = next((shape for name, shape in files.shapes.items() if canonical_name(name) == EMBEDDING), (0,))
+    if tokenizer.greatest_id >= shape[0]:
+        raise CheckpointError(
+            f"model directory {files.directory}: the tokenizer has ids up to {tokenizer.greatest_id}, the embedding "
+            f"only {shape[0]} rows: the two are of different models"
+        )
+    control = {token: tokenizer.control_id(token) for token in (IM_START, IM_END)}
+    for token, number in control.items():
+        if number is None:
+            raise CheckpointError(
+                f"model directory {files.directory}: the tokenizer has no token {token}, which every prompt needs: it "
+                "is not that of a Qwen2 chat model"
+            )
+    found = control[IM_END]
+    assert found is not None
+    return found
 
 
 def _read_style(directory: Path) -> PromptStyle:
@@ -185,70 +148,36 @@ def _read_style(directory: Path) -> PromptStyle:
     return PROMPT_STYLES[name]
 
 
-def _end_ids(directory: Path, config: Any, tokenizer: PromptTokenizer) -> frozenset[int]:
-    """End tokens: the template's own, and those that generation_config.json names."""
-    ids = {tokenizer.control_id(IM_END), config.text_config.eos_token_id}
-    if (directory / "generation_config.json").is_file():
-        named = _read_json(directory, "generation_config.json").get("eos_token_id")
-        ids.update(named if isinstance(named, list) else [named])
-    ids.discard(None)
-    if not ids:
-        raise CheckpointError(f"model directory {directory}: neither {IM_END} nor another end token is known")
-    return frozenset(int(i) for i in ids if i is not None)
-
-
-def _weight_files(directory: Path) -> tuple[Path, ...]:
-    if (directory / "model.safetensors").is_file():
-        return (directory / "model.safetensors",)
-    if (directory / "model.safetensors.index.json").is_file():
-        index = _read_json(directory, "model.safetensors.index.json").get("weight_map", {})
-        return tuple(_file(directory, name) for name in sorted(set(index.values())))
-    raise CheckpointError(
-        f"model directory {directory} has neither model.safetensors nor model.safetensors.index.json "
-        "(other weight formats can run code when they are read, and are not supported)"
-    )
-
-
-def _read_shapes(files: Sequence[Path]) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as opened:
-                shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-        except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise CheckpointError(f"{file} cannot be read: {error}") from None
-    return shapes
-
-
 def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """All tensors of the checkpoint, floating-point ones in `dtype`."""
+    """All tensors of the checkpoint, floating-point ones in `dtype`.
+
+    Raises:
+        CheckpointError: A number is not finite, in the file or in `dtype`.
+    """
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
-        part = load_file(file, device=str(device))
-        # A copy, since a mapped file's tensors lie at odd addresses: kernels would round otherwise, file by file.
-        tensors |= {name: t.to(dtype if t.is_floating_point() else t.dtype, copy=True) for name, t in part.items()}
+        try:
+            part = load_file(file, device=str(device))
+        except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
+            raise CheckpointError(f"{file} cannot be read: {error}") from None
+        for name, stored in part.items():
+            # A copy, since a mapped file's tensors lie at odd addresses: kernels would round otherwise, file by file.
+            tensor = stored.to(dtype if stored.is_floating_point() else stored.dtype, copy=True)
+            _check_finite(stored, tensor, name, file)
+            tensors[name] = tensor
     return tensors
 
 
-# The parts of the model, under whatever prefix a version of transformers or the original code puts them.
-_PARTS = (
-    (re.compile(r"vision_tower\.(?:vision_tower\.)?(?:vision_model\.)?(.*)"), "vision_tower."),
-    (re.compile(r"multi_modal_projector\.(.*)"), "multi_modal_projector."),
-    (re.compile(r"(image_newline)"), ""),
-    (re.compile(r"(lm_head.*)"), ""),
-    (re.compile(r"((?:embed_tokens|layers|norm)\..*)"), "language_model."),
-)
-
-
-def canonical_name(name: str) -> str:
-    """A tensor's name without the prefixes that differ between versions of transformers and the original code."""
-    name = name.replace("mm_projector.0", "multi_modal_projector.linear_1")
-    name = name.replace("mm_projector.2", "multi_modal_projector.linear_2")
-    for pattern, prefix in _PARTS:
-        match = pattern.search(name)
-        if match:
-            return prefix + match.group(1)
-    return name
+def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: Path) -> None:
+    # The sum of finite numbers is finite in float64, and that of others is not: one pass, nothing is kept.
+    if not tensor.is_floating_point() or tensor.sum(dtype=torch.float64).isfinite():
+        return
+    if stored.sum(dtype=torch.float64).isfinite():
+        raise CheckpointError(
+            f"{file}: tensor {name} has numbers that {str(tensor.dtype).removeprefix('torch.')} cannot hold (up to "
+            f"{float(stored.abs().max()):.3g}): load it with dtype bfloat16 or float32"
+        )
+    raise CheckpointError(f"{file}: tensor {name} has numbers that are not finite: the file is damaged")
 
 
 def _empty_model(config: Any, attention: str) -> Any:
@@ -263,9 +192,11 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     Raises:
         CheckpointError: One is missing, superfluous or misshapen; the text names up to five.
     """
-    found = {canonical_name(name): t for name, t in tensors.items() if not name.endswith(".inv_freq")}
-    if model.config.tie_word_embeddings and "language_model.embed_tokens.weight" in found:
-        found.setdefault("lm_head.weight", found["language_model.embed_tokens.weight"])
+    found = {canonical_name(name): t for name, t in tensors.items() if not name.endswith((".inv_freq", "position_ids"))}
+    if HEAD not in found and EMBEDDING in found:
+        if not model.config.tie_word_embeddings:
+            LOG.warning("%s has no lm_head: its embedding is taken, as if tie_word_embeddings were true", origin)
+        found[HEAD] = found[EMBEDDING]
     places = {canonical_name(name): name for name in model.state_dict()}
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}
     wrong = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from torch.nn import functional
 
 from ..bounds import check_whole
 from ..frames import Clip, Frame
-from .generated import Finish, Generated
+from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
 from .sampling import GREEDY, LogitHook, Sampling, sampled
 from .steps import EagerSteps, StaticSteps
+from .token_rules import EarlierTokens
 from .tokens import PromptTokenizer, TextStream
 
 
@@ -86,11 +88,26 @@ def stop_wish(ask: Ask) -> Finish | None:
 
 
 class Row:
-    """One answer while it grows."""
+    """One answer while it grows.
 
-    def __init__(self, number: int, ask: Ask, tokenizer: PromptTokenizer) -> None:
+    Attributes:
+        finish: Why it ended; None while it goes on, and where it failed.
+        failure: Why there can be no more of it.
+    """
+
+    def __init__(self, number: int, ask: Ask, tokenizer: PromptTokenizer, earlier: EarlierTokens | None = None) -> None:
+        """Begin.
+
+        Args:
+            number: Of the question.
+            ask: The question.
+            tokenizer: Makes the text.
+            earlier: What earlier tokens do to the choice of the next one; None: nothing.
+        """
         self.number = number
         self.ask = ask
+        self.earlier = earlier
+        self.failure: NotFiniteError | None = None
         self.tokens: list[int] = []
         self.probabilities: list[float] = []
         self.end_probability: float | None = None
@@ -104,11 +121,26 @@ class Row:
         """The text so far."""
         return self._stream.text
 
-    def sample(self, logits: torch.Tensor) -> tuple[int, float]:
-        """A random next token and its probability, from logits (vocabulary,) in float32."""
+    @property
+    def goes_on(self) -> bool:
+        """Whether there may be more tokens."""
+        return self.finish is None and self.failure is None
+
+    def sample(self, logits: torch.Tensor, own: torch.Tensor) -> tuple[int, float]:
+        """A random next token and its probability.
+
+        Args:
+            logits: What it is drawn from, (vocabulary,) in float32.
+            own: The same before earlier tokens changed them: what the probability is of.
+        """
         assert self._generator is not None, "the answer is greedy"
         token = sampled(logits, self.ask.sampling, self._generator)
-        return token, float(torch.softmax(logits, dim=-1)[token])
+        return token, float(torch.softmax(own, dim=-1)[token])
+
+    def fail(self, dtype: torch.dtype) -> None:
+        """Note that the numbers for the next token are none."""
+        place = f"token {len(self.tokens) + 1} of the answer"
+        self.failure = NotFiniteError(place, str(dtype).removeprefix("torch."))
 
     def take(self, token: int, probability: float, end_ids: frozenset[int]) -> None:
         """Add the next token, and see whether the answer ends with it."""
@@ -120,6 +152,8 @@ class Row:
             return
         self.tokens.append(token)
         self.probabilities.append(probability)
+        if self.earlier is not None:
+            self.earlier.add(token)
         piece = self._stream.push(token)
         if piece:
             self.ask.on_text(piece)
@@ -188,7 +222,7 @@ def decode(
     end_ids: frozenset[int],
     static_steps: StaticSteps | None = None,
 ) -> Iterator[Row]:
-    """Generates all answers together and yields each as it ends; an ended row costs nothing more.
+    """Generates all answers together and yields each as it ends or fails; an ended row costs nothing more.
 
     Args:
         model: The language model.
@@ -205,10 +239,13 @@ def decode(
     going = list(rows)
     while True:
         for row, (token, probability) in zip(going, _chosen(going, logits), strict=True):
-            row.take(token, probability, end_ids)
-        kept = [index for index, row in enumerate(going) if row.finish is None]
+            if math.isfinite(probability):
+                row.take(token, probability, end_ids)
+            else:
+                row.fail(model.embedding.dtype)
+        kept = [index for index, row in enumerate(going) if row.goes_on]
         if len(kept) < len(going):
-            yield from (row for row in going if row.finish is not None)
+            yield from (row for row in going if not row.goes_on)
             if not kept:
                 return
             going = [going[index] for index in kept]
@@ -221,14 +258,31 @@ def decode(
 
 @torch.inference_mode()
 def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]]:
-    """Next token and probability of each row; the greedy ones in one go, which is one wait for the device."""
+    """Next token and probability of each row, the latter not finite where the logits are not.
+
+    The greedy ones go in one, which is one wait for the device.
+    """
+    # As the model has them: a single number that is not finite makes the sum such a one.
+    health = logits.sum(dim=-1)
+    ruled = [index for index, row in enumerate(rows) if row.earlier is not None]
+    own = logits[ruled] if ruled else logits[:0]
     for index, row in enumerate(rows):
+        if row.earlier is not None:
+            row.earlier.change(logits[index])
         if row.ask.hook is not None:
             logits[index] = row.ask.hook(row.tokens, logits[index])
     best, tokens = logits.max(dim=-1)
-    probabilities = torch.exp(best - logits.logsumexp(dim=-1))
-    chosen = list(zip(tokens.tolist(), probabilities.tolist(), strict=True))
-    for index, row in enumerate(rows):
-        if row.ask.sampling.temperature > 0:
-            chosen[index] = row.sample(logits[index])
+    logs = best - logits.logsumexp(dim=-1)
+    if ruled:
+        logs[ruled] = own.gather(1, tokens[ruled][:, None])[:, 0] - own.logsumexp(dim=-1)
+    # In float64, which holds every token's number, so that there is one wait.
+    found = torch.stack([tokens.double(), logs.exp().double(), health.double()], dim=-1).tolist()
+    chosen: list[tuple[int, float]] = []
+    for index, (row, (token, probability, total)) in enumerate(zip(rows, found, strict=True)):
+        if not math.isfinite(total):
+            chosen.append((int(token), math.nan))
+        elif row.ask.sampling.temperature > 0:
+            chosen.append(row.sample(logits[index], own[ruled.index(index)] if index in ruled else logits[index]))
+        else:
+            chosen.append((int(token), probability))
     return chosen

@@ -225,7 +225,7 @@ class Engine:
         Yields:
             Number of the question, and its answer, or why there is none: ValueError where its prompt is longer than
             the model's context or has pictures before the clip in mode image, MemoryError where memory does not
-            suffice for one frame of each clip.
+            suffice for one frame of each clip, NotFiniteError where the model computed numbers that are none.
 
         Raises:
             ValueError: The request cannot be served: unknown mode, no clip, several cameras in mode image.
@@ -310,13 +310,18 @@ class Engine:
             yield from self._choose(prefix, wanted, own, clips, started_s)
         free = [number for number, its in own.items() if not its.choices]
         for batch in _batches(free, self._settings.batch):
-            begun = [Row(number, asks[number], state.checkpoint.tokenizer) for number in batch]
+            begun = [self._row(number, asks[number], own[number].prompt, mode) for number in batch]
             rows.update(zip(batch, begun, strict=True))
             suffixes = [own[number].suffix for number in batch]
             self._suffix_tokens += sum(map(len, suffixes))
             for row in decode(state.language, prefix, suffixes, begun, state.checkpoint.end_ids, state.static_steps):
                 self._decoded_tokens += len(row.tokens)
-                yield row.number, answer_of(row, clips, prefix.length + len(own[row.number].suffix), started_s)
+                prompt_tokens = prefix.length + len(own[row.number].suffix)
+                yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
+
+    def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> Row:
+        state = self._loaded()
+        return Row(number, ask, state.checkpoint.tokenizer, state.parts.earlier(ask, prompt, mode))
 
     def _end_unwanted(
         self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
@@ -336,7 +341,7 @@ class Engine:
         own: dict[int, Own],
         clips: tuple[Clip, ...],
         started_s: float,
-    ) -> Iterator[tuple[int, Generated]]:
+    ) -> Iterator[tuple[int, Generated | Exception]]:
         """Answers questions that have choices."""
         if not asks:
             return
@@ -348,7 +353,9 @@ class Engine:
         answers = choose(state.language, prefix, questions, state.checkpoint.end_ids, self._settings.batch)
         taken_s = time.monotonic() - started_s
         for number, answer in zip(asks, answers, strict=True):
-            yield number, replace(answer, clips=clips, time_to_first_token_s=taken_s, total_s=taken_s)
+            if isinstance(answer, Generated):
+                answer = replace(answer, clips=clips, time_to_first_token_s=taken_s, total_s=taken_s)
+            yield number, answer
 
     def prompt(self, turns: Sequence[Sequence[Segment]], system: str | None = None) -> tuple[Segment, ...]:
         """A prompt for `complete` in the model's template, from what the user and the assistant say by turns.
@@ -373,18 +380,21 @@ class Engine:
 
         Raises:
             ValueError: Items and places differ in number, the prompt is too long, or max_new_tokens is below 1.
+            NotFiniteError: The model computed numbers that are none.
         """
         check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
-        chunks, suffix = state.parts.interleaved(prompt, items, mode)
+        chunks, suffix, ids = state.parts.interleaved(prompt, items, mode)
         if mode != "image":
             state.visual.encode([frame for item in items for frame in item], mode)
         prefix = state.prefixes.get(chunks)
         longest = min(max_new_tokens, state.language.context - prefix.length - len(suffix))
-        row = Row(0, Ask("", longest), state.checkpoint.tokenizer)
+        row = self._row(0, Ask("", longest), ids, mode)
         self._suffix_tokens += len(suffix)
         list(decode(state.language, prefix, [suffix], [row], state.checkpoint.end_ids, state.static_steps))
         self._decoded_tokens += len(row.tokens)
+        if row.failure is not None:
+            raise row.failure
         return answer_of(row, (), prefix.length + len(suffix), started_s)
 
     def prompt_ids(self, clips: Sequence[Clip], ask: Ask, mode: str = "video") -> list[int | None]:

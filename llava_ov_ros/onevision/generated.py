@@ -51,6 +51,18 @@ class Choice:
     probability: float
 
 
+class NotFiniteError(ArithmeticError):
+    """The model computed numbers that are not finite: whatever would be read from them is no answer."""
+
+    def __init__(self, place: str, dtype: str) -> None:
+        remedy = (
+            "load it with dtype bfloat16 or float32, whose numbers reach further"
+            if dtype == "float16"
+            else "its weights are damaged: get the checkpoint again"
+        )
+        super().__init__(f"the model's logits are not finite in {dtype} ({place}): {remedy}")
+
+
 def weighed(texts: Sequence[str], log_probabilities: Sequence[float]) -> tuple[Choice, ...]:
     """Choices with their probabilities: the softmax of the logarithms, exact in float64."""
     best = max(log_probabilities)
@@ -70,7 +82,8 @@ class Generated:
         text: The answer; end tokens are not part of it.
         token_ids: The tokens of the text.
         probabilities: Of each of these tokens, at its step, 0 to 1; at temperature 1, whatever was sampled with.
-            Where a hook changed the logits, of what it left: a token that a grammar leaves no choice about has 1.
+            Where a hook changed the logits, of what it left: a token that a grammar leaves no choice about has 1. Rules
+            of the checkpoint against repetition decide which token is taken, not how probable the model finds it.
         finish: Why it ended.
         prompt_tokens: Length of the prompt, visual tokens included.
         time_to_first_token_s: From the call to the first token.
@@ -79,6 +92,9 @@ class Generated:
         remark: What the caller should know about the answer; mostly empty.
         end_probability: Of ending after the last token; None where the answer did not end by itself.
         choices: The answers that were allowed, in the order in which they were given; empty where text was free.
+
+    Raises:
+        ValueError: A probability is not finite.
     """
 
     text: str
@@ -92,6 +108,12 @@ class Generated:
     remark: str = ""
     end_probability: float | None = None
     choices: tuple[Choice, ...] = ()
+
+    def __post_init__(self) -> None:
+        ends = () if self.end_probability is None else (self.end_probability,)
+        numbers = (*self.probabilities, *ends, *(choice.probability for choice in self.choices))
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"probabilities of an answer must be finite, and they are {numbers}"[:200])
 
     @property
     def log_probabilities(self) -> tuple[float, ...]:

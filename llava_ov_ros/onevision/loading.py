@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
 import torch
 
 from ..checkpoints import find_checkpoint, model_name
-from .checkpoint import load_checkpoint, open_checkpoint
+from .checkpoint import load_checkpoint
+from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .engine import Engine
 from .load_errors import with_plain_errors
 from .memory import check_fits, plan_memory
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
+from .smoke import smoke_test
+
+LOG = logging.getLogger(__name__)
+MOST_PROVEN = 64
+_PROVEN: OrderedDict[tuple[object, ...], None] = OrderedDict()
+"""Files, device and number format of models that have answered in this process: a node that rests loads its model
+many times, and need not ask it the same smoke questions each time."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -62,7 +74,8 @@ def load_engine(
         settings: Bounds of what is kept.
 
     Raises:
-        CheckpointError: The model is not there, not whole or not readable; the text names the path and what is missing.
+        CheckpointError: The model is not there, not whole, not readable, or its answer to a smoke question is none; the
+            text names the path and what is wrong.
         ValueError: The device, dtype or quantisation is not to be had.
         MemoryError: The device has no room for it; the text gives the numbers.
     """
@@ -84,4 +97,18 @@ def load_engine(
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
         quantise(checkpoint.model, quantize)
+    key = (*_fingerprint(files), str(place), number_format, attention, quantize)
+    if key not in _PROVEN:
+        taken_s = smoke_test(Engine(checkpoint, settings, plan))
+        LOG.info("model %s: a smoke question in each mode took %.1f s", checkpoint.name, taken_s)
+        _PROVEN[key] = None
+        while len(_PROVEN) > MOST_PROVEN:
+            _PROVEN.popitem(last=False)
+    # A new engine, whose caches and counters begin with the first real question.
     return Engine(checkpoint, settings, plan)
+
+
+def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:
+    """Path, size and time of change of every file of a checkpoint."""
+    found = [(file, file.stat()) for file in sorted(files.directory.iterdir()) if file.is_file()]
+    return tuple((file, state.st_size, state.st_mtime_ns) for file, state in found)

@@ -16,10 +16,17 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import BPE
 from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
 
+from ..checkpoints import CheckpointError
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 ARCHITECTURE = "LlavaQwenForCausalLM"
+MOST_TILES = 32
 IMAGE_TOKEN_ID = 151646  # LLaVA-OneVision's place for <image>; <video> follows it
+# The tower's name ends in its tile: google/siglip-so400m-patch14-384. The position embedding does not tell it: a tower
+# of 384 px has 27 x 27 positions of 14 px, and its convolution drops the last 6.
+_TILE_IN_NAME = re.compile(r"patch(\d+)-(\d+)/?$")
+_CANVASES_IN_TILES = re.compile(r"\((\d+)\s*x\s*(\d+)\)")
 SO400M_HEAD_WIDTH = 72  # google/siglip-so400m-patch14-384: 1152 wide, 16 heads
 # Splits text before BPE; of Qwen2Tokenizer (transformers, tokenization_qwen2.py).
 QWEN2_PATTERN = (
@@ -34,6 +41,8 @@ _TEXT_FIELDS = (
     "max_position_embeddings",
     "rms_norm_eps",
     "rope_theta",
+    "rope_scaling",
+    "hidden_act",
     "sliding_window",
     "use_sliding_window",
     "max_window_layers",
@@ -49,7 +58,32 @@ _EXPECTED = {
 }
 
 
-def original_config(raw: Mapping[str, Any], shapes: Shapes) -> Any:
+def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
+    """Side of the tower's input in pixels, from the tower's name or else from the directory's preprocessor_config.json.
+
+    Args:
+        raw: The checkpoint's config.json.
+        preprocessing: Of its preprocessor_config.json; empty where there is none.
+
+    Raises:
+        ValueError: Neither tells it.
+    """
+    tower = raw["mm_vision_tower"]
+    found = _TILE_IN_NAME.search(tower)
+    if found is not None:
+        return int(found.group(2))
+    size = preprocessing.get("size", preprocessing.get("crop_size"))
+    sides = set(size.values()) if isinstance(size, Mapping) else {size}
+    if len(sides) == 1 and type(side := sides.pop()) is int and side > 0:
+        return side
+    raise ValueError(
+        f"mm_vision_tower is {tower!r}, which does not tell the size of the tower's input (as "
+        "google/siglip-so400m-patch14-384 does): name the tower so, or add a preprocessor_config.json with "
+        '{"size": {"height": 384, "width": 384}}'
+    )
+
+
+def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
     """The transformers configuration of an original checkpoint.
 
     The original configuration names its vision tower without giving its shape, which is read off its tensors. Its
@@ -58,6 +92,7 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes) -> Any:
     Args:
         raw: The checkpoint's config.json.
         shapes: Of its tensors, under their original names.
+        tile: Side of the tower's input in pixels.
 
     Raises:
         ValueError: It is not a LLaVA-OneVision; the text names the field or the tensor.
@@ -70,14 +105,14 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes) -> Any:
     text["vocab_size"] = _shape(shapes, "model.embed_tokens.weight")[0]
     tied = bool(raw.get("tie_word_embeddings", False))
     return LlavaOnevisionConfig(
-        vision_config=_vision_config(shapes),
+        vision_config=_vision_config(shapes, tile),
         text_config=Qwen2Config(tie_word_embeddings=tied, **text),
         image_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID),
         video_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID) + 1,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
         # Width and height are swapped against transformers, which the symmetric set of pairs does not notice.
-        image_grid_pinpoints=raw["image_grid_pinpoints"],
+        image_grid_pinpoints=_canvases(raw["image_grid_pinpoints"], tile),
         vision_aspect_ratio=raw.get("image_aspect_ratio", "anyres_max_9"),
         tie_word_embeddings=tied,
     )
@@ -90,9 +125,27 @@ def _shape(shapes: Shapes, ending: str) -> tuple[int, ...]:
     raise ValueError(f"there is no tensor {ending}")
 
 
-def _vision_config(shapes: Shapes) -> Any:
+def _canvases(found: list[list[int]] | str, tile: int) -> list[list[int]]:
+    """Canvas sizes in pixels; a text "(1x1),...,(6x6)" means all between the two, in tiles (mm_utils.py:209-221)."""
+    if not isinstance(found, str):
+        return found
+    pairs = [tuple(map(int, pair)) for pair in _CANVASES_IN_TILES.findall(found)]
+    if not pairs:
+        raise ValueError(f'image_grid_pinpoints is {found[:80]!r}: it must be pairs of pixels, or "(1x1),...,(6x6)"')
+    (least_a, least_b), (most_a, most_b) = pairs[0], pairs[-1]
+    if max(most_a, most_b) > MOST_TILES:
+        raise ValueError(f"image_grid_pinpoints is {found[:80]!r}: a canvas has at most {MOST_TILES} tiles a side")
+    return [[a * tile, b * tile] for a in range(least_a, most_a + 1) for b in range(least_b, most_b + 1)]
+
+
+def _vision_config(shapes: Shapes, tile: int) -> Any:
     width, _, _, patch = _shape(shapes, "vision_model.embeddings.patch_embedding.weight")
     positions = _shape(shapes, "vision_model.embeddings.position_embedding.weight")[0]
+    if (tile // patch) ** 2 != positions:
+        raise ValueError(
+            f"the tower's input has {tile} px, which is {tile // patch} patches of {patch} px a side, and its position "
+            f"embedding has {positions} rows ({math.isqrt(positions)} a side): mm_vision_tower names another tower"
+        )
     numbers = re.findall(r"vision_model\.encoder\.layers\.(\d+)\.", " ".join(shapes))
     return SiglipVisionConfig(
         hidden_size=width,
@@ -100,7 +153,7 @@ def _vision_config(shapes: Shapes) -> Any:
         num_hidden_layers=len(set(numbers)),
         num_attention_heads=width // SO400M_HEAD_WIDTH,
         patch_size=patch,
-        image_size=math.isqrt(positions) * patch,
+        image_size=tile,
         vision_use_head=False,
     )
 
@@ -109,11 +162,11 @@ def original_tokenizer(directory: Path) -> Tokenizer:
     """Qwen2's tokenizer from vocab.json and merges.txt, where a checkpoint has no tokenizer.json.
 
     Raises:
-        ValueError: A file is missing.
+        CheckpointError: A file is missing.
     """
     for name in ("vocab.json", "merges.txt"):
         if not (directory / name).is_file():
-            raise ValueError(f"model directory {directory} has neither tokenizer.json nor {name}")
+            raise CheckpointError(f"model directory {directory} has neither tokenizer.json nor {name}")
     tokenizer = Tokenizer(BPE.from_file(str(directory / "vocab.json"), str(directory / "merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -16,6 +16,7 @@ from .checkpoint import Checkpoint
 from .decoding import Ask
 from .prefix_store import Chunk
 from .prompt import Segment, conversation, user_content
+from .token_rules import EarlierTokens
 from .visual import VisualEncoder
 
 
@@ -25,11 +26,13 @@ class Own:
 
     Attributes:
         key: Orders questions by what they say, whatever order they are asked in.
+        prompt: Token ids of the whole prompt, None for each visual item.
         suffix: Embeddings of all that follows the last frame, (tokens, hidden).
         choices: Tokens of the answers that are allowed; empty where text is free.
     """
 
     key: tuple[list[int], list[tuple[int, ...]]]
+    prompt: list[int | None]
     suffix: torch.Tensor
     choices: tuple[tuple[int, ...], ...]
 
@@ -81,8 +84,8 @@ class PromptParts:
 
     def interleaved(
         self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode
-    ) -> tuple[list[Chunk], torch.Tensor]:
-        """A prompt of any form: up to its last item in chunks, and the embeddings of the rest, (tokens, hidden).
+    ) -> tuple[list[Chunk], torch.Tensor, list[int | None]]:
+        """A prompt of any form: up to its last item in chunks, embeddings of the rest (tokens, hidden), and its ids.
 
         Raises:
             ValueError: There are not as many items as places, or the prompt alone is as long as the model's context.
@@ -97,7 +100,7 @@ class PromptParts:
         length = sum(chunk.tokens for chunk in chunks) + len(suffix)
         if length >= self._context:
             raise ValueError(f"the prompt has {length} tokens, the model's context is {self._context}")
-        return chunks, suffix
+        return chunks, suffix, ids
 
     def _chunked(
         self, ids: Sequence[int | None], items: Sequence[Sequence[Frame]], mode: Mode
@@ -139,7 +142,9 @@ class PromptParts:
         Raises:
             ValueError: Prompt and answer are longer than the model's context, or two choices are the same tokens.
         """
-        ids = self._tail_ids(clips, ask, mode)
+        prompt = self.ids(clips, ask, mode)
+        # What differs from question to question.
+        ids = [token for token in prompt[_behind_last_item(prompt) :] if token is not None]
         suffix = torch.cat([between, self._embedded(ids)])
         choices = tuple(tuple(self._checkpoint.tokenizer.encode_text(choice)) for choice in ask.choices or ())
         if len(set(choices)) < len(choices):
@@ -151,12 +156,26 @@ class PromptParts:
                 f"the prompt has {length} tokens and the answer up to {longest}, the model's context is "
                 f"{self._context}: ask about fewer frames, fewer cameras, or in mode video"
             )
-        return Own((ids, sorted(choices)), suffix, choices)
+        return Own((ids, sorted(choices)), prompt, suffix, choices)
 
-    def _tail_ids(self, clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[int]:
-        """Tokens behind the last visual item: what differs from question to question."""
-        ids = self.ids(clips, ask, mode)
-        return [token for token in ids[_behind_last_item(ids) :] if token is not None]
+    def earlier(self, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> EarlierTokens | None:
+        """What the prompt's tokens, and then the answer's, do to the choice of the next one; None: nothing.
+
+        A question with a hook, such as a grammar's, is decided by what the hook leaves and the model finds.
+
+        Args:
+            ask: The question.
+            prompt: Token ids of the whole prompt, None for each visual item.
+            mode: Decides which placeholder transformers would have in an item's place.
+        """
+        rules = self._checkpoint.rules
+        if rules.is_neutral or ask.hook is not None:
+            return None
+        config = self._checkpoint.model.config
+        placeholder = config.video_token_index if mode == "video" else config.image_token_index
+        # A longer run of placeholders has no other n-grams than this one.
+        run = [placeholder] * max(1, rules.no_repeat_ngram_size)
+        return EarlierTokens(rules, [i for found in prompt for i in (run if found is None else [found])])
 
     def _embedded(self, ids: Sequence[int]) -> torch.Tensor:
         """Embeddings of text tokens, (tokens, hidden)."""

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from .decoding import first_logits
-from .generated import Generated, weighed
+from .generated import Generated, NotFiniteError, weighed
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
 
@@ -38,8 +38,10 @@ def choose(
     questions: Sequence[Choosing],
     end_ids: frozenset[int],
     most_rows: int,
-) -> list[Generated]:
+) -> list[Generated | NotFiniteError]:
     """The most probable choice of each question, with the probabilities of all; times and clips are the caller's.
+
+    Choices are compared as the model finds them: rules of the checkpoint against repetition play no part.
 
     Args:
         model: The language model.
@@ -47,10 +49,17 @@ def choose(
         questions: What is asked, at most `most_rows`.
         end_ids: Tokens that end an answer.
         most_rows: See `log_probabilities`.
+
+    Returns:
+        For each question its answer, or that its probabilities are not finite.
     """
-    answers = []
+    answers: list[Generated | NotFiniteError] = []
     scores = log_probabilities(model, prefix, questions, end_ids, most_rows)
     for question, logs in zip(questions, scores, strict=True):
+        if not all(math.isfinite(log) for of_tokens in logs for log in of_tokens):
+            dtype = str(model.embedding.dtype).removeprefix("torch.")
+            answers.append(NotFiniteError(f"of {len(logs)} choices that were compared", dtype))
+            continue
         choices = weighed(question.texts, [math.fsum(of_tokens) for of_tokens in logs])
         # In a tie, too, the order in which they are given decides nothing.
         best = min(range(len(choices)), key=lambda i: (-choices[i].log_probability, question.token_ids[i]))

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, Qwen2Config, SiglipVisionConfig
 
-from .checkpoint import ARCHITECTURE, Checkpoint, assembled
+from .checkpoint import Checkpoint, assembled
+from .checkpoint_files import ARCHITECTURE
 from .prompt import DEFAULT_STYLE, PROMPT_STYLES
 from .tokens import PromptTokenizer
 

@@ -40,6 +40,11 @@ class PromptTokenizer:
         text: str = self._tokenizer.to_str()
         return text
 
+    @property
+    def greatest_id(self) -> int:
+        """The greatest id that a text or the template can become; -1 where there is none."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+
     def control_id(self, token: str) -> int | None:
         """Id of a special token, or None where the vocabulary has none of that name."""
         found: int | None = self._tokenizer.token_to_id(token)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -23,6 +25,18 @@ def nano_directory(tmp_path_factory: pytest.TempPathFactory, rooms: Path) -> Pat
 @pytest.fixture(scope="session")
 def nano(nano_directory: Path) -> Engine:
     return load_engine(str(nano_directory), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def transformers_overlay() -> Callable[[str], Path]:
+    """Folder of another transformers, to be put before all else on PYTHONPATH: 4.54, 4.57 or newest."""
+
+    def find(version: str) -> Path:
+        folder = Path(sys.prefix) / "overlays" / f"transformers-{version}"
+        assert folder.is_dir(), f"{folder} is missing: run `python tools/set_up.py --overlays`"
+        return folder
+
+    return find
 
 
 @pytest.fixture

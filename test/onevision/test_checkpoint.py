@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import CheckpointError, load_engine
-from llava_ov_ros.onevision.checkpoint import canonical_name
+from llava_ov_ros.onevision.canonical_names import canonical_name
 from llava_ov_ros.onevision.prompt import PROMPT_STYLES, conversation, user_content
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 from llava_ov_ros.rooms.questions import questions

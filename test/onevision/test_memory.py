@@ -17,7 +17,7 @@ from llava_ov_ros.checkpoints import find_checkpoint
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
-from llava_ov_ros.onevision.checkpoint import open_checkpoint
+from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
 from llava_ov_ros.onevision.key_values import PrefixKeyValues
 from llava_ov_ros.onevision.memory import GIB, check_fits, free_bytes, plan_memory
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk

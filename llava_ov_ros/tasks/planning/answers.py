@@ -141,14 +141,21 @@ def planned_steps(validation: Validation) -> tuple[PlannedStep, ...]:
 
 
 def text_probability(generated: Generated) -> float:
-    """Of the whole text and its end, when tokens are drawn as they were decoded; 0 where nothing was generated."""
-    return math.prod(_decided(generated)) if generated.probabilities else 0.0
+    """Of the whole text and its end, when tokens are drawn as they were decoded; 0 where nothing was generated.
+
+    A probability that is no number counts as 0.
+    """
+    decided = _decided(generated)
+    return math.prod(decided) if generated.probabilities and all(value >= 0 for value in decided) else 0.0
 
 
 def decided_confidence(generated: Generated) -> float:
-    """Geometric mean over the tokens that there was a choice about, the end included; 1 where there was none."""
-    decided = [probability for probability in _decided(generated) if probability < 1]
-    if not generated.probabilities or any(probability <= 0 for probability in decided):
+    """Geometric mean over the tokens that there was a choice about, the end included; 1 where there was none.
+
+    A probability that is no number counts as 0.
+    """
+    decided = [probability for probability in _decided(generated) if not probability >= 1]
+    if not generated.probabilities or not all(probability > 0 for probability in decided):
         return 0.0
     return math.exp(sum(map(math.log, decided)) / len(decided)) if decided else 1.0
 
@@ -213,7 +220,7 @@ def read_next_step(
             step, hint = None, Hint.DONE
         else:
             findings = validate(Plan((*done, step)), vocabulary).of_step(len(done) + 1)
-    if confidence < least_confidence or unread:
+    if not confidence >= least_confidence or unread:
         hint = Hint.UNSURE
     return NextStep(hint, step, findings, confidence, generated.text, unread)
 

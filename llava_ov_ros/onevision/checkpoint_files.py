@@ -1,0 +1,207 @@
+"""What a checkpoint's files say before any weight is read: configuration, rules, names and shapes of its tensors."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from transformers import LlavaOnevisionConfig
+
+from ..checkpoints import CheckpointError
+from . import original
+from .canonical_names import canonical_name
+from .config_checks import check_config, check_preprocessing, rope_of
+from .config_fields import ORIGINAL, TRANSFORMERS, check_fields
+from .foreign_weights import check_adapters, check_quantised
+from .token_rules import TokenRules, token_rules
+
+ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+EMBEDDING = "language_model.embed_tokens.weight"
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """What a checkpoint's files say.
+
+    Attributes:
+        directory: Where they are.
+        config: LlavaOnevisionConfig.
+        rules: Of greedy answers.
+        end_ids: End tokens that the configuration and generation_config.json name.
+        shapes: Of every tensor, under the name that it has in the files.
+        weights: The safetensors files.
+    """
+
+    directory: Path
+    config: Any
+    rules: TokenRules
+    end_ids: frozenset[int]
+    shapes: dict[str, tuple[int, ...]]
+    weights: tuple[Path, ...]
+
+
+def open_checkpoint(directory: Path) -> CheckpointFiles:
+    """Reads the configuration and the tensors' shapes of a checkpoint.
+
+    It is in transformers' format, whatever version wrote it, or in the original lmms-lab layout.
+
+    Args:
+        directory: Holds config.json, tokenizer.json (or vocab.json and merges.txt) and the weights as safetensors.
+
+    Raises:
+        CheckpointError: A file is missing or says something else than a LLaVA-OneVision's would.
+    """
+    check_adapters(directory)
+    raw, file = read_json(directory, "config.json"), directory / "config.json"
+    # The original's model_type is "llava", which transformers takes for another model: the architecture decides.
+    architectures = raw.get("architectures")
+    if architectures not in ([ARCHITECTURE], [original.ARCHITECTURE]):
+        raise CheckpointError(
+            f"{file} is of {architectures}: this is not a LLaVA-OneVision checkpoint "
+            f"({ARCHITECTURE}, or {original.ARCHITECTURE} in the original layout)"
+        )
+    is_original = architectures == [original.ARCHITECTURE]
+    weights = _weight_files(directory)
+    tensors = _tensors_in(weights)
+    check_quantised(directory, raw, {name: one.dtype for name, one in tensors.items()})
+    shapes = {name: one.shape for name, one in tensors.items()}
+    check_fields(raw, file, ORIGINAL if is_original else TRANSFORMERS)
+    config = _built(raw, file, directory, shapes if is_original else None)
+    check_config(config, file)
+    _check_processors(directory, config)
+    rows = next((shape[0] for name, shape in shapes.items() if canonical_name(name) == EMBEDDING and shape), 0)
+    generation = read_json(directory, "generation_config.json", {})
+    rules = token_rules(
+        generation, directory / "generation_config.json", vocabulary=rows, counts_prompt=not is_original
+    )
+    ends = _ids(config.text_config.eos_token_id, file, rows)
+    ends |= _ids(generation.get("eos_token_id"), directory / "generation_config.json", rows)
+    return CheckpointFiles(directory, config, rules, ends, shapes, weights)
+
+
+def whole_file(directory: Path, name: str) -> Path:
+    """A file of a checkpoint.
+
+    Raises:
+        CheckpointError: It is missing, empty, or only Git LFS's pointer to it.
+    """
+    file = directory / name
+    if not file.is_file():
+        raise CheckpointError(f"model directory {directory} has no {name}")
+    with file.open("rb") as opened:
+        begin = opened.read(len(LFS_POINTER))
+    if begin == LFS_POINTER:
+        raise CheckpointError(
+            f"{file} is a Git LFS pointer, not the file itself: run `git lfs pull` in {directory}, or download it again"
+        )
+    if not begin:
+        raise CheckpointError(f"{file} is empty: download it again")
+    return file
+
+
+def read_json(directory: Path, name: str, absent: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint.
+
+    Args:
+        directory: Of the checkpoint.
+        name: Of the file.
+        absent: What stands for a file that is not there; None: there must be one.
+
+    Raises:
+        CheckpointError: The file is missing, no JSON, or holds something else than an object.
+    """
+    if absent is not None and not (directory / name).is_file():
+        return absent
+    try:
+        content = json.loads(whole_file(directory, name).read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{directory / name} holds no JSON object")
+    return content
+
+
+def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes: Mapping[str, Any] | None) -> Any:
+    """The LlavaOnevisionConfig of a config.json; with the shapes of its tensors where it is in the original layout."""
+    try:
+        if original_shapes is not None:
+            tile_px = original.tile_px(raw, read_json(directory, "preprocessor_config.json", {}))
+            return original.original_config(raw, original_shapes, tile_px)
+        config = LlavaOnevisionConfig.from_dict(dict(raw))
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of every version of transformers another class
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{file}: {reason}") from None
+    text, given = config.text_config, raw["text_config"]
+    # transformers 5 writes how positions are rotated where 4 does not look, and 4 then takes its defaults.
+    rope = given.get("rope_parameters") or {}
+    if rope and hasattr(text, "rope_theta"):
+        text.rope_theta = rope.get("rope_theta", text.rope_theta)
+    if rope.get("rope_type", "default") != "default" and not rope_of(text):
+        text.rope_scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
+    return config
+
+
+def _check_processors(directory: Path, config: Any) -> None:
+    tile_px = config.vision_config.image_size
+    for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
+        check_preprocessing(read_json(directory, name, {}), directory / name, tile_px)
+    processor = read_json(directory, "processor_config.json", {})
+    for part in ("image_processor", "video_processor"):
+        if isinstance(processor.get(part), Mapping):
+            check_preprocessing(processor[part], directory / "processor_config.json", tile_px)
+
+
+def _ids(found: Any, file: Path, rows: int) -> frozenset[int]:
+    """End tokens as a file names them: an id, a list of ids, or nothing."""
+    ids = [] if found is None else found if isinstance(found, list) else [found]
+    if not all(type(one) is int and 0 <= one < max(rows, 1) for one in ids):
+        raise CheckpointError(f"{file}: eos_token_id is {str(found)[:80]}: it must be token ids below {rows}")
+    return frozenset(ids)
+
+
+def _weight_files(directory: Path) -> tuple[Path, ...]:
+    if (directory / "model.safetensors").is_file():
+        return (whole_file(directory, "model.safetensors"),)
+    name = "model.safetensors.index.json"
+    if (directory / name).is_file():
+        index = read_json(directory, name).get("weight_map")
+        if not isinstance(index, dict) or not index or not all(isinstance(one, str) for one in index.values()):
+            raise CheckpointError(
+                f"{directory / name}: weight_map is {str(index)[:80]}: it must name a file for each tensor"
+            )
+        return tuple(whole_file(directory, one) for one in sorted(set(index.values())))
+    raise CheckpointError(
+        f"model directory {directory} has neither model.safetensors nor {name} "
+        "(other weight formats can run code when they are read, and are not supported)"
+    )
+
+
+@dataclass(frozen=True)
+class _TensorEntry:
+    """A tensor of a safetensors file: its shape, and its type as the file names it (F32, BF16, I8, ...)."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
+    found: dict[str, _TensorEntry] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 - no mapping
+                    entry = opened.get_slice(name)
+                    found[name] = _TensorEntry(tuple(entry.get_shape()), str(entry.get_dtype()))
+        except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
+            raise CheckpointError(f"{file} cannot be read: {error}") from None
+    if not found or not sum(math.prod(one.shape) for one in found.values()):
+        raise CheckpointError(f"{files[0]} holds no weights")
+    return found

@@ -1,0 +1,129 @@
+"""Types and ranges of the fields of a checkpoint's config.json, checked before anything is built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from ..checkpoints import CheckpointError
+
+# Larger ones are damage: no published checkpoint of this family comes near them, and tables of that length, or
+# that many layers, would be made before any weight is read.
+MOST_LAYERS, MOST_WIDTH, MOST_TOKENS, MOST_POSITIONS, MOST_PX = 1024, 2**20, 2**24, 2**20, 4096
+MOST_SHOWN = 80
+
+Schema = dict[str, Any]
+
+
+def _whole(most: int, least: int = 1) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+_TOKEN: Schema = _whole(MOST_TOKENS, 0)
+_TOKENS: Schema = {"anyOf": [_TOKEN, {"type": "null"}, {"type": "array", "items": _TOKEN}]}
+_PINPOINTS: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 1024,
+    "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": _whole(64 * MOST_PX)},
+}
+_QWEN2: Schema = {
+    "hidden_size": _whole(MOST_WIDTH),
+    "intermediate_size": _whole(MOST_WIDTH),
+    "num_hidden_layers": _whole(MOST_LAYERS),
+    "num_attention_heads": _whole(MOST_LAYERS),
+    "num_key_value_heads": _whole(MOST_LAYERS),
+    "vocab_size": _whole(MOST_TOKENS),
+    "max_position_embeddings": _whole(MOST_POSITIONS),
+    "rms_norm_eps": _POSITIVE,
+    "rope_theta": _POSITIVE,
+    "rope_scaling": {"type": ["object", "null"]},
+    "rope_parameters": {"type": ["object", "null"], "properties": {"rope_theta": _POSITIVE}},
+    "hidden_act": {"type": "string"},
+    "use_sliding_window": {"type": "boolean"},
+    "sliding_window": {"type": ["integer", "null"]},
+    "max_window_layers": {"type": "integer"},
+    "layer_types": {"type": ["array", "null"], "items": {"type": "string"}},
+    "tie_word_embeddings": {"type": "boolean"},
+    "bos_token_id": _TOKENS,
+    "eos_token_id": _TOKENS,
+}
+_SIGLIP: Schema = {
+    "hidden_size": _whole(MOST_WIDTH),
+    "intermediate_size": _whole(MOST_WIDTH),
+    "num_hidden_layers": _whole(MOST_LAYERS),
+    "num_attention_heads": _whole(MOST_LAYERS),
+    "patch_size": _whole(MOST_PX),
+    "image_size": _whole(MOST_PX),
+    "layer_norm_eps": _POSITIVE,
+    "hidden_act": {"type": "string"},
+}
+_IDS: Schema = {"image_token_index": _TOKEN, "video_token_index": _TOKEN, "image_token_id": _TOKEN}
+
+TRANSFORMERS: Schema = {
+    "required": ["text_config", "vision_config"],
+    "properties": _IDS
+    | {
+        "text_config": {"type": "object", "properties": _QWEN2},
+        "vision_config": {"type": "object", "properties": _SIGLIP},
+        "vision_feature_layer": {"type": "integer"},
+        "vision_feature_select_strategy": {"type": "string"},
+        "vision_aspect_ratio": {"type": "string"},
+        "image_grid_pinpoints": _PINPOINTS,
+        "projector_hidden_act": {"type": "string"},
+        "tie_word_embeddings": {"type": "boolean"},
+    },
+}
+"""Of a checkpoint in transformers' format."""
+
+ORIGINAL: Schema = {
+    "required": ["hidden_size", "num_hidden_layers", "num_attention_heads", "image_grid_pinpoints", "mm_vision_tower"],
+    "properties": _IDS
+    | _QWEN2
+    | {
+        "mm_vision_tower": {"type": "string"},
+        # The training scripts also wrote "(1x1),...,(6x6)", in tiles.
+        "image_grid_pinpoints": {"anyOf": [_PINPOINTS, {"type": "string"}]},
+        "image_aspect_ratio": {"type": "string"},
+    },
+}
+"""Of a checkpoint in the original lmms-lab layout."""
+
+
+def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None:
+    """Check every field of a JSON file that the engine reads.
+
+    Args:
+        content: Of the file.
+        file: For the error's text.
+        schema: JSON Schema of its object.
+
+    Raises:
+        CheckpointError: A field is missing, of another type or out of its range; the text names file and field.
+    """
+    for error in sorted(Draft202012Validator(schema).iter_errors(content), key=lambda one: list(map(str, one.path))):
+        field = ".".join(map(str, error.path))
+        if error.validator == "required":
+            raise CheckpointError(f"{file} lacks a field: {error.message}" + (f" of {field}" if field else ""))
+        value = repr(error.instance)
+        shown = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
+        raise CheckpointError(f"{file}: {field} is {shown}: {_rule(error.validator, error.validator_value)}")
+
+
+def _rule(kind: str, value: Any) -> str:
+    """What a value of a field has to be, in words."""
+    words = {
+        "type": "it must be of type",
+        "minimum": "it must be at least",
+        "maximum": "it must be at most",
+        "exclusiveMinimum": "it must be more than",
+        "minItems": "its least number of entries is",
+        "maxItems": "its greatest number of entries is",
+    }
+    if kind not in words:
+        return "it must be of another form (a token id, a list of them or null; or a list of pairs)"
+    return f"{words[kind]} {' or '.join(value) if isinstance(value, list) else value}"

@@ -1,0 +1,150 @@
+"""What a checkpoint's generation_config.json does to greedy answers, as transformers' `generate` does it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..checkpoints import CheckpointError
+
+# Fields of transformers' GenerationConfig that would change a greedy answer, and the values with which they do not.
+_WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
+    "num_beams": (1,),
+    "num_beam_groups": (1,),
+    "penalty_alpha": (0,),
+    "dola_layers": (),
+    "guidance_scale": (1,),
+    "sequence_bias": ({}, []),
+    "encoder_repetition_penalty": (1,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "bad_words_ids": ([],),
+    "force_words_ids": ([],),
+    "constraints": ([],),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": (),
+    "forced_decoder_ids": ([],),
+    "begin_suppress_tokens": ([],),
+    "exponential_decay_length_penalty": (),
+    "remove_invalid_values": (False,),
+    "token_healing": (False,),
+    "watermarking_config": (),
+    "stop_strings": ([],),
+}
+
+
+@dataclass(frozen=True)
+class TokenRules:
+    """How earlier tokens change the choice of the next one.
+
+    Attributes:
+        repetition_penalty: Logits of tokens that were there are divided by it where positive, else multiplied; 1: not.
+        no_repeat_ngram_size: No run of so many tokens comes twice; 0: any may.
+        suppress_tokens: Never chosen.
+        counts_prompt: Whether the prompt's tokens count as earlier ones. They do where transformers' `generate` gets
+            token ids; the original code passes embeddings, so that it sees the new tokens only.
+    """
+
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    suppress_tokens: tuple[int, ...] = ()
+    counts_prompt: bool = True
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether every choice stays as it is."""
+        return self.repetition_penalty == 1.0 and not self.no_repeat_ngram_size and not self.suppress_tokens
+
+
+def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, counts_prompt: bool) -> TokenRules:
+    """The rules of a generation_config.json.
+
+    What concerns sampling (do_sample, temperature, top_k, top_p and the like) plays no part: answers are greedy.
+
+    Args:
+        content: Of the file.
+        file: For the error's text.
+        vocabulary: Rows of the embedding.
+        counts_prompt: See `TokenRules`.
+
+    Raises:
+        CheckpointError: A field has a value that makes no sense, or that would change answers in a way that is not
+            done here; the text names field and value.
+    """
+    for field, neutral in _WITHOUT_EFFECT.items():
+        value = content.get(field)
+        if value is not None and value not in neutral:
+            raise CheckpointError(
+                f"{file}: {field} is {value!r}, which would change answers and is not supported: remove the field, or "
+                "make a copy of the checkpoint without it"
+            )
+    penalty = content.get("repetition_penalty")
+    if penalty is not None and (not _is_number(penalty) or not 0 < penalty < float("inf")):
+        raise CheckpointError(f"{file}: repetition_penalty is {penalty!r}: it must be a number more than 0")
+    size = content.get("no_repeat_ngram_size")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise CheckpointError(f"{file}: no_repeat_ngram_size is {size!r}: it must be a whole number from 0")
+    suppressed = content.get("suppress_tokens") or []
+    if not isinstance(suppressed, list) or not all(type(one) is int and 0 <= one < vocabulary for one in suppressed):
+        raise CheckpointError(
+            f"{file}: suppress_tokens is {str(suppressed)[:80]}: it must be a list of token ids below {vocabulary}"
+        )
+    return TokenRules(
+        1.0 if penalty is None else float(penalty), size or 0, tuple(sorted(set(suppressed))), counts_prompt
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class EarlierTokens:
+    """The tokens of one row so far, and what they do to the logits of its next one.
+
+    Each token is noted once, however long the row grows: a step costs as much as there are different tokens.
+    """
+
+    def __init__(self, rules: TokenRules, prompt: Sequence[int]) -> None:
+        """Begin with the prompt's tokens; of a run of one placeholder, more than the longest n-gram changes nothing."""
+        self._rules = rules
+        self._seen: dict[int, None] = {}
+        self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
+        self._last: tuple[int, ...] = ()
+        self._count = 0
+        if rules.counts_prompt:
+            for token in prompt:
+                self.add(token)
+
+    def add(self, token: int) -> None:
+        """Note the next token."""
+        self._seen[token] = None
+        behind = self._rules.no_repeat_ngram_size - 1
+        if behind < 0:
+            return
+        if self._count >= behind:
+            self._followers[self._last].add(token)
+        self._last = (*self._last, token)[-behind:] if behind else ()
+        self._count += 1
+
+    def change(self, logits: torch.Tensor) -> None:
+        """Change the next token's logits (vocabulary,) in place.
+
+        As RepetitionPenaltyLogitsProcessor, NoRepeatNGramLogitsProcessor and SuppressTokensLogitsProcessor of
+        transformers (generation/logits_process.py), in `generate`'s order.
+        """
+        rules = self._rules
+        if rules.repetition_penalty != 1 and self._seen:
+            seen = torch.tensor(list(self._seen), device=logits.device)
+            found = logits[seen]
+            logits[seen] = torch.where(found < 0, found * rules.repetition_penalty, found / rules.repetition_penalty)
+        forbidden = list(rules.suppress_tokens)
+        if rules.no_repeat_ngram_size:
+            forbidden += self._followers.get(self._last, ())
+        if forbidden:
+            logits[torch.tensor(forbidden, device=logits.device)] = -torch.inf
