@@ -27,6 +27,7 @@ metrics:
   scanqa      ScanQA: EM@1, and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where pycocoevalcap and Java are installed
   yes_no      what the answer's first four characters say
   count       the first number in the answer
+  chinese     answers in Chinese, by characters: F1 and EM as CMRC 2018 has them, and ROUGE-L
   plan        exact plans, step F1, valid ones; with pddl_params and task_type of ALFRED also what they reach
 """
 _EPILOG = """\

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tasks import Kind
+from ..tasks.chinese import has_han
 from ..tasks.planning import Plan, Vocabulary, from_rows, goal_from
 from .metrics import ANSWER_METRICS, CAPTION_METRICS, PLAN_METRICS, PlanScore
 from .metrics.plans import score as score_plan
@@ -14,11 +15,15 @@ from .trials import PLAN, Gold, Trial
 
 TEXTS = (Kind.TEXT, Kind.PHRASE)
 YES_NO = (Kind.YES_NO, Kind.CHANGE)
+# Metrics of texts in Chinese.
+CHINESE = ("em_zh", "f1_zh")
 # Metrics that are given only where a suite names them: they are another's rules for the same question.
 ONLY_IF_NAMED = ("multi_choice",)
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "em": tuple(Kind),
     "rouge_l": TEXTS,
+    "em_zh": TEXTS,
+    "f1_zh": TEXTS,
     "multi_choice": (*TEXTS, Kind.CHOICE),
     "yes_no": YES_NO,
     "count": (Kind.COUNT,),
@@ -49,7 +54,7 @@ def suits(metric: str, trial: Trial) -> bool:
         needs_gold = metric in ("plan_exact", "plan_step_f1", "plan_weighted_success")
         needs_goal = metric in ("plan_goal_conditions", "plan_success", "plan_weighted_success")
         return not (needs_gold and trial.plan.rows is None) and not (needs_goal and trial.plan.conditions is None)
-    if not trial.gold:
+    if not trial.gold or (metric in CHINESE and not any(has_han(as_text(gold)) for gold in trial.gold)):
         return False
     return trial.kind in _KINDS.get(metric, TEXTS if metric in CAPTION_METRICS else ())
 

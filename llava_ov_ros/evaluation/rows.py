@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SCORINGS = ("interleave", "scanqa", "yes_no", "count", "plan")
+SCORINGS = ("interleave", "scanqa", "yes_no", "count", "plan", "chinese")
 """How rows can be scored; see scoring.py."""
 MOST_FAULTS = 20
 

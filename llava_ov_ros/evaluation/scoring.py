@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..tasks.planning import Goal, GoalError, Plan, PlanError, Vocabulary, from_rows, goal_from, split_line
-from .metrics import NotAvailable, bootstrap_interval, captioning, count, exact_match, interleave, mean, plans, yes_no
+from .metrics import (
+    NotAvailable,
+    bootstrap_interval,
+    captioning,
+    chinese_texts,
+    count,
+    exact_match,
+    interleave,
+    mean,
+    plans,
+    yes_no,
+)
 from .rows import ResultRow, ResultRowError, raise_faults
 
 SEED = 0
@@ -66,6 +77,8 @@ def score_rows(rows: Sequence[ResultRow], scoring: str, vocabulary: Vocabulary |
                 results[dataset] = _interleave(its)
             elif scoring == "scanqa":
                 results[dataset] = _scanqa(its)
+            elif scoring == "chinese":
+                results[dataset] = _chinese(its)
             elif scoring == "plan":
                 assert vocabulary is not None, "plans need a vocabulary"
                 results[dataset] = _plans(its, vocabulary)
@@ -93,7 +106,12 @@ def _interleave(rows: Sequence[ResultRow]) -> SetResult:
     return _result(interleave.METRIC_NAMES[kind], [one for one in scores if one is not None])
 
 
-def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
+def _golds(rows: Sequence[ResultRow]) -> list[list[str]]:
+    """The right answers of every row, one or more.
+
+    Raises:
+        ResultRowError: Some are no texts.
+    """
     golds: list[list[str]] = []
     faults: list[str] = []
     for row in rows:
@@ -102,6 +120,21 @@ def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
             faults.append(f"{row.where}: gt_response is {str(row.gold)[:60]!r}, expected text or a list of texts")
         golds.append(right)
     raise_faults(faults)
+    return golds
+
+
+def _chinese(rows: Sequence[ResultRow]) -> SetResult:
+    golds = _golds(rows)
+
+    def best(metric: Callable[[str, str], float]) -> list[float]:
+        return [max(metric(row.prediction, gold) for gold in right) for row, right in zip(rows, golds, strict=True)]
+
+    more = {"EM": chinese_texts.exact, "Rouge-L f": chinese_texts.rouge_l}
+    return _result("F1", best(chinese_texts.f1), more={name: 100 * mean(best(one)) for name, one in more.items()})
+
+
+def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
+    golds = _golds(rows)
     predictions = [row.prediction for row in rows]
     scores = [exact_match(said, right) for said, right in zip(predictions, golds, strict=True)]
     captions = captioning(predictions, golds)

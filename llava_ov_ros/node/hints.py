@@ -198,7 +198,7 @@ class Hints:
         decoding: Decoding = settings.plan_decoding  # type: ignore[assignment] - checked on setting it
         ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding, turn.pictures)
         query = replace(
-            standing_query(f"Next step: {turn.goal}", settings),
+            standing_query(turn.goal, settings),
             prompt=ask.prompt,
             grammar=ask.grammar,
             max_new_tokens=ask.max_new_tokens,

@@ -172,7 +172,8 @@ class Settings:
         5.0, "Seconds (of the node's clock) between two rounds of standing questions", low=0.05, high=1e6, live=True
     )
     prompts: str = described(
-        "plain", "How the model is asked: a shipped set (plain, llava_onevision, alfred), else a file (docs/answers.md)"
+        "plain",
+        "How the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file (docs/answers.md)",
     )
     actions: str = described(
         "alfred", "What plans may say: a shipped vocabulary (alfred, delivery), else a file (docs/planning.md)"

@@ -162,11 +162,8 @@ class Row:
             self.end(finish)
 
     def end(self, finish: Finish) -> None:
-        """Note why the answer ended, and give out what is left of its text."""
+        """Note why the answer ended. A character that was cut off in its middle is left out of the text."""
         self.finish = finish
-        rest = self._stream.finish()
-        if rest:
-            self.ask.on_text(rest)
 
 
 def answer_of(row: Row, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:

@@ -11,7 +11,6 @@ from tokenizers import Tokenizer
 from .prompt import Control, Ids, Segment, Text
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-MOST_TOKENS_OF_A_CHARACTER = 4  # a UTF-8 character has at most four bytes
 
 
 class PromptTokenizer:
@@ -83,27 +82,30 @@ class PromptTokenizer:
 
 
 class TextStream:
-    """Turns tokens into pieces of text as they come; a character that spans tokens appears when it is whole."""
+    """Turns tokens into pieces of text as they come; a character that spans tokens appears when it is whole.
+
+    Attributes:
+        text: All pieces so far, joined.
+    """
 
     def __init__(self, tokenizer: PromptTokenizer) -> None:
         self._tokenizer = tokenizer
+        # Tokens since the last one that a character ended with, and how many of their characters have been given.
         self._pending: list[int] = []
+        self._given = 0
         self.text = ""
 
     def push(self, token: int) -> str:
         """The new whole characters after one more token; may be empty."""
         self._pending.append(token)
-        piece = self._tokenizer.decode(self._pending)
-        # Bytes that still form no character after four tokens never will; they are shown as they are.
-        if piece.endswith(REPLACEMENT) and len(self._pending) <= MOST_TOKENS_OF_A_CHARACTER:
-            return ""
-        return self._emit(piece)
-
-    def finish(self) -> str:
-        """What is left at the end: the remains of a character that was cut off, if any."""
-        return self._emit(self._tokenizer.decode(self._pending)) if self._pending else ""
-
-    def _emit(self, piece: str) -> str:
-        self._pending.clear()
+        found = self._tokenizer.decode(self._pending)
+        # A token may end one character and begin the next. Bytes that form no character are decoded one by one, so that
+        # only the last REPLACEMENT can still become one.
+        whole = found.removesuffix(REPLACEMENT)
+        piece = whole[self._given :]
+        self._given = len(whole)
+        if whole == found:
+            self._pending.clear()
+            self._given = 0
         self.text += piece
         return piece

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..frames import NS_PER_S, Camera, Clip
+from ..tasks.marks import says
 from .bag import ImageTopic
 from .replay import Answered
 
@@ -47,12 +48,8 @@ def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
 
 
 def is_correct(text: str, truth: str) -> bool:
-    """Whether an answer says exactly the truth, but for case, outer spaces and a full stop at the end."""
-    return _bare(text) == _bare(truth)
-
-
-def _bare(text: str) -> str:
-    return text.strip().removesuffix(".").rstrip().casefold()
+    """Whether an answer says exactly the truth, but for case, width, outer spaces and the mark at the end."""
+    return says(text, truth)
 
 
 def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list[str]:

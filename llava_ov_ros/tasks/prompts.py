@@ -18,7 +18,8 @@ LISTED = "{choices}"
 """Where choices are listed in what is added to a question."""
 PICTURE, NOW = "{picture}", "{now}"
 """Where a step's picture stands in a text, and where what the cameras see now."""
-_KEYS = ("version", "name", "add", "yes_no", "numbers", "cannot_tell", "change", "planning")
+ENGLISH = "en"
+_KEYS = ("version", "name", "language", "add", "yes_no", "numbers", "cannot_tell", "change", "planning")
 _REQUIRED = ("version", "name", "yes_no", "numbers", "change")
 
 
@@ -43,8 +44,16 @@ _PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no_steps": ((), ()),
     "done": ((), ()),
     "presence": (("{thing}",), ("{thing}",)),
+    "list_separator": ((), ()),
     "decompose": (("{goal}",), ("{goal}",)),
+    "repair": (("{goal}", "{plan}", "{problems}", "{actions}", "{most}"), ("{goal}", "{plan}", "{problems}")),
+    "no_plan": ((), ()),
+    "problem": (("{number}", "{problem}"), ("{number}", "{problem}")),
+    "more_problems": (("{number}",), ("{number}",)),
 }
+_REASONS = "reasons"
+_PLANNING_KEYS = (*_PLACES, _REASONS)
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _PLACE = re.compile(r"\{\w+\}")
 
 
@@ -65,8 +74,15 @@ class PlanPrompts:
             seen when it was reported done. Empty: steps are parted by semicolons.
         no_steps: What stands for {steps} when none is done; with `step` nothing does.
         done: What the model says instead of a next step when the goal holds.
-        presence: Asks whether {thing} is there, which comes with its article.
+        presence: Asks whether {thing} is there, which comes with its article in English.
+        list_separator: Stands between two words of a list.
         decompose: With {goal}; asks for steps in the model's own words, numbered.
+        repair: With {goal}, {plan} (steps, one a line) and {problems} (one a line), and perhaps {actions} and {most};
+            asks for a corrected plan.
+        no_plan: What stands for {plan} when there are no steps.
+        problem: How a problem of one step stands in {problems}, with {number} and {problem}.
+        more_problems: The last line of {problems}, where {number} more are left out.
+        reasons: How problems are told, by their codes (`planning.Reason`); what is missing is told in English.
     """
 
     plan: str = "Goal: {goal}. Plan?"
@@ -75,7 +91,17 @@ class PlanPrompts:
     no_steps: str = "nothing"
     done: str = "DONE"
     presence: str = "Is there {thing}?"
+    list_separator: str = ", "
     decompose: str = "High-Level Task: {goal}\n\nLow-Level Action Steps:"
+    repair: str = (
+        "Goal: {goal}\nThis plan does not work:\n{plan}\nWhat is wrong with it:\n{problems}\n"
+        "Allowed steps, at most {most}: {actions}\n"
+        "Write the whole corrected plan in one line, steps separated by semicolons, and nothing else."
+    )
+    no_plan: str = "(no steps)"
+    problem: str = "step {number}: {problem}"
+    more_problems: str = "- and {number} more, which may follow from these"
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shows_steps(self) -> bool:
@@ -96,6 +122,7 @@ class Prompts:
         cannot_tell: What the model says where the pictures do not show it, one of the choices then; None: nothing.
         add: What follows a question of a kind.
         planning: How plans are asked for.
+        language: Of the texts, as a code of ISO 639 such as en or zh; a vocabulary's things are named in it.
     """
 
     name: str
@@ -105,12 +132,18 @@ class Prompts:
     change: str
     cannot_tell: str | None = None
     add: Mapping[Kind, str] = field(default_factory=dict)
-    planning: PlanPrompts = PlanPrompts()
+    planning: PlanPrompts = field(default_factory=PlanPrompts)
+    language: str = ENGLISH
 
     @property
     def identity(self) -> str:
         """Name and version, for records."""
         return f"{self.name}/{self.version}"
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """A text with its places, such as {goal}, filled; braces in what is filled in are text."""
+    return _PLACE.sub(lambda place: values.get(place[0], place[0]), template)
 
 
 def find_prompts(prompts: str) -> Path:
@@ -180,15 +213,24 @@ class _Reader:
             cannot_tell=cannot_tell,
             add=self._added(),
             planning=self._planning(),
+            language=self._language(),
         )
+
+    def _language(self) -> str:
+        language = self._content.get("language", ENGLISH)
+        # YAML takes an unquoted no, which is Norwegian, for a truth value.
+        if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
+            raise self._error("language", f"is {language!r}: it must be a code of ISO 639, such as en or zh")
+        return language
 
     def _planning(self) -> PlanPrompts:
         given = self._content.get("planning") or {}
         if not isinstance(given, dict):
-            raise self._error("planning", f"is {given!r}: it must be texts for {', '.join(_PLACES)}")
-        for key, text in given.items():
+            raise self._error("planning", f"is {given!r}: it must be texts for {', '.join(_PLANNING_KEYS)}")
+        texts = {key: text for key, text in given.items() if key != _REASONS}
+        for key, text in texts.items():
             if key not in _PLACES:
-                raise self._error(f"planning.{key}", f"is not known: the keys are {', '.join(_PLACES)}")
+                raise self._error(f"planning.{key}", f"is not known: the keys are {', '.join(_PLANNING_KEYS)}")
             allowed, needed = _PLACES[key]
             there = _PLACE.findall(self._text(f"planning.{key}", text))
             for place in needed:
@@ -197,8 +239,22 @@ class _Reader:
             for place in there:
                 if place not in allowed:
                     raise self._error(f"planning.{key}", f"holds {place}: allowed are {', '.join(allowed) or 'none'}")
-        self._check_steps(given)
-        return PlanPrompts(**given)
+        self._check_steps(texts)
+        return PlanPrompts(**texts, reasons=self._reasons(given.get(_REASONS) or {}))
+
+    def _reasons(self, given: Any) -> dict[str, str]:
+        # `planning` imports this module.
+        from .planning.reasons import Reason
+
+        if not isinstance(given, dict):
+            raise self._error("planning.reasons", f"is {given!r}: it must be texts by the codes of problems")
+        for code, text in given.items():
+            if code not in list(Reason):
+                raise self._error(
+                    f"planning.reasons.{code}", f"is no code of a problem: the codes are {', '.join(Reason)}"
+                )
+            self._text(f"planning.reasons.{code}", text)
+        return dict(given)
 
     def _check_steps(self, given: Mapping[str, str]) -> None:
         """Pictures stand where they can: each once, in the order in which they were seen."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import check_whole
 from ..frames import Clip
+from .marks import says
 from .prompts import LISTED, Kind, Prompts
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def read_answer(shaped: Shaped, generated: Generated) -> SceneAnswer:
     kind = shaped.question.kind
     if not shaped.options:
         cut_short = generated.finish in ("cancelled", "deadline")
-        value = None if cut_short or generated.text.strip() == shaped.cannot_tell else generated.text
+        value = None if cut_short or says(generated.text, shaped.cannot_tell) else generated.text
         return SceneAnswer(kind, generated.text, value, generated.confidence, None, generated)
     if not generated.choices:
         return SceneAnswer(kind, "", None, 0.0, None, generated)

@@ -213,7 +213,7 @@ def test_no_plan_without_pictures_or_from_an_inactive_node(rig, scripted):
         ),
         ("actions", None, "parameter actions: "),
         ("prompts", "version: 1\nname: mine\n", "parameter prompts: "),
-        ("prompts", None, "no shipped set (alfred, llava_onevision, plain)"),
+        ("prompts", None, "no shipped set (alfred, llava_onevision, plain, zh)"),
     ],
 )
 def test_a_file_that_cannot_be_used_fails_configure_and_says_why(rig, scripted, tmp_path, name, content, message):

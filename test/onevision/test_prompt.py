@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import ByteLevel
 
+from llava_ov_ros.onevision import Ask
+from llava_ov_ros.onevision.decoding import Row
 from llava_ov_ros.onevision.prompt import PROMPT_STYLES, Control, Segment, Text, Visual, conversation, user_content
 from llava_ov_ros.onevision.tokens import REPLACEMENT, PromptTokenizer, TextStream
 
@@ -71,23 +77,50 @@ def test_pieces_are_encoded_as_the_whole_string_is(tokenizer: PromptTokenizer, r
     assert [image if i is None else i for i in tokenizer.encode(prompt)] == whole.encode(text).ids
 
 
-@pytest.mark.parametrize("text", ["a mug", "桌子上有一个红色的杯子。", "naïve café 🤖 ok", "\n\n two\tlines \n"])
+@pytest.mark.parametrize(
+    "text", ["a mug", "桌子上有一个红色的杯子。", "naïve café 🤖 ok", "\n\n two\tlines \n", "𠮷野家"]
+)
 def test_stream_gives_whole_characters_and_all_of_them(tokenizer: PromptTokenizer, text: str) -> None:
     ids = [i for i in tokenizer.encode([Text(text)]) if i is not None]
     stream = TextStream(tokenizer)
-    pieces = [stream.push(i) for i in ids] + [stream.finish()]
+    pieces = [stream.push(i) for i in ids]
     assert all(REPLACEMENT not in piece for piece in pieces)
     assert "".join(pieces) == text == stream.text
     if not text.isascii():
         assert "" in pieces[:-1], "this tokenizer splits such characters, so some pushes must give nothing yet"
 
 
-def test_half_a_character_at_the_end_is_shown_as_such(tokenizer: PromptTokenizer) -> None:
-    ids = [i for i in tokenizer.encode([Text("杯")]) if i is not None]
-    assert len(ids) > 1
+def test_half_a_character_at_the_end_is_left_out(tokenizer: PromptTokenizer) -> None:
+    ids = [i for i in tokenizer.encode([Text("红杯")]) if i is not None]
     stream = TextStream(tokenizer)
-    assert stream.push(ids[0]) == ""
-    assert REPLACEMENT in stream.finish()
+    for token in ids[:-1]:
+        stream.push(token)
+    assert stream.text == "红"
+
+
+def test_an_answer_that_is_cut_off_in_a_character_ends_before_it(tokenizer: PromptTokenizer) -> None:
+    ids = tokenizer.encode_text("红杯")
+    heard: list[str] = []
+    row = Row(0, Ask("?", max_new_tokens=len(ids) - 1, on_text=heard.append), tokenizer)
+    for token in ids[:-1]:
+        row.take(token, 0.5, frozenset())
+    assert (row.finish, row.text, heard) == ("length", "红", ["红"])
+
+
+def test_tokens_that_end_one_character_and_begin_the_next() -> None:
+    # As byte-level vocabularies have them: each token but the outer ones joins the last byte of a character to the
+    # first two of the next, so that no token but the last ends where a character does.
+    text = "杯子在桌子上面吗"
+    content = "".join(ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)[0][0])
+    assert len(content) == 3 * len(text)
+    parts = [content[:2], *(content[i : i + 3] for i in range(2, len(content) - 1, 3)), content[-1]]
+    vocabulary = {part: number for number, part in enumerate(dict.fromkeys(parts))}
+    crossing = Tokenizer(WordLevel(vocabulary, unk_token=parts[0]))
+    crossing.decoder = ByteLevelDecoder()
+    stream = TextStream(PromptTokenizer(crossing))
+    pieces = [stream.push(vocabulary[part]) for part in parts]
+    assert "".join(pieces) == text
+    assert pieces == ["", *text]
 
 
 def test_bytes_that_are_no_text_do_not_hold_the_stream_up(tokenizer: PromptTokenizer) -> None:

@@ -56,6 +56,20 @@ class Listing:
         """Has nothing to give back."""
 
 
+class Saying(Listing):
+    """In the model's place: says one text to every question."""
+
+    def __init__(self, text):
+        super().__init__()
+        self._text = text
+
+    def stream(self, clips, asks, *, mode):
+        """The text, whatever is asked."""
+        for number, (question, max_new_tokens) in enumerate(asks):
+            self.asked.append((question, mode, max_new_tokens))
+            yield number, Generated(self._text, (1, 2), (0.5, 0.5), "stop", 10, 0.1, 0.2)
+
+
 def seconds(frame):
     return f"{(frame.stamp_ns - T0_NS) / S:g}"
 
@@ -115,6 +129,17 @@ def test_every_message_is_offered_once_also_after_the_last_question():
 def test_a_question_at_the_very_end_sees_the_last_frame():
     answered = list(replay(messages(4), cameras(FRONT), [question(1.5)], Listing(), SETTINGS))
     assert texts(answered) == ["front 0.5, front 1, front 1.5"]
+
+
+def test_a_question_and_its_truth_in_chinese():
+    asked = [question(1.5, "杯子是什么颜色？", truth="红色"), question(1.5, "杯子在哪里？", truth="桌上")]
+    answered = list(replay(messages(4), cameras(FRONT), asked, Saying("红色。"), SETTINGS))
+    records = [answer_record(one, "m") for one in answered]
+    assert [(record["question"], record["text"]) for record in records] == [
+        ("杯子是什么颜色？", "红色。"),
+        ("杯子在哪里？", "红色。"),
+    ]
+    assert [record["correct"] for record in records] == [True, False]
 
 
 def test_a_question_long_after_the_end_is_stale():
@@ -208,7 +233,15 @@ def test_the_record_of_an_answer_names_its_frames_and_compares_with_the_truth():
 
 @pytest.mark.parametrize(
     ("text", "truth", "same"),
-    [("red", "Red", True), (" red. ", "red", True), ("dark red", "red", False), ("", "red", False)],
+    [
+        ("red", "Red", True),
+        (" red. ", "red", True),
+        ("dark red", "red", False),
+        ("", "red", False),
+        ("红色。", "红色", True),
+        ("Ａ区！", "a区", True),
+        ("不是红色", "红色", False),
+    ],
 )
 def test_is_correct(text, truth, same):
     assert is_correct(text, truth) is same

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from llava_ov_ros.rooms.questions import CANNOT_TELL, NUMBERS
+from llava_ov_ros.tasks.chinese import has_han
+from llava_ov_ros.tasks.planning import Reason
 from llava_ov_ros.tasks.prompts import LISTED, Kind, PromptsError, find_prompts, load_prompts
 
 GOOD = """
@@ -44,6 +46,19 @@ def test_the_shipped_sets() -> None:
     assert alfred.identity == "alfred/1"
     assert (alfred.add, alfred.yes_no, alfred.numbers) == (onevision.add, onevision.yes_no, onevision.numbers)
     assert [one.planning.shows_steps for one in (plain, onevision, alfred)] == [False, False, True]
+
+
+def test_the_chinese_set() -> None:
+    chinese = load_prompts(find_prompts("zh"))
+    assert (chinese.identity, chinese.language) == ("zh/1", "zh")
+    assert (chinese.yes_no, chinese.cannot_tell) == (("是", "否"), "无法判断")
+    # As LLaVA asks for letters in Chinese (llava/eval/model_vqa_mmbench.py).
+    assert chinese.add[Kind.CHOICE] == "\n{choices}\n请直接回答选项字母。"
+    asked = [chinese.change, *chinese.add.values(), *chinese.planning.reasons.values()]
+    asked += [text for key, text in vars(chinese.planning).items() if key not in ("reasons", "list_separator")]
+    assert all(has_han(text) for text in asked if text), "nothing is asked in English"
+    violations = [reason for reason in Reason if not reason.startswith("goal") and reason is not Reason.NOT_SEEN]
+    assert set(chinese.planning.reasons) == set(violations), "every violation of a plan is told in Chinese"
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -105,6 +120,15 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
             "planning.next_step holds {now} 2 times",
         ),
         ("version: 3", "version: 3\nplanning: {plan: '{goal}{now}'}", "planning.plan holds {now}: allowed are"),
+        ("version: 3", "version: 3\nlanguage: Chinese", "language is 'Chinese': it must be a code of ISO 639"),
+        ("version: 3", "version: 3\nlanguage: no", "language is False: it must be a code of ISO 639"),
+        ("version: 3", "version: 3\nplanning: {reasons: {full: x}}", "planning.reasons.full is no code of a problem"),
+        (
+            "version: 3",
+            "version: 3\nplanning: {reasons: {hand_full: 1}}",
+            "planning.reasons.hand_full is 1: it must be",
+        ),
+        ("version: 3", "version: 3\nplanning: {repair: '{goal} {plan}'}", "planning.repair must hold {problems}"),
         ("name: mine", "name: other", "name is 'other': it must be that of the file, 'mine'"),
         ("name: mine", "name: mine\nnames: x", "names is not known: the keys are version"),
         ('["yes", "no"]', "[yes, no]", "yes_no[0] is True: it must be a text (YAML takes an unquoted yes"),

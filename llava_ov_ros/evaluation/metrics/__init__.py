@@ -1,9 +1,11 @@
-"""Metrics of answers and plans: pure functions, each equal to its published implementation (docs/metrics.md)."""
+"""Metrics of answers and plans: pure functions; docs/metrics.md names the publication that each follows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from ...tasks.chinese import has_han
+from . import chinese_texts
 from .choices import choice, count, yes_no
 from .interleave import SetScore, multi_choice, normalised, open_ended
 from .plans import PLAN_METRICS, PlanScore
@@ -28,15 +30,28 @@ def _best(score: Callable[[str, str], float | None]) -> AnswerMetric:
     return scored
 
 
+def _of_its_language(prediction: str, gold: str) -> float | None:
+    """ROUGE-L: that of LLaVA-Interleave-Bench, but by characters where the right answer is in Chinese."""
+    return chinese_texts.rouge_l(prediction, gold) if has_han(gold) else open_ended(prediction, gold)
+
+
+def _of_chinese(score: Callable[[str, str], float]) -> AnswerMetric:
+    """A metric that only counts beside right answers in Chinese."""
+    return _best(lambda prediction, gold: score(prediction, gold) if has_han(gold) else None)
+
+
 ANSWER_METRICS: Mapping[str, AnswerMetric] = {
     "em": lambda prediction, golds, choices: exact_match(prediction, golds),
-    "rouge_l": _best(open_ended),
+    "rouge_l": _best(_of_its_language),
+    "em_zh": _of_chinese(chinese_texts.exact),
+    "f1_zh": _of_chinese(chinese_texts.f1),
     "multi_choice": _best(multi_choice),
     "yes_no": _best(yes_no),
     "count": _best(count),
     "choice": lambda prediction, golds, choices: max(choice(prediction, gold, choices) for gold in golds),
 }
-"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench."""
+"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench, `em_zh` and `f1_zh`
+those of CMRC 2018."""
 
 METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
 """The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
@@ -56,6 +71,7 @@ __all__ = [
     "Spread",
     "bootstrap_interval",
     "captioning",
+    "chinese_texts",
     "choice",
     "count",
     "exact_match",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ...tasks.chinese import HAN, half_width, has_han
+from .chinese_answers import begins_chinese, number_told, yes_or_no
 from .interleave import LETTERS, normalised
 
-_YES, _NO = "yes", "no"
+# The first of them that an answer begins with counts.
+_ENGLISH = {"yes": True, "no": False}
 _UP_TO_TWENTY = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
@@ -15,31 +18,41 @@ _UP_TO_TWENTY = (
 _WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)} | {"no": 0, "none": 0}
 _NUMBER = re.compile(rf"(?<![\w.,])-?\d+(?:[.,]\d+)*(?!\w)|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
-_LABEL = re.compile(r"([a-z])[\s.:)]+(?=\S)")
+_CHINESE_LABEL = re.compile(r"^(?:(?:正确)?(?:答案|选项|回答)|(?:我)?选择?)(?:应该)?[是为]?[\s:]*(?:选项?)?\s*")
+_CHINESE_QUOTES = "“”‘’「」『』"
+_LABEL = re.compile(rf"([a-z])(?:[\s.:)]+(?=\S)|(?=[{HAN}]))")
 
 
 def yes_no(prediction: str, gold: str) -> float:
     """1 where yes or no is answered as it should be, else 0.
 
-    As in MME's evaluation, an answer is what its first four characters contain: yes, else no.
+    As in MME's evaluation, an answer is what its first four characters contain: yes, else no. An answer whose first
+    letter is Chinese is read as `chinese_answers.yes_or_no` reads it; the right answer may be 是 or 否 too.
 
     Raises:
         ValueError: The right answer is neither.
     """
-    wanted = gold.strip().rstrip(".!").lower()
-    if wanted not in (_YES, _NO):
-        raise ValueError(f"the right answer is {gold!r}: expected yes or no")
+    wanted = yes_or_no(gold) if begins_chinese(gold) else _ENGLISH.get(gold.strip().rstrip(".!").lower())
+    if wanted is None:
+        raise ValueError(f"the right answer is {gold!r}: expected yes or no, or 是 or 否")
+    if begins_chinese(prediction):
+        return float(yes_or_no(prediction) is wanted)
     beginning = prediction.strip().lower()[:4]
-    said = _YES if _YES in beginning else _NO if _NO in beginning else None
-    return float(said == wanted)
+    said = next((says for word, says in _ENGLISH.items() if word in beginning), None)
+    return float(said is wanted)
 
 
 def number_in(text: str) -> int | None:
     """The first number in a text, in digits or as an English word up to twenty; `no` and `none` are 0.
 
+    A text with Chinese characters is read as `chinese_answers.number_told` reads it.
+
     Returns:
         The number, or None: there is none, or it is not whole.
     """
+    if has_han(text):
+        return number_told(text)
+    text = half_width(text)
     found = _NUMBER.search(text)
     if found is None:
         return None
@@ -66,13 +79,17 @@ def count(prediction: str, gold: str) -> float:
 def chosen(text: str, choices: Sequence[str]) -> int | None:
     """Which of some choices a text names: by its words, its letter (A is the first), or both (`B. the mug`).
 
-    Compared as in LLaVA-Interleave-Bench (`interleave.normalised`). The words are looked for before the letter.
+    Compared as in LLaVA-Interleave-Bench (`interleave.normalised`), after full-width letters and marks have become
+    half-width ones. The words are looked for before the letter. In Chinese the letter may stand in `选B` and `答案是B`.
 
     Returns:
         Index of the choice, or None: it is none of them.
     """
-    said = normalised(text)
-    listed = [normalised(choice) for choice in choices]
+    said = _compared(text)
+    listed = [_compared(choice) for choice in choices]
+    if said in listed:
+        return listed.index(said)
+    said = _CHINESE_LABEL.sub("", said, count=1)
     if said in listed:
         return listed.index(said)
     pieces = [piece.strip() for piece in said.split(":")]
@@ -85,6 +102,11 @@ def chosen(text: str, choices: Sequence[str]) -> int | None:
         if said[label.end() :] == listed[index]:
             return index
     return None
+
+
+def _compared(text: str) -> str:
+    """A text as choices are compared."""
+    return normalised(half_width(text).replace("。", ".").replace("、", ", ")).strip(_CHINESE_QUOTES)
 
 
 def choice(prediction: str, gold: str, choices: Sequence[str]) -> float:

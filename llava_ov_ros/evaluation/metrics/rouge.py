@@ -28,7 +28,7 @@ def rouge_l(prediction: str, gold: str) -> float:
     common: set[str] = set()
     for right in wanted:
         for said in predicted:
-            common |= _common_words(right, said)
+            common |= set(common_subsequence(right, said))
     recall = len(common) / len(set().union(*wanted))
     precision = len(common) / len(set().union(*predicted))
     return 2.0 * ((precision * recall) / (precision + recall + _EPSILON))
@@ -39,19 +39,19 @@ def _sentences(text: str) -> list[list[str]]:
     return [" ".join(sentence.split()).split(" ") for sentence in text.split(".") if sentence]
 
 
-def _common_words(gold: Sequence[str], said: Sequence[str]) -> set[str]:
-    """The words of a longest common subsequence; of several, the one that the package finds."""
+def common_subsequence(gold: Sequence[str], said: Sequence[str]) -> list[str]:
+    """The words of a longest common subsequence, the last one first; of several, the one that the package finds."""
     lengths = [[0] * (len(said) + 1)]
     for word in gold:
         above, row = lengths[-1], [0]
         for column, other in enumerate(said):
             row.append(above[column] + 1 if word == other else max(above[column + 1], row[column]))
         lengths.append(row)
-    words: set[str] = set()
+    words: list[str] = []
     i, j = len(gold), len(said)
     while i and j:
         if gold[i - 1] == said[j - 1]:
-            words.add(gold[i - 1])
+            words.append(gold[i - 1])
             i, j = i - 1, j - 1
         elif lengths[i - 1][j] > lengths[i][j - 1]:
             i -= 1

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ..marks import says
 from ..prompts import Prompts
 from .asking import Decoding
-from .parsing import read_plan
+from .parsing import STATEMENT_ENDS, read_plan
 from .plan import STEP_SEPARATOR, Plan, PlanError, Step, split_line
 from .reasons import Finding
 from .simulation import Validation, validate
@@ -225,11 +226,6 @@ def read_next_step(
     return NextStep(hint, step, findings, confidence, generated.text, unread)
 
 
-def says(text: str, said: str | None) -> bool:
-    """Whether a text is one that stands for something, its full stop and case aside; nothing is None."""
-    return said is not None and text.rstrip(".!").casefold() == said.casefold()
-
-
 def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) -> tuple[Plan, tuple[str, ...]]:
     """Steps, and what was not read. Of a text that was cut off, the last step is not taken for a whole one."""
     unread: tuple[str, ...] = ()
@@ -250,7 +246,7 @@ def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) 
 
 def _last_mark(text: str) -> str:
     """The mark behind the last whole statement of a free text."""
-    return max(("\n", ";"), key=text.rfind)
+    return max(STATEMENT_ENDS, key=text.rfind)
 
 
 class StepStream:
@@ -269,7 +265,7 @@ class StepStream:
     def hear(self, piece: str) -> tuple[PlannedStep, ...]:
         """Take the next piece; the steps that are whole with it, each once."""
         self._text += piece
-        marks = ";" if self._decoding == "constrained" else ";\n"
+        marks = ";" if self._decoding == "constrained" else STATEMENT_ENDS
         if not any(mark in piece for mark in marks):
             return ()
         if self._decoding == "free":

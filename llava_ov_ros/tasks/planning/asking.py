@@ -10,7 +10,7 @@ from typing import Literal
 
 from ...frames import Frame
 from ..grammar import PlanGrammar, plan_grammar
-from ..prompts import NOW, PICTURE, Prompts
+from ..prompts import ENGLISH, NOW, PICTURE, Prompts
 from .plan import STEP_SEPARATOR, PlanError, Step, split_line
 from .repair import repair_prompt
 from .simulation import Validation
@@ -53,7 +53,7 @@ def goal_text(text: str) -> str:
     Raises:
         GoalTextError: It is empty or too long.
     """
-    goal = " ".join(text.split()).rstrip(". ")
+    goal = " ".join(text.split()).rstrip(".。． ")
     if not goal:
         raise GoalTextError("goal is empty: say what shall be so, such as 'put the mug on the desk'")
     if len(goal) > LONGEST_GOAL:
@@ -94,7 +94,8 @@ def repair_ask(
     goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained"
 ) -> PlanAsk:
     """Asks for a plan once more, with what is wrong with the first one; raises as `plan_ask` and `repair_prompt` do."""
-    return _held(repair_prompt(goal_text(goal), validation, vocabulary), vocabulary, prompts, decoding)
+    prompt = repair_prompt(goal_text(goal), validation, vocabulary, prompts.planning)
+    return _held(prompt, vocabulary, prompts, decoding)
 
 
 def next_step_ask(
@@ -175,9 +176,9 @@ def _parts(
         elif part == "{steps}":
             yield from _steps(done, pictures, prompts)
         elif part == "{actions}":
-            yield action_forms(vocabulary)
+            yield action_forms(vocabulary, prompts.language)
         elif part == "{words}":
-            yield allowed_words(vocabulary)
+            yield allowed_words(vocabulary, prompts)
         elif part == "{most}":
             yield str(vocabulary.max_steps)
         else:
@@ -211,15 +212,30 @@ def _joined(parts: Sequence[str | Frame | None]) -> tuple[str | Frame, ...]:
     return tuple(joined)
 
 
-def action_forms(vocabulary: Vocabulary) -> str:
-    """Every action with the types of its arguments, one a line, such as `PutObject <object> <receptacle>`."""
+def action_forms(vocabulary: Vocabulary, language: str = ENGLISH) -> str:
+    """Every action with the types of its arguments, one a line, such as `PutObject <object> <receptacle>`.
+
+    An action that has a name in the language stands there with it: `PutObject <object> <receptacle> (放到)`.
+    """
     return "\n".join(
-        " ".join((action.name, *(f"<{argument.type}>" for argument in action.arguments)))
+        _beside(
+            " ".join((action.name, *(f"<{argument.type}>" for argument in action.arguments))),
+            vocabulary.called(action.name, language),
+        )
         for action in vocabulary.actions.values()
     )
 
 
-def allowed_words(vocabulary: Vocabulary) -> str:
-    """The words of every type of argument, one type a line."""
+def allowed_words(vocabulary: Vocabulary, prompts: Prompts) -> str:
+    """The words of every type of argument, one type a line, each word with its name in the language of the prompts."""
     arguments = {one.type: one for action in vocabulary.actions.values() for one in action.arguments}
-    return "\n".join(f"<{name}>: {', '.join(vocabulary.choices(one))}" for name, one in arguments.items())
+    between = prompts.planning.list_separator
+    return "\n".join(
+        f"<{name}>: "
+        + between.join(_beside(word, vocabulary.called(word, prompts.language)) for word in vocabulary.choices(one))
+        for name, one in arguments.items()
+    )
+
+
+def _beside(word: str, name: str | None) -> str:
+    return word if name is None else f"{word} ({name})"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import permutations, product
 
+from ..chinese import together
 from .phrases import Sequence, before_slots, first_words, parse_phrase, regex
 from .plan import Step
 from .vocabulary import Action, Vocabulary
@@ -21,7 +22,10 @@ MOST_ORDERED = 3
 _SIGNS = re.compile(r"[^\w\s]")
 _ENDING = re.compile(r"[\s.!,]+$")
 # Not within brackets.
-_BETWEEN = re.compile(r"(?:\s*,\s*(?:and\s+)?(?:then\s+)?|\s*[.!]\s+|\s+(?:and\s+then|and|then)\s+)(?![^()]*\))")
+_BETWEEN = re.compile(
+    r"(?:\s*,\s*(?:and\s+)?(?:then\s+)?|\s*[.!]\s+|\s+(?:and\s+then|and|then)\s+"
+    r"|\s*,?\s*(?:然后|接着|随后|并且|并|再)\s*)(?![^()]*\))"
+)
 
 
 class Unread(StrEnum):
@@ -57,7 +61,7 @@ class Patterns:
         said: Steps as people say them; what follows the step is in the group `rest`.
         starts: For each action, how a statement about it begins.
         asides: What may stand before a step, or alone, and says nothing about it.
-        stops: Words that `rest` cannot hold.
+        stops: Words that `rest` cannot hold, each with a blank behind every word or Han character.
     """
 
     vocabulary: Vocabulary
@@ -76,14 +80,14 @@ def patterns_of(vocabulary: Vocabulary) -> Patterns:
     language = vocabulary.language
     nouns = _nouns(vocabulary)
     noun = "|".join(re.escape(name) for name in sorted(nouns, key=len, reverse=True))
-    adjectives = "|".join(map(re.escape, language.adjectives))
+    adjectives = "|".join(re.escape(spaced(one).strip()) for one in language.adjectives)
     before = f"(?:(?:{adjectives}) )*" if adjectives else ""
     details = "|".join(regex(parse_phrase(one), {}) for one in language.details)
     named, said, starts, verbs = [], [], [], set(language.stops)
     for action in vocabulary.actions.values():
         slots = {one.name: f"{before}(?P<{one.name}>{noun})" for one in action.arguments}
         sequences = [parse_phrase(phrase) for phrase in action.says]
-        name = _name_regex(action.name)
+        name = _name_regex(action.name, vocabulary.names_of(action.name))
         named += [(action, re.compile(name + order)) for order in _orders(action, slots, sequences)]
         first: set[str] = set()
         # `stop` alone is a step; `stop at the desk` is another one.
@@ -102,37 +106,38 @@ def patterns_of(vocabulary: Vocabulary) -> Patterns:
         tuple(starts),
         tuple(re.compile(regex(parse_phrase(one), {})) for one in language.asides),
         # `in the microwave` is no second step, though people also microwave things.
-        frozenset(verbs - nouns.keys()),
+        frozenset(map(spaced, verbs - nouns.keys())),
     )
 
 
 def _orders(action: Action, slots: Mapping[str, str], sequences: Iterable[Sequence]) -> Iterator[str]:
     """How arguments follow the name of an action: in their order, or each after its own name in any order."""
-    leads: dict[str, list[str]] = {one.name: [f"{one.name.casefold()} "] for one in action.arguments}
+    leads: dict[str, list[str]] = {one.name: [re.escape(plain(one.name))] for one in action.arguments}
     for sequence in sequences:
         for name, words in before_slots(sequence).items():
             leads[name].append(regex(words, slots))
     yield "".join(f"(?:{'|'.join(leads[one.name])})?{slots[one.name]} " for one in action.arguments)
     if 1 < len(action.arguments) <= MOST_ORDERED:
         for order in permutations(action.arguments):
-            yield "".join(f"{one.name.casefold()} {slots[one.name]} " for one in order)
+            yield "".join(f"{re.escape(plain(one.name))}{slots[one.name]} " for one in order)
 
 
 def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
     """Classes by what they are called; a class's own name means that class only."""
     nouns: dict[str, tuple[str, ...]] = {}
     for name, others in vocabulary.classes.items():
-        for other in others:
+        for other in (*others, *vocabulary.names_of(name)):
             key = plain(other).strip()
             if name not in nouns.get(key, ()):
                 nouns[key] = (*nouns.get(key, ()), name)
     return nouns | {plain(name).strip(): (name,) for name in vocabulary.classes}
 
 
-def _name_regex(name: str) -> str:
-    """`PickupObject` is also found as `pickup object` and `pickup_object`."""
+def _name_regex(name: str, others: Iterable[str]) -> str:
+    """`PickupObject` is also found as `pickup object` and `pickup_object`, and by its names in other languages."""
     parts = re.sub(r"(?<=[^\W\d_])(?=[A-Z])", " ", name).replace("_", " ").split()
-    return " ?".join(re.escape(plain(part).strip()) for part in parts) + " "
+    names = [" ?".join(re.escape(plain(part).strip()) for part in parts) + " "]
+    return f"(?:{'|'.join([*names, *(re.escape(plain(other)) for other in others)])})"
 
 
 def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obstacle:
@@ -197,9 +202,14 @@ def _said(patterns: Patterns, words: str) -> dict[Step, bool]:
     found: dict[Step, bool] = {}
     for action, pattern in patterns.said:
         match = pattern.fullmatch(words)
-        if match and patterns.stops.isdisjoint((match["rest"] or "").split()):
+        if match and not _stopped(patterns, match["rest"] or ""):
             found |= _steps(patterns, action, match)
     return found
+
+
+def _stopped(patterns: Patterns, rest: str) -> bool:
+    """Whether what follows a step has a word that changes what is said; a word can be several Han characters."""
+    return any(f" {stop}" in f" {rest}" for stop in patterns.stops)
 
 
 def _steps(patterns: Patterns, action: Action, match: re.Match[str]) -> dict[Step, bool]:
@@ -229,7 +239,7 @@ def _count(action: Action, known: int, unknown: list[str], exact: bool) -> Obsta
     names = ", ".join(argument.name for argument in action.arguments)
     if known < wanted:
         if exact and unknown:
-            return Obstacle(Unread.UNKNOWN_CLASS, f"{' '.join(unknown)!r} is no class of the vocabulary")
+            return Obstacle(Unread.UNKNOWN_CLASS, f"{together(' '.join(unknown))!r} is no class of the vocabulary")
         return Obstacle(
             Unread.MISSING_ARGUMENT,
             f"{action.name} takes {wanted} ({names}), and {known} of the vocabulary's classes are named",
@@ -243,5 +253,5 @@ def _nouns_in(patterns: Patterns, action: Action, words: str) -> tuple[int, list
     """How many classes are named, and the words that name none."""
     left = patterns.noun.sub("\0 ", spaced(_SIGNS.sub(" ", words))).split()
     language = patterns.vocabulary.language
-    known: Iterable[str] = (*language.adjectives, *(one.name.casefold() for one in action.arguments))
+    known = {*" ".join(map(spaced, language.adjectives)).split(), *(one.name.casefold() for one in action.arguments)}
     return left.count("\0"), [word for word in left if word != "\0" and word not in known]

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..prompts import Prompts
-from .answers import decided_confidence, says, text_probability
+from ..chinese_numerals import CHARACTERS, numeral
+from ..marks import says
+from ..prompts import Prompts, filled
+from .answers import decided_confidence, text_probability
 from .asking import PlanAsk, goal_text
 
 if TYPE_CHECKING:
@@ -17,8 +19,16 @@ if TYPE_CHECKING:
 MOST_SENTENCES = 9
 """Published decompositions have fewer than ten steps."""
 DECOMPOSE_TOKENS = 256
-_NUMBER = re.compile(r"(?:^|(?<=\s))(?:step )?(\d{1,2})\s?[.):]\s+(?=\S)", re.IGNORECASE)
-_HEADING = re.compile(r"\W*(?:high-level task\b.*|low-level action steps\W*)", re.IGNORECASE)
+_OUTER_SIGNS = re.compile(r"^\W+|\W+$")
+_DIGITS = r"(?P<digits>\d{1,2})"
+_NUMERAL = rf"(?P<numeral>\d{{1,2}}|[{CHARACTERS}]{{1,3}})"
+_NUMBER = re.compile(
+    rf"(?:^|(?<=\s))(?:step )?{_DIGITS}\s?[.):]\s+(?=\S)"
+    # As Chinese numbers steps: 1、 一、 （一） 第一步： 步骤1：, with no blank before or behind.
+    rf"|(?:^|(?<=[\s。；;，,]))(?:[（(]{_NUMERAL}[）)]|第{_NUMERAL.replace('numeral', 'step')}步\s?[:：,，、]?"
+    rf"|(?:步骤)?{_NUMERAL.replace('numeral', 'item')}\s?[、：．）])\s*(?=\S)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ def decompose_ask(goal: str, prompts: Prompts) -> PlanAsk:
     Raises:
         GoalTextError: The goal is empty or too long.
     """
-    return PlanAsk(prompts.planning.decompose.replace("{goal}", goal_text(goal)), None, DECOMPOSE_TOKENS)
+    return PlanAsk(filled(prompts.planning.decompose, {"{goal}": goal_text(goal)}), None, DECOMPOSE_TOKENS)
 
 
 def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Decomposition:
@@ -63,7 +73,8 @@ def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Dec
     unread: tuple[str, ...] = ()
     cannot_tell = says(text, prompts.cannot_tell)
     if not cannot_tell:
-        sentences, unread = _read(generated.text, cut_off=generated.finish != "stop")
+        headings = _headings(prompts.planning.decompose)
+        sentences, unread = _read(generated.text, headings, cut_off=generated.finish != "stop")
     return Decomposition(
         goal,
         sentences,
@@ -75,7 +86,14 @@ def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Dec
     )
 
 
-def _read(text: str, cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _headings(template: str) -> re.Pattern[str]:
+    """What begins the lines that ask for the steps, and which models write again: `High-Level Task: ...`."""
+    lines = [(_OUTER_SIGNS.sub("", line.partition("{goal}")[0]), "{goal}" in line) for line in template.split("\n")]
+    forms = [re.escape(line) + (r"\b.*" if goal else r"\W*") for line, goal in lines if line]
+    return re.compile(rf"\W*(?:{'|'.join(forms)})", re.IGNORECASE) if forms else re.compile(r"(?!)")
+
+
+def _read(text: str, headings: re.Pattern[str], cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sentences, and what was not read. Of a text that was cut off, the last line is not taken for a whole one."""
     rest = ""
     if cut_off:
@@ -83,17 +101,17 @@ def _read(text: str, cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     sentences: list[str] = []
     unread: list[str] = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        if _HEADING.fullmatch(line):
+        if headings.fullmatch(line):
             continue
         begin = _next(line, 0, len(sentences) + 1)
         if begin is None or begin.start() > 0:
             unread.append(f"{line!r} is no step with the number {len(sentences) + 1}")
             continue
         while begin is not None:
-            following = _next(line, begin.end(), int(begin[1]) + 1)
+            following = _next(line, begin.end(), _number(begin) + 1)
             sentence = line[begin.end() : following.start() if following else None].strip()
             if not sentence:
-                unread.append(f"{line!r} has no text for the step {begin[1]}")
+                unread.append(f"{line!r} has no text for the step {_number(begin)}")
                 break
             if len(sentences) == MOST_SENTENCES:
                 unread.append(f"{line[begin.start() :]!r} comes after {MOST_SENTENCES} steps")
@@ -107,4 +125,10 @@ def _read(text: str, cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _next(line: str, position: int, number: int) -> re.Match[str] | None:
     """Where a line goes on with the step of a number."""
-    return next((found for found in _NUMBER.finditer(line, position) if int(found[1]) == number), None)
+    return next((found for found in _NUMBER.finditer(line, position) if _number(found) == number), None)
+
+
+def _number(found: re.Match[str]) -> int:
+    """The number of a step, in digits or as a Chinese numeral; 0: it is none."""
+    said = next(filter(None, found.groups()))
+    return int(said) if said.isdecimal() else numeral(said) or 0

@@ -6,9 +6,11 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-_LISTS = ("plan", "steps", "actions")
-_ACTIONS = ("action", "name", "step")
-_ARGUMENTS = ("arguments", "args", "parameters")
+from ..chinese import has_han
+
+_LISTS = ("plan", "steps", "actions", "计划", "步骤")
+_ACTIONS = ("action", "name", "step", "动作", "步骤")
+_ARGUMENTS = ("arguments", "args", "parameters", "参数")
 _DEEPEST = 4
 
 
@@ -31,7 +33,7 @@ def find_json(lines: Sequence[str]) -> tuple[Any, int] | None:
     return None
 
 
-def statements(value: Any, arguments: Collection[str], depth: int = 0) -> Iterator[str]:
+def statements(value: Any, arguments: Collection[str], depth: int = 0, in_list: bool = False) -> Iterator[str]:
     """The steps in decoded JSON, each as a statement such as `PickupObject mug` or `PickupObject object mug`.
 
     What is no step comes out as its JSON, so that it is not lost but reported as unread.
@@ -40,15 +42,17 @@ def statements(value: Any, arguments: Collection[str], depth: int = 0) -> Iterat
         value: What was decoded.
         arguments: Names of arguments, which may be keys of an object.
         depth: How deep in the JSON it is.
+        in_list: Whether a list holds it.
     """
     if isinstance(value, str):
         yield value
     elif isinstance(value, list) and depth < _DEEPEST:
-        if _is_row(value):
+        # Chinese puts no blanks between words: `["前往桌子", "拿起杯子"]` are steps, unless among rows.
+        if _is_row(value) and (in_list or not any(map(has_han, value))):
             yield " ".join(value)
         else:
             for one in value:
-                yield from statements(one, arguments, depth + 1)
+                yield from statements(one, arguments, depth + 1, in_list=True)
     elif isinstance(value, dict) and depth < _DEEPEST:
         yield from _from_object(value, arguments, depth)
     else:

@@ -24,11 +24,12 @@ from .vocabulary import (
 from .wording import plain
 from .yaml_entry import Entry, VocabularyError, load_entry
 
-_FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "language")
+_FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "language", "names")
 _ACTION_FIELDS = ("arguments", "requires", "expects", "effects", "ends", "says")
 _LANGUAGE_FIELDS = ("ignore", "asides", "adjectives", "details", "stops")
 _NAME = re.compile(r"\w[\w.-]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
 
 def find_vocabulary(name: str) -> Path:
@@ -54,16 +55,37 @@ def load_vocabulary(path: Path) -> Vocabulary:
     classes = _classes(root["classes"], language)
     groups = _groups(root["groups"], classes) if "groups" in root else {}
     states = _names(root["states"], "state") if "states" in root else ()
+    actions = root["actions"]
     types = {**{name: frozenset((name,)) for name in classes}, **groups}
     return Vocabulary(
         classes=classes,
         groups=groups,
         states=states,
-        actions=_actions(root["actions"], types, states, language),
+        actions=_actions(actions, types, states, language),
         max_steps=root["max_steps"].number(),
         hands=root["hands"].number() if "hands" in root else 1,
         language=language,
+        names=_translated(root["names"], {*classes, *actions.mapping()}, language) if "names" in root else {},
     )
+
+
+def _translated(entry: Entry, words: Collection[str], language: Language) -> dict[str, dict[str, str]]:
+    """What classes and actions are called in other languages, by the language's code.
+
+    Raises:
+        VocabularyError: A code is none, a word is no class and no action, or a name would not be read.
+    """
+    found = {}
+    for code, (key, value) in entry.mapping().items():
+        if not _LANGUAGE_CODE.fullmatch(code):
+            raise key.error(f"{code!r} is no code of a language: expected one of ISO 639, such as zh")
+        names = value.mapping()
+        for word, (key_of_word, name) in names.items():
+            if word not in words:
+                raise key_of_word.error(f"{word!r} is no class and no action{one_of(word, words)}")
+            _check_readable(name, language)
+        found[code] = {word: name.text() for word, (_, name) in names.items()}
+    return found
 
 
 def _checked_name(entry: Entry, what: str, pattern: re.Pattern[str] = _NAME) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...bounds import check_whole
-from ..prompts import Kind, Prompts
+from ..prompts import ENGLISH, Kind, Prompts, filled
 from ..scene_qa import SceneQuestion, Shaped, read_answer, shape
 from .answers import PlannedStep, PlanResult, StepStream, read_plan_answer
 from .asking import Decoding, PlanAsk, plan_ask, repair_ask
@@ -122,11 +122,18 @@ def things_named(result: PlanResult, vocabulary: Vocabulary) -> tuple[str, ...]:
 
 
 def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> Shaped:
-    """Asks whether a thing of a class is there, by the name that has its words apart where there is one."""
-    names = vocabulary.classes[thing]
-    name = next((one for one in names if one.replace(" ", "") == thing), thing)
-    article = "an" if name[0] in "aeiou" else "a"
-    text = prompts.planning.presence.replace("{thing}", f"{article} {name}")
+    """Asks whether a thing of a class is there.
+
+    In English the thing comes with its article, by the name that has its words apart where there is one; in another
+    language, by the name that the vocabulary has in it, or else by its class.
+    """
+    if prompts.language == ENGLISH:
+        names = vocabulary.classes[thing]
+        name = next((one for one in names if one.replace(" ", "") == thing), thing)
+        name = f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    else:
+        name = vocabulary.called(thing, prompts.language) or thing
+    text = filled(prompts.planning.presence, {"{thing}": name})
     return shape(SceneQuestion(Kind.YES_NO, text), prompts)
 
 

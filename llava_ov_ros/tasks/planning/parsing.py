@@ -19,15 +19,22 @@ from .wording import folded
 
 MOST_CHARACTERS = 20_000
 LONGEST_STATEMENT = 600
+STATEMENT_ENDS = "\n;；"
+"""Marks of which each ends a statement wherever it stands."""
 
 _NUMERAL = r"(?:\d{1,3}|[一二三四五六七八九十百]{1,4}|[ivx]{1,5}|[a-h])"
 _NUMBERING = re.compile(
     rf"\s*(?:\[[ x]?\]\s+|[-•·+>#]+\s+|\(\s*{_NUMERAL}\s*\)|第\s*{_NUMERAL}\s*步\s*[:,.]*"
     rf"|(?:step|action)\s*#?\s*{_NUMERAL}(?!\w)\s*[:.),\-]*|{_NUMERAL}\s*[.):,]+(?!\d)|\d{{1,3}}\s+(?=[^\W\d])"
-    r"|(?:next action|next step|action|step|plan|output|answer)\s*:)\s*"
+    rf"|步骤\s*{_NUMERAL}\s*[:,.]*"
+    r"|(?:next action|next step|action|step|plan|output|answer|下一步|步骤|动作|计划|答案)\s*:)\s*"
 )
 _BETWEEN = re.compile(
-    r"[;；→⇒]|[-=]>|\\[nr]|(?<=[\s,.;)\]])(?<!step\s)(?=(?:step\s*)?\d{1,2}\s*[.):]\s*[^\W\d])", re.IGNORECASE
+    r"[;；→⇒]|[-=]>|\\[nr]|(?<=[\s,.;)\]])(?<!step\s)(?=(?:step\s*)?\d{1,2}\s*[.):]\s*[^\W\d])"
+    # As Chinese numbers steps in a line: 2、 二、 （二） 第二步 ②
+    r"|(?<=[\s。，；）])(?=\d{1,2}\s*[、．：]|[一二三四五六七八九十]{1,3}、|第[一二三四五六七八九十\d]{1,3}步)"
+    r"|(?=（[一二三四五六七八九十\d]{1,3}）|[①-⑳])",
+    re.IGNORECASE,
 )
 _JSON_START = re.compile(r"""\s*[\[{]\s*(?:["'\[{]|$)""")
 

@@ -1,6 +1,7 @@
 """Patterns of what people say: words, `(either|or)`, `[perhaps]` and `{argument}`; compiled to regular expressions.
 
 A pattern is matched against text of lower-case words in which every word, the last too, is followed by one blank.
+Every Han character is a word.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from ..chinese import apart
 
 _TOKEN = re.compile(r"\s*([()\[\]|]|\{\s*\w+\s*\}|[^\s()\[\]|{}]+)")
 
@@ -74,7 +77,7 @@ def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
         elif token.startswith("{"):
             items.append(Slot(token.strip("{} ")))
         else:
-            items.append(token.casefold())
+            items.extend(apart(token.casefold()).split())
     if not items:
         raise PhraseError(f"the pattern {text!r} has a place without words")
     return tuple(items), tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .plan import Step
 from .reasons import Finding, Reason
@@ -100,6 +100,7 @@ class Vocabulary:
         max_steps: The longest plan, an action that ends it not counted.
         hands: How many things can be held.
         language: What free text may hold besides steps.
+        names: What classes and actions are called in other languages than their own, by the language's code (`zh`).
     """
 
     classes: Mapping[str, tuple[str, ...]]
@@ -109,6 +110,15 @@ class Vocabulary:
     max_steps: int
     hands: int = 1
     language: Language = Language()
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def called(self, word: str, language: str) -> str | None:
+        """What a class or an action is called in a language; None: it has no name of its own there."""
+        return self.names.get(language, {}).get(word)
+
+    def names_of(self, word: str) -> tuple[str, ...]:
+        """What a class or an action is called in all other languages."""
+        return tuple(names[word] for names in self.names.values() if word in names)
 
     def members(self, name: str) -> frozenset[str]:
         """The classes in a group; of a class, itself.

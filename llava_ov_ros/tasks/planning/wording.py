@@ -1,28 +1,33 @@
-"""Brings what people and models write into one form: lower-case words, each followed by one blank."""
+"""Brings what people and models write into one form: lower-case words, each followed by one blank.
+
+Chinese puts no blanks between words, so that every Han character counts as a word.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from ..chinese import apart, half_width
 from .phrases import parse_phrase, regex
 
-_MARKS = str.maketrans({"。": ". ", "、": ", ", "‐": "-", "–": "-", "—": "-", "’": "'"})
-_DELETED = re.compile(r"[\"`*'“”„«»‘\\]")
+_MARKS = str.maketrans(
+    {"。": ". ", "、": ", ", "‐": "-", "–": "-", "—": "-", "’": "'"}
+    | {chr(0x2460 + n): f"{n + 1}. " for n in range(20)}
+)
+_DELETED = re.compile(r"[\"`*「」『』'“”„«»‘\\]")
 _GAPS = re.compile(r"[\s_\-]+")
 
 
 def folded(text: str) -> str:
     """Full-width letters and marks as their plain ones, lower case, no quotation marks and no emphasis."""
-    plain = unicodedata.normalize("NFKC", text.translate(_MARKS))
-    return _DELETED.sub("", plain).casefold()
+    return _DELETED.sub("", half_width(text.translate(_MARKS))).casefold()
 
 
 def spaced(text: str) -> str:
-    """Words of a folded text with one blank after each; hyphens and underscores part words."""
-    words = _GAPS.sub(" ", text).strip()
+    """Words of a folded text with one blank after each; hyphens and underscores part words, as do Han characters."""
+    words = _GAPS.sub(" ", apart(text)).strip()
     return words + " " if words else ""
 
 

@@ -27,7 +27,7 @@ YES_NO = [
     ("maybe", "no", 0),
     ("(yes)", "yes", 1),
     ('"no"', "no", 1),
-    ("是", "yes", 0),
+    ("是", "yes", 1),
     ("A: yes", "yes", 0),
 ]
 # text, number
@@ -55,8 +55,8 @@ NUMBERS = [
     ("(3)", 3),
     ("3.", 3),
     ("Answer: 4", 4),
-    ("四", None),
-    ("4个", None),
+    ("四", 4),
+    ("4个", 4),
 ]
 CHOICES = ["the red mug", "the blue mug", "a plate"]
 # text, index of the choice

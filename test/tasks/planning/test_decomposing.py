@@ -48,6 +48,11 @@ def test_a_published_answer() -> None:
         ("1. go left 2. move 2.5 m on 3. stop", ("go left", "move 2.5 m on", "stop")),
         ("1. go to room 2.\n2. stop", ("go to room 2.", "stop")),
         ("1. 去柜子那里\n2. 打开它", ("去柜子那里", "打开它")),
+        ("1、去柜子那里。2、打开它。", ("去柜子那里。", "打开它。")),
+        ("一、去柜子那里\n二、打开它", ("去柜子那里", "打开它")),
+        ("第一步：去柜子那里；第二步：打开它", ("去柜子那里；", "打开它")),
+        ("（1）去二楼\n（2）拿2.5米长的绳子", ("去二楼", "拿2.5米长的绳子")),
+        ("步骤１：去柜子那里\n步骤２：打开它", ("去柜子那里", "打开它")),
     ],
 )
 def test_forms_that_are_read(text: str, sentences: tuple[str, ...]) -> None:
@@ -73,6 +78,16 @@ def test_whatever_else_stands_there_is_said(text: str, sentences: tuple[str, ...
     result = told(text)
     assert result.sentences == sentences
     assert unread in "; ".join(result.unread) if unread else result.unread == ()
+
+
+def test_headings_are_those_of_the_set_of_prompts() -> None:
+    chinese = load_prompts(find_prompts("zh"))
+    result = told("高层任务：整理办公室\n\n**低层动作步骤：**\n1、去柜子那里\n2、打开它", prompts=chinese)
+    assert (result.sentences, result.unread) == (("去柜子那里", "打开它"), ())
+    assert told("无法判断。", prompts=chinese).cannot_tell
+    assert told("High-Level Task: go\n1. go", prompts=chinese).unread == (
+        "'High-Level Task: go' is no step with the number 1",
+    )
 
 
 def test_there_are_fewer_than_ten() -> None:

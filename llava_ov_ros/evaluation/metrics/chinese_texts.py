@@ -1,0 +1,75 @@
+"""Free answers in Chinese beside the right ones: exact match, F1 and ROUGE-L by characters.
+
+Chinese puts no blanks between words, so that metrics of words would take a sentence for one. Exact match and F1 are
+those of CMRC 2018 (ymcui/cmrc2018, cmrc2018_evaluate.py), after full-width letters and digits have become half-width.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from ...tasks.chinese import apart, half_width
+from .rouge import common_subsequence
+
+
+def unmarked(text: str) -> str:
+    """A text in lower case with half-width letters and digits (NFKC), and without punctuation.
+
+    Left out are the Unicode categories P, and the signs ~ ^ ` + = that CMRC 2018 leaves out too.
+    """
+    return "".join(one for one in half_width(text).casefold().strip() if not _is_punctuation(one))
+
+
+def pieces(text: str) -> list[str]:
+    """What an unmarked text is compared by: every Han character, and between these what blanks part."""
+    return apart(unmarked(text)).split()
+
+
+def exact(prediction: str, gold: str) -> float:
+    """1 where both are the same text after `unmarked`, else 0."""
+    return float(unmarked(prediction) == unmarked(gold))
+
+
+def f1(prediction: str, gold: str) -> float:
+    """F1 of the longest run of pieces that both have: its share of the answer, and of the right answer.
+
+    Returns:
+        0 to 1. Of texts without pieces, 0.
+    """
+    said, wanted = pieces(prediction), pieces(gold)
+    common = _longest_run(wanted, said)
+    return _f1(common, len(said), len(wanted))
+
+
+def rouge_l(prediction: str, gold: str) -> float:
+    """F-measure of the longest common subsequence of pieces (Lin, ROUGE, 2004, with beta 1).
+
+    Returns:
+        0 to 1. Of texts without pieces, 0.
+    """
+    said, wanted = pieces(prediction), pieces(gold)
+    return _f1(len(common_subsequence(wanted, said)), len(said), len(wanted))
+
+
+def _is_punctuation(character: str) -> bool:
+    return unicodedata.category(character).startswith("P") or character in "~^`+="
+
+
+def _f1(common: int, said: int, wanted: int) -> float:
+    if not common:
+        return 0.0
+    precision, recall = common / said, common / wanted
+    return 2 * precision * recall / (precision + recall)
+
+
+def _longest_run(first: Sequence[str], second: Sequence[str]) -> int:
+    """Length of the longest run of pieces that stands in both."""
+    longest, above = 0, [0] * (len(second) + 1)
+    for piece in first:
+        row = [0]
+        for column, other in enumerate(second):
+            row.append(above[column] + 1 if piece == other else 0)
+        longest = max(longest, *row)
+        above = row
+    return longest
