@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prompts",
         default="plain",
         metavar="YAML",
-        help="how the model is asked: a shipped set (plain, llava_onevision, alfred), else a file "
+        help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
         "(default: %(default)s)",
     )
     plan.add_argument(
