@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,12 @@ def _empty_model(config: Any, attention: str) -> Any:
         return LlavaOnevisionForConditionalGeneration._from_config(config, attn_implementation=attention)
 
 
+@lru_cache(maxsize=64)
+def _warn_once(text: str) -> None:
+    """A node that rests loads its model many times."""
+    LOG.warning(text)
+
+
 def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     """Puts every tensor into its place.
 
@@ -195,7 +202,7 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     found = {canonical_name(name): t for name, t in tensors.items() if not name.endswith((".inv_freq", "position_ids"))}
     if HEAD not in found and EMBEDDING in found:
         if not model.config.tie_word_embeddings:
-            LOG.warning("%s has no lm_head: its embedding is taken, as if tie_word_embeddings were true", origin)
+            _warn_once(f"{origin} has no lm_head: its embedding is taken, as if tie_word_embeddings were true")
         found[HEAD] = found[EMBEDDING]
     places = {canonical_name(name): name for name in model.state_dict()}
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}

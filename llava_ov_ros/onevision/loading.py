@@ -99,7 +99,7 @@ def load_engine(
         quantise(checkpoint.model, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
-        taken_s = smoke_test(Engine(checkpoint, settings, plan))
+        taken_s = smoke_test(Engine(checkpoint, settings, plan), f"model directory {files.directory}")
         LOG.info("model %s: a smoke question in each mode took %.1f s", checkpoint.name, taken_s)
         _PROVEN[key] = None
         while len(_PROVEN) > MOST_PROVEN:

@@ -20,11 +20,12 @@ PICTURE = (384, 12)
 QUESTION = "?"
 
 
-def smoke_test(engine: Engine) -> float:
+def smoke_test(engine: Engine, origin: str) -> float:
     """Ask one question of one token in each mode about one frame.
 
     Args:
         engine: Its caches and counters hold the questions' work afterwards.
+        origin: What the model was loaded from, for the error's text.
 
     Returns:
         Seconds that the questions took.
@@ -49,7 +50,7 @@ def smoke_test(engine: Engine) -> float:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise CheckpointError(f"model {engine.name!r} cannot answer in mode {mode}: {error}") from error
+            raise CheckpointError(f"{origin}: the model cannot answer in mode {mode}: {error}") from error
         if shapes != [(rows,)]:
-            raise CheckpointError(f"model {engine.name!r} gave logits of shape {shapes} in mode {mode}, not ({rows},)")
+            raise CheckpointError(f"{origin}: the model gave logits of shape {shapes} in mode {mode}, not ({rows},)")
     return time.monotonic() - begun_s

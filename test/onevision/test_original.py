@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from llava_ov_ros.onevision import Ask, CheckpointError, load_engine
 from llava_ov_ros.onevision.shapes import IMAGE_ID, SHAPES, VOCABULARY, random_tensors
 
-TILE, PATCH = 70, 14
+# 5 patches of 14 px and 6 px more, as the 27 of 384 px have.
+TILE = 76
 
 
 def original_name(name: str) -> str:
@@ -37,6 +38,8 @@ def original_name(name: str) -> str:
 def twin_config(tied: bool) -> Any:
     config = SHAPES["nano"]()
     # The head width of the true tower, which an original checkpoint does not state.
+    config.vision_config.image_size = TILE
+    config.image_grid_pinpoints = [[TILE * i, TILE * j] for i in range(1, 7) for j in range(1, 7)]
     config.vision_config.hidden_size = 144
     config.vision_config.num_attention_heads = 2
     config.vision_config.intermediate_size = 200
@@ -90,7 +93,7 @@ def twins(request: pytest.FixtureRequest, tmp_path: Path, rooms: Path) -> tuple[
         "mm_spatial_pool_mode": "bilinear",
         "mm_newline_position": "one_token",
         "mm_vision_select_layer": -2,
-        "mm_vision_tower": "google/siglip-so400m-patch14-384",
+        "mm_vision_tower": "google/siglip-so400m-patch14-76",
     }
     (theirs / "config.json").write_text(json.dumps(raw))
     (theirs / "vocab.json").write_text(json.dumps(tokenizer["model"]["vocab"], ensure_ascii=False))
