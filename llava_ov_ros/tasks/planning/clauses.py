@@ -9,7 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import permutations, product
 
-from .phrases import Sequence, before_slots, first_words, parse_phrase, regex
+from .matching import Lexicon, Match, Words, lexicon, matches
+from .phrases import Choice, Sequence, Slot, before_slots, first_words, parse_phrase
 from .plan import Step
 from .vocabulary import Action, Vocabulary
 from .wording import plain, spaced, without
@@ -51,71 +52,72 @@ class Patterns:
 
     Attributes:
         vocabulary: The vocabulary.
-        nouns: Classes by everything they are called.
-        noun: Finds what a class is called, the longest first.
-        named: Steps that begin with the name of the action, in whatever brackets.
-        said: Steps as people say them; what follows the step is in the group `rest`.
-        starts: For each action, how a statement about it begins.
+        names: Everything that classes are called.
+        called: For each action, its name at the beginning of a statement, in whatever spelling.
+        named: What can follow the name of an action: its arguments, in whatever brackets.
+        said: Steps as people say them, in the order of the vocabulary.
+        details: What can begin a closer description of a complete step.
+        starts: For each action, the words with which a statement about it begins.
         asides: What may stand before a step, or alone, and says nothing about it.
-        stops: Words that `rest` cannot hold.
+        stops: Words that no closer description can hold.
     """
 
     vocabulary: Vocabulary
-    nouns: Mapping[str, tuple[str, ...]]
-    noun: re.Pattern[str]
-    named: tuple[tuple[Action, re.Pattern[str]], ...]
-    said: tuple[tuple[Action, re.Pattern[str]], ...]
-    starts: tuple[tuple[Action, re.Pattern[str], frozenset[str]], ...]
-    asides: tuple[re.Pattern[str], ...]
+    names: Lexicon
+    called: tuple[tuple[Action, re.Pattern[str]], ...]
+    named: Mapping[str, tuple[Sequence, ...]]
+    said: tuple[tuple[Action, Sequence], ...]
+    details: tuple[Sequence, ...]
+    starts: tuple[tuple[Action, frozenset[str]], ...]
+    asides: tuple[Sequence, ...]
     stops: frozenset[str]
 
 
 @lru_cache(maxsize=16)
 def patterns_of(vocabulary: Vocabulary) -> Patterns:
-    """Compile the patterns of a vocabulary, once."""
+    """Make a vocabulary ready for reading, once; loading one does so.
+
+    The work grows with the number of names and with that of patterns, not with their product.
+    """
     language = vocabulary.language
     nouns = _nouns(vocabulary)
-    noun = "|".join(re.escape(name) for name in sorted(nouns, key=len, reverse=True))
-    adjectives = "|".join(map(re.escape, language.adjectives))
-    before = f"(?:(?:{adjectives}) )*" if adjectives else ""
-    details = "|".join(regex(parse_phrase(one), {}) for one in language.details)
-    named, said, starts, verbs = [], [], [], set(language.stops)
+    said, starts, verbs = [], [], set(language.stops)
+    named: dict[str, tuple[Sequence, ...]] = {}
     for action in vocabulary.actions.values():
-        slots = {one.name: f"{before}(?P<{one.name}>{noun})" for one in action.arguments}
         sequences = [parse_phrase(phrase) for phrase in action.says]
-        name = _name_regex(action.name)
-        named += [(action, re.compile(name + order)) for order in _orders(action, slots, sequences)]
+        named[action.name] = tuple(_orders(action, sequences))
         first: set[str] = set()
-        # `stop` alone is a step; `stop at the desk` is another one.
-        rest = f"(?P<rest>(?:{details}).*)?" if details and action.arguments else "(?P<rest>)"
         for sequence in sequences:
             first |= first_words(sequence)
-            said.append((action, re.compile(regex(sequence, slots) + rest)))
-        starts.append((action, re.compile(name), frozenset(first)))
+            said.append((action, sequence))
+        starts.append((action, frozenset(first)))
         verbs |= first
     return Patterns(
         vocabulary,
-        nouns,
-        re.compile(rf"(?<!\S)(?:{noun}) "),
-        tuple(named),
+        lexicon(nouns, frozenset(language.adjectives)),
+        tuple((action, re.compile(_name_regex(action.name))) for action in vocabulary.actions.values()),
+        named,
         tuple(said),
+        tuple(map(parse_phrase, language.details)),
         tuple(starts),
-        tuple(re.compile(regex(parse_phrase(one), {})) for one in language.asides),
+        tuple(map(parse_phrase, language.asides)),
         # `in the microwave` is no second step, though people also microwave things.
         frozenset(verbs - nouns.keys()),
     )
 
 
-def _orders(action: Action, slots: Mapping[str, str], sequences: Iterable[Sequence]) -> Iterator[str]:
+def _orders(action: Action, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
     """How arguments follow the name of an action: in their order, or each after its own name in any order."""
-    leads: dict[str, list[str]] = {one.name: [f"{one.name.casefold()} "] for one in action.arguments}
+    leads: dict[str, list[Sequence]] = {one.name: [(one.name.casefold(),)] for one in action.arguments}
     for sequence in sequences:
         for name, words in before_slots(sequence).items():
-            leads[name].append(regex(words, slots))
-    yield "".join(f"(?:{'|'.join(leads[one.name])})?{slots[one.name]} " for one in action.arguments)
+            leads[name].append(words)
+    yield tuple(
+        item for one in action.arguments for item in (Choice(tuple(leads[one.name]), optional=True), Slot(one.name))
+    )
     if 1 < len(action.arguments) <= MOST_ORDERED:
         for order in permutations(action.arguments):
-            yield "".join(f"{one.name.casefold()} {slots[one.name]} " for one in order)
+            yield tuple(item for one in order for item in (one.name.casefold(), Slot(one.name)))
 
 
 def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
@@ -165,16 +167,18 @@ def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obs
 def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle:
     """One step; none where there are only asides; or why it was not read."""
     ignore = patterns.vocabulary.language.ignore
-    words = without(spaced(_ENDING.sub("", clause)), ignore)
+    said = without(spaced(_ENDING.sub("", clause)), ignore)
     bare = without(spaced(_BRACKETS.sub(" ", clause)), ignore)
+    words = tuple(said.split())
     found = _named(patterns, bare) or _said(patterns, words)
     rest = words
     while not found and rest:
-        longest = max((aside.end() for one in patterns.asides if (aside := one.match(rest))), default=0)
+        ends = [next(matches(one, rest, 0, patterns.names), None) for one in patterns.asides]
+        longest = max((aside.end for aside in ends if aside is not None), default=0)
         if not longest:
             return _obstacle(patterns, words, bare)
         rest = rest[longest:]
-        found = _named(patterns, rest) or _said(patterns, rest)
+        found = _named(patterns, "".join(f"{word} " for word in rest)) or _said(patterns, rest)
     # Where some reading fits the types of the arguments, those that do not were never meant.
     candidates = [step for step, fits in found.items() if fits] or list(found)
     if len(candidates) > 1:
@@ -182,45 +186,57 @@ def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle
     return tuple(candidates)
 
 
-def _named(patterns: Patterns, words: str) -> dict[Step, bool]:
-    """The steps that the words can be, as their action's name with arguments, and whether those fit."""
+def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
+    """The steps that spaced words can be, as their action's name with arguments, and whether those fit."""
     found: dict[Step, bool] = {}
-    for action, pattern in patterns.named:
-        match = pattern.fullmatch(words)
-        if match:
-            found |= _steps(patterns, action, match)
+    for action, name in patterns.called:
+        start = name.match(text)
+        if start is None:
+            continue
+        words = tuple(text[start.end() :].split())
+        for order in patterns.named[action.name]:
+            for match in matches(order, words, 0, patterns.names):
+                if match.end == len(words):
+                    found |= _steps(patterns, action, match)
+                    break
     return found
 
 
-def _said(patterns: Patterns, words: str) -> dict[Step, bool]:
+def _said(patterns: Patterns, words: Words) -> dict[Step, bool]:
     """The steps that the words can be, as people say them, and whether their arguments fit."""
     found: dict[Step, bool] = {}
-    for action, pattern in patterns.said:
-        match = pattern.fullmatch(words)
-        if match and patterns.stops.isdisjoint((match["rest"] or "").split()):
-            found |= _steps(patterns, action, match)
+    for action, sequence in patterns.said:
+        for match in matches(sequence, words, 0, patterns.names):
+            if match.end == len(words) or (action.arguments and _is_detail(patterns, words, match.end)):
+                if patterns.stops.isdisjoint(words[match.end :]):
+                    found |= _steps(patterns, action, match)
+                break
     return found
 
 
-def _steps(patterns: Patterns, action: Action, match: re.Match[str]) -> dict[Step, bool]:
+def _is_detail(patterns: Patterns, words: Words, start: int) -> bool:
+    """Whether a closer description begins there. `stop` alone is a step; `stop at the desk` is another one."""
+    return any(next(matches(detail, words, start, patterns.names), None) for detail in patterns.details)
+
+
+def _steps(patterns: Patterns, action: Action, match: Match) -> dict[Step, bool]:
     """Every step that a match can mean, and whether its classes are what the action takes."""
-    meant = [patterns.nouns[match[argument.name]] for argument in action.arguments]
+    meant = [patterns.names.meant[match.names[argument.name]] for argument in action.arguments]
     steps = [Step(action.name, classes) for classes in product(*meant)]
-    return {step: patterns.vocabulary.fault(step) is None for step in steps}
+    return {step: patterns.vocabulary.fits(step) for step in steps}
 
 
-def _obstacle(patterns: Patterns, words: str, bare: str) -> Obstacle:
+def _obstacle(patterns: Patterns, words: Words, bare: str) -> Obstacle:
     """Say what a clause lacks to be a step."""
-    for action, name, _ in patterns.starts:
+    for action, name in patterns.called:
         match = name.match(bare)
         if match:
             known, unknown = _nouns_in(patterns, action, bare[match.end() :])
             return _count(action, known, unknown, exact=True)
-    start = words.split(" ", 1)[0]
-    actions = [action for action, _, first in patterns.starts if start in first]
+    actions = [action for action, first in patterns.starts if words[0] in first]
     if not actions:
         return Obstacle(Unread.NO_ACTION, "it names no action of the vocabulary")
-    known, unknown = _nouns_in(patterns, actions[0], words)
+    known, unknown = _nouns_in(patterns, actions[0], " ".join(words))
     return _count(actions[0], known, unknown, exact=False)
 
 
@@ -239,9 +255,16 @@ def _count(action: Action, known: int, unknown: list[str], exact: bool) -> Obsta
     return Obstacle(Unread.PARTLY, f"it seems to say {action.name}, but not only that")
 
 
-def _nouns_in(patterns: Patterns, action: Action, words: str) -> tuple[int, list[str]]:
+def _nouns_in(patterns: Patterns, action: Action, text: str) -> tuple[int, list[str]]:
     """How many classes are named, and the words that name none."""
-    left = patterns.noun.sub("\0 ", spaced(_SIGNS.sub(" ", words))).split()
-    language = patterns.vocabulary.language
-    known: Iterable[str] = (*language.adjectives, *(one.name.casefold() for one in action.arguments))
-    return left.count("\0"), [word for word in left if word != "\0" and word not in known]
+    words = tuple(spaced(_SIGNS.sub(" ", text)).split())
+    arguments = {one.name.casefold() for one in action.arguments}
+    known, unknown, start = 0, [], 0
+    while start < len(words):
+        _, end = next(patterns.names.names_at(words, start), ("", start))
+        if end > start:
+            known += 1
+        elif words[start] not in patterns.names.adjectives and words[start] not in arguments:
+            unknown.append(words[start])
+        start = max(end, start + 1)
+    return known, unknown

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ...share import shipped
+from .clauses import patterns_of
 from .phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
 from .vocabulary import (
     ARGUMENT,
@@ -47,7 +48,7 @@ def find_vocabulary(name: str) -> Path:
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary; docs/planning.md has the format.
+    """Read a vocabulary and make it ready for reading plans; docs/planning.md has the format.
 
     Raises:
         VocabularyError: Something in the file cannot be used; the text names file, line, entry and value.
@@ -58,7 +59,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     groups = _groups(root["groups"], classes) if "groups" in root else {}
     states = _names(root["states"], "state") if "states" in root else ()
     types = {**{name: frozenset((name,)) for name in classes}, **groups}
-    return Vocabulary(
+    vocabulary = Vocabulary(
         classes=classes,
         groups=groups,
         states=states,
@@ -67,6 +68,9 @@ def load_vocabulary(path: Path) -> Vocabulary:
         hands=root["hands"].number() if "hands" in root else 1,
         language=language,
     )
+    # Now, and not while somebody waits for the first plan.
+    patterns_of(vocabulary)
+    return vocabulary
 
 
 def _checked_name(entry: Entry, what: str, pattern: re.Pattern[str] = _NAME) -> str:
