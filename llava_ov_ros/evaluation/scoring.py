@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..tasks.planning import Goal, GoalError, Plan, PlanError, Vocabulary, from_rows, goal_from, split_line
-from .metrics import NotAvailable, bootstrap_interval, captioning, count, exact_match, interleave, mean, plans, yes_no
+from .metrics import NotAvailable, captioning, count, exact_match, interleave, interval, mean, plans, yes_no
 from .rows import ResultRow, ResultRowError, raise_faults
 
 SEED = 0
@@ -23,7 +23,7 @@ class SetResult:
         n: Rows that count.
         metric: Name of the measure.
         value: Its mean; NaN where no row counts.
-        low: Lower end of the 95 % interval, by bootstrap over rows.
+        low: Lower end of the 95 % interval, by Wilson's method for right and wrong, else by bootstrap over rows.
         high: Upper end.
         more: Further measures of the same rows.
         not_available: Why some measures are missing here; empty: none is.
@@ -77,8 +77,8 @@ def score_rows(rows: Sequence[ResultRow], scoring: str, vocabulary: Vocabulary |
     return results
 
 
-def _result(metric: str, scores: Sequence[float], **more: Any) -> SetResult:
-    low, high = bootstrap_interval(scores, SEED)
+def _result(metric: str, scores: Sequence[float], zero_one: bool = True, **more: Any) -> SetResult:
+    low, high = interval(scores, SEED, zero_one)
     return SetResult(len(scores), metric, 100 * mean(scores), 100 * low, 100 * high, **more)
 
 
@@ -90,7 +90,8 @@ def _interleave(rows: Sequence[ResultRow]) -> SetResult:
     except ValueError as error:
         raise ResultRowError(f"{first.where}: {error}") from None
     scores = [interleave.score(kind, row.prediction, row.gold) for row in rows]
-    return _result(interleave.METRIC_NAMES[kind], [one for one in scores if one is not None])
+    counted = [one for one in scores if one is not None]
+    return _result(interleave.METRIC_NAMES[kind], counted, zero_one=kind == interleave.MULTI_CHOICE)
 
 
 def _scanqa(rows: Sequence[ResultRow]) -> SetResult:

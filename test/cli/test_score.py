@@ -74,9 +74,25 @@ def test_the_table_has_intervals_and_categories(score):
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert code == 0
     assert lines[0] == "data set n metric value 95 % interval"
-    assert lines[1] == "HQ-Edit 1 Rouge-L f 100.00 100.00 to 100.00"
-    assert lines[3] == "ALFRED 9 Rouge-L f 50.00 50.00 to 50.00"
+    assert lines[1] == "HQ-Edit 1 Rouge-L f 100.00 20.65 to 100.00"
+    assert lines[3] == "ALFRED 9 Rouge-L f 50.00 35.04 to 64.96"
     assert lines[-1] == "image_edit_instruct 50.00"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said", "right"),
+    [
+        ("interleave", "B", "B"),
+        ("scanqa", "brown", "brown"),
+        ("yes_no", "yes", "yes"),
+        ("count", "2", "2"),
+        ("plan", PLAN, PLAN),
+    ],
+)
+def test_one_right_answer_proves_little(score, metric, said, right):
+    """Wilson's interval of 1 of 1 goes from 1 / (1 + 1.96 ** 2) to 1."""
+    _, out, _ = score([row(said, right, question_type="multi-choice")], "--metric", metric)
+    assert "100.00  20.65 to 100.00" in out.splitlines()[1]
 
 
 def test_scanqa(score, monkeypatch):

@@ -10,7 +10,7 @@ from .plans import PLAN_METRICS, PlanScore
 from .rouge import rouge_l
 from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match
 from .service import Latency, Refusals, Spread, latency, refusals, spread
-from .statistics import Paired, bootstrap_interval, mean, paired
+from .statistics import Paired, bootstrap_interval, interval, mean, paired
 
 AnswerMetric = Callable[[str, Sequence[str], Sequence[str]], float | None]
 """Scores one answer, 0 to 1: the answer, the right ones, the choices; None: the row does not count.
@@ -41,11 +41,17 @@ ANSWER_METRICS: Mapping[str, AnswerMetric] = {
 METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
 """The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
 
+ZERO_ONE: frozenset[str] = frozenset(
+    ("em", "multi_choice", "yes_no", "count", "choice", "plan_exact", "plan_valid", "plan_success")
+)
+"""Metrics that are 1 for right and 0 for wrong, and nothing between; their intervals are those of shares."""
+
 __all__ = [
     "ANSWER_METRICS",
     "CAPTION_METRICS",
     "METRICS",
     "PLAN_METRICS",
+    "ZERO_ONE",
     "AnswerMetric",
     "Latency",
     "NotAvailable",
@@ -59,6 +65,7 @@ __all__ = [
     "choice",
     "count",
     "exact_match",
+    "interval",
     "latency",
     "mean",
     "multi_choice",
