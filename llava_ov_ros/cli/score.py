@@ -26,7 +26,7 @@ metrics:
   interleave  LLaVA-Interleave-Bench: ROUGE-L of open-ended answers, matching of choices, by question_type
   scanqa      ScanQA: EM@1, and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where pycocoevalcap and Java are installed
   yes_no      what the answer's first four characters say
-  count       the first number in the answer
+  count       the first count in the answer, in digits or English words
   plan        exact plans, step F1, valid ones; with pddl_params and task_type of ALFRED also what they reach
 """
 _EPILOG = """\

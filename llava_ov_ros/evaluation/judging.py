@@ -81,7 +81,7 @@ def as_text(gold: Gold) -> str:
     """A right answer as metrics take it."""
     if isinstance(gold, bool):
         return "yes" if gold else "no"
-    return gold if isinstance(gold, str) else f"{gold:g}"
+    return str(gold)
 
 
 def scored(row: Row, trial: Trial, metrics: Sequence[str], vocabulary: Vocabulary) -> Scored:

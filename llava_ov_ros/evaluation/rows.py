@@ -84,8 +84,10 @@ def _row(line: str, where: str) -> ResultRow | list[str]:
     """A row, or what is wrong with it."""
     try:
         content = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         return [f"{where}: not JSON: {error}"]
+    except ValueError:
+        return [f"{where}: a number in it has thousands of digits: write answers as texts, in quotation marks"]
     if not isinstance(content, dict):
         return [f"{where}: expected an object, not {line.strip()[:60]!r}"]
     faults = [

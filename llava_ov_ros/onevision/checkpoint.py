@@ -193,7 +193,7 @@ def _file(directory: Path, name: str) -> Path:
 def _read_json(directory: Path, name: str) -> dict[str, Any]:
     try:
         content = json.loads(_file(directory, name).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{directory / name} holds no JSON object")

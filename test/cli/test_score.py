@@ -113,6 +113,15 @@ def test_yes_no_and_count(score):
     assert json.loads(score([row("two of them", "2")], "--metric", "count", "--json")[1])["ALFRED"]["value"] == 100.0
 
 
+def test_an_endless_number_is_a_wrong_answer(score):
+    rows = [row("9" * 5000, "3"), row("3", "3")]
+    code, out, _ = score(rows, "--metric", "count", "--json")
+    assert (code, json.loads(out)["ALFRED"]["value"]) == (0, 50.0)
+    code, _, err = score(json.dumps(row("3", "3")).replace('"3"', "9" * 5000, 1), "--metric", "count")
+    assert code == 2
+    assert "rows.jsonl:1: a number in it has thousands of digits: write answers as texts" in err
+
+
 def test_plans(score):
     goal = {"object_target": "Mug", "parent_target": "Desk"}
     rows = [

@@ -33,6 +33,7 @@ def row(text, value=None, status="OK", **more):
         (trial("yes_no", False), row("oui", True), {"em": 0, "yes_no": 0}),
         (trial("yes_no", False), row("cannot tell"), {"em": 0, "yes_no": 0}),
         (trial("count", 3), row("three", 3), {"em": 1, "count": 1}),
+        (trial("count", 1_234_567), row("many", 1_234_568), {"em": 0, "count": 0}),
         (trial("count", 0), row("", status="NO_FRAMES"), {"em": 0, "count": 0}),
         (trial("choice", "b", choices=("a", "b")), row("b", "b"), {"em": 1, "choice": 1}),
         (trial("text"), row("anything"), {}),

@@ -6,15 +6,10 @@ import re
 from collections.abc import Sequence
 
 from .interleave import LETTERS, normalised
+from .numerals import MOST_DIGITS, number_in
 
+MOST_SHOWN = 60
 _YES, _NO = "yes", "no"
-_UP_TO_TWENTY = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-_WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)} | {"no": 0, "none": 0}
-_NUMBER = re.compile(rf"(?<![\w.,])-?\d+(?:[.,]\d+)*(?!\w)|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _LABEL = re.compile(r"([a-z])[\s.:)]+(?=\S)")
 
 
@@ -34,32 +29,18 @@ def yes_no(prediction: str, gold: str) -> float:
     return float(said == wanted)
 
 
-def number_in(text: str) -> int | None:
-    """The first number in a text, in digits or as an English word up to twenty; `no` and `none` are 0.
-
-    Returns:
-        The number, or None: there is none, or it is not whole.
-    """
-    found = _NUMBER.search(text)
-    if found is None:
-        return None
-    word = found.group().lower()
-    if word in _WORDS:
-        return _WORDS[word]
-    if _THOUSANDS.fullmatch(word):
-        word = word.replace(",", "")
-    return int(word) if word.lstrip("-").isdecimal() else None
-
-
 def count(prediction: str, gold: str) -> float:
-    """1 where the first number in the answer is the right one, else 0.
+    """1 where the first count in the answer is the right one, as `numerals.number_in` reads both; else 0.
 
     Raises:
-        ValueError: There is no whole number in the right answer.
+        ValueError: The right answer says no count.
     """
     wanted = number_in(gold)
     if wanted is None:
-        raise ValueError(f"the right answer is {gold!r}: expected a number")
+        shown = gold if len(gold) <= MOST_SHOWN else gold[:MOST_SHOWN] + "..."
+        raise ValueError(
+            f"the right answer is {shown!r}: expected a whole number of at most {MOST_DIGITS} digits, or its words"
+        )
     return float(number_in(prediction) == wanted)
 
 
