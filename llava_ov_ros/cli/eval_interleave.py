@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..evaluation import interleave
-    from ..evaluation.interleave_items import InterleaveError, read_items
+    from ..evaluation.interleave_items import InterleaveError, read_items, repeated
     from ..evaluation.rows import read_rows
     from ..evaluation.scoring import score_rows
     from ..onevision import CheckpointError, load_engine
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         items = read_items(args.folder, args.images or args.folder, args.dataset, args.limit)
     except InterleaveError as error:
         raise CommandError(str(error), USAGE) from None
+    for remark in repeated(items):
+        print(f"{args.folder}: {remark}", file=sys.stderr)
     try:
         engine = load_engine(args.model, device=args.device)
     except (CheckpointError, ValueError, MemoryError) as error:

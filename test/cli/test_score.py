@@ -113,6 +113,15 @@ def test_yes_no_and_count(score):
     assert json.loads(score([row("two of them", "2")], "--metric", "count", "--json")[1])["ALFRED"]["value"] == 100.0
 
 
+def test_a_question_that_is_answered_twice_counts_twice_and_is_said(score):
+    same = row("mug", "mug", question_type="multi-choice")
+    rows = [same, {**same, "sample_id": "1"}, {**same, "pred_response": "cup"}, {**same, "prompt": "And then?"}]
+    code, out, err = score(rows, "--json")
+    assert (code, json.loads(out)["ALFRED"]["n"], json.loads(out)["ALFRED"]["value"]) == (0, 4, 75.0)
+    assert "ALFRED: 1 id is there more than once, in 2 rows: 1 (line 1, line 3); every row counts" in err
+    assert score([same, {**same, "dataset": "nuscenes"}])[2] == ""
+
+
 def test_an_endless_number_is_a_wrong_answer(score):
     rows = [row("9" * 5000, "3"), row("3", "3")]
     code, out, _ = score(rows, "--metric", "count", "--json")
