@@ -24,8 +24,10 @@ FILE has one JSON object per line, as LLaVA-Interleave-Bench's official code wri
    "gt_response": "Pick up the red mug.", "question_type": "open-ended"}
 
 metrics:
-  interleave  LLaVA-Interleave-Bench: ROUGE-L of open-ended answers, matching of choices, by question_type
-  scanqa      ScanQA: EM@1, and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where pycocoevalcap and Java are installed
+  interleave  LLaVA-Interleave-Bench: ROUGE-L of open-ended answers, matching of choices, by question_type;
+              beside the matching choice_lenient, which reads "The answer is (B)." too
+  scanqa      ScanQA: EM@1, LEO's refined EM (em_refined), and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where
+              pycocoevalcap and Java are installed
   yes_no      what the answer's first four characters say
   count       the first count in the answer, in digits or English words
   plan        exact plans, step F1, valid ones; with pddl_params and task_type of ALFRED also what they reach

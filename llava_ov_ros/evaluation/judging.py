@@ -15,14 +15,16 @@ from .trials import PLAN, Gold, Trial
 TEXTS = (Kind.TEXT, Kind.PHRASE)
 YES_NO = (Kind.YES_NO, Kind.CHANGE)
 # Metrics that are given only where a suite names them: they are another's rules for the same question.
-ONLY_IF_NAMED = ("multi_choice",)
+ONLY_IF_NAMED = ("em_refined", "multi_choice", "choice_lenient")
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "em": tuple(Kind),
+    "em_refined": TEXTS,
     "rouge_l": TEXTS,
     "multi_choice": (*TEXTS, Kind.CHOICE),
     "yes_no": YES_NO,
     "count": (Kind.COUNT,),
     "choice": (Kind.CHOICE,),
+    "choice_lenient": (*TEXTS, Kind.CHOICE),
 }
 Row = dict[str, Any]
 """One line of results.jsonl."""

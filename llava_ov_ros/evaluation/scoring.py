@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..tasks.planning import Goal, GoalError, Plan, PlanError, Vocabulary, from_rows, goal_from, split_line
-from .metrics import NotAvailable, captioning, count, exact_match, interleave, interval, mean, plans, yes_no
+from .metrics import (
+    NotAvailable,
+    captioning,
+    choice_lenient,
+    count,
+    exact_match,
+    interleave,
+    interval,
+    mean,
+    plans,
+    refined_match,
+    yes_no,
+)
 from .rows import ResultRow, ResultRowError, raise_faults
 
 SEED = 0
@@ -91,7 +103,10 @@ def _interleave(rows: Sequence[ResultRow]) -> SetResult:
         raise ResultRowError(f"{first.where}: {error}") from None
     scores = [interleave.score(kind, row.prediction, row.gold) for row in rows]
     counted = [one for one in scores if one is not None]
-    return _result(interleave.METRIC_NAMES[kind], counted, zero_one=kind == interleave.MULTI_CHOICE)
+    if kind != interleave.MULTI_CHOICE:
+        return _result(interleave.METRIC_NAMES[kind], counted, zero_one=False)
+    lenient = mean([choice_lenient(row.prediction, row.gold) for row in rows])
+    return _result(interleave.METRIC_NAMES[kind], counted, more={"choice_lenient": 100 * lenient})
 
 
 def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
@@ -105,10 +120,12 @@ def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
     raise_faults(faults)
     predictions = [row.prediction for row in rows]
     scores = [exact_match(said, right) for said, right in zip(predictions, golds, strict=True)]
+    pairs = zip(predictions, golds, strict=True)
+    refined = {"em_refined": 100 * mean([refined_match(said, right) for said, right in pairs])}
     captions = captioning(predictions, golds)
     if isinstance(captions, NotAvailable):
-        return _result("EM@1", scores, not_available=captions.reason)
-    return _result("EM@1", scores, more={name: 100 * value for name, value in captions.items()})
+        return _result("EM@1", scores, more=refined, not_available=captions.reason)
+    return _result("EM@1", scores, more=refined | {name: 100 * value for name, value in captions.items()})
 
 
 def _pairs(rows: Sequence[ResultRow], metric: Callable[[str, str], float]) -> SetResult:

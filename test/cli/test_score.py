@@ -52,8 +52,22 @@ def test_interleave(score):
     first = interleave.open_ended("Pick up the mug.", "Pick up the red mug.")
     assert json.loads(out) == {
         "ALFRED": {"n": 2, "metric": "Rouge-L f", "value": pytest.approx(100 * first / 2)},
-        "nuscenes": {"n": 2, "metric": "Accuracy", "value": 50.0},
+        "nuscenes": {"n": 2, "metric": "Accuracy", "value": 50.0, "choice_lenient": 50.0},
     }
+
+
+def test_more_lenient_figures_stand_beside_the_official_ones(score):
+    said = [row("The answer is (B).", "B", "nuscenes", "multi-choice"), row("A or B", "B", "nuscenes", "multi-choice")]
+    assert json.loads(score(said, "--json")[1])["nuscenes"] == {
+        "n": 2,
+        "metric": "Accuracy",
+        "value": 0.0,
+        "choice_lenient": 50.0,
+    }
+    code, out, _ = score([row("The brown table.", ["brown"], "ScanQA")], "--metric", "scanqa")
+    assert code == 0
+    assert "EM@1" in out.splitlines()[1]
+    assert out.splitlines()[2].split() == ["em_refined", "100.00"]
 
 
 def test_a_set_is_scored_by_the_type_of_its_first_row(score):
@@ -100,7 +114,9 @@ def test_scanqa(score, monkeypatch):
     monkeypatch.setattr(scoring, "captioning", lambda said, golds: {"Bleu_1": 0.25, "CIDEr": 1.5})
     code, out, _ = score(rows, "--metric", "scanqa", "--json")
     assert code == 0
-    assert json.loads(out) == {"ScanQA": {"n": 2, "metric": "EM@1", "value": 50.0, "Bleu_1": 25.0, "CIDEr": 150.0}}
+    assert json.loads(out) == {
+        "ScanQA": {"n": 2, "metric": "EM@1", "value": 50.0, "em_refined": 50.0, "Bleu_1": 25.0, "CIDEr": 150.0}
+    }
     monkeypatch.setattr(scoring, "captioning", lambda said, golds: NotAvailable("no Java"))
     assert json.loads(score(rows, "--metric", "scanqa", "--json")[1])["ScanQA"]["not_available"] == "no Java"
     assert "not available: no Java" in score(rows, "--metric", "scanqa")[1]

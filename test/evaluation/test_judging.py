@@ -45,6 +45,17 @@ def test_scores(vocabulary, asked, answered, scores):
     assert scored(answered, asked, metrics, vocabulary).row["scores"] == pytest.approx(scores, abs=1e-6)
 
 
+def test_lenient_metrics_are_given_where_they_are_named(vocabulary):
+    asked = trial("text", "B")
+    names = ("em", "em_refined", "choice_lenient")
+    assert metrics_of([asked], None) == ("em", "rouge_l")
+    assert metrics_of([asked], names) == names
+    found = scored(row("The answer is (B)."), asked, names, vocabulary).row["scores"]
+    assert found == {"em": 0, "em_refined": 1, "choice_lenient": 1}
+    refused = scored(row("", status="STALE"), asked, names, vocabulary).row["scores"]
+    assert refused == {"em": 0, "em_refined": 0, "choice_lenient": 0}
+
+
 def test_multi_choice_is_given_where_it_is_named(vocabulary):
     asked = trial("text", "B")
     assert metrics_of([asked], ["multi_choice"]) == ("multi_choice",)

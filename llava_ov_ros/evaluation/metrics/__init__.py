@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .choices import choice, count, yes_no
 from .interleave import SetScore, multi_choice, normalised, open_ended
+from .lenient import choice_lenient
 from .plans import PLAN_METRICS, PlanScore
 from .rouge import rouge_l
-from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match
+from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match, refined_match
 from .service import Latency, Refusals, Spread, latency, refusals, spread
 from .statistics import Paired, bootstrap_interval, interval, mean, paired
 
@@ -30,19 +31,24 @@ def _best(score: Callable[[str, str], float | None]) -> AnswerMetric:
 
 ANSWER_METRICS: Mapping[str, AnswerMetric] = {
     "em": lambda prediction, golds, choices: exact_match(prediction, golds),
+    "em_refined": lambda prediction, golds, choices: refined_match(prediction, golds),
     "rouge_l": _best(open_ended),
     "multi_choice": _best(multi_choice),
     "yes_no": _best(yes_no),
     "count": _best(count),
     "choice": lambda prediction, golds, choices: max(choice(prediction, gold, choices) for gold in golds),
+    "choice_lenient": lambda prediction, golds, choices: max(choice_lenient(prediction, one, choices) for one in golds),
 }
-"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench."""
+"""Metrics of single answers; `rouge_l` and `multi_choice` are LLaVA-Interleave-Bench's, `em_refined` is LEO's."""
 
 METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
 """The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
 
 ZERO_ONE: frozenset[str] = frozenset(
-    ("em", "multi_choice", "yes_no", "count", "choice", "plan_exact", "plan_valid", "plan_success")
+    (
+        *("em", "em_refined", "multi_choice", "yes_no", "count", "choice", "choice_lenient"),
+        *("plan_exact", "plan_valid", "plan_success"),
+    )
 )
 """Metrics that are 1 for right and 0 for wrong, and nothing between; their intervals are those of shares."""
 
@@ -63,6 +69,7 @@ __all__ = [
     "bootstrap_interval",
     "captioning",
     "choice",
+    "choice_lenient",
     "count",
     "exact_match",
     "interval",
@@ -72,6 +79,7 @@ __all__ = [
     "normalised",
     "open_ended",
     "paired",
+    "refined_match",
     "refusals",
     "rouge_l",
     "spread",
