@@ -1,4 +1,4 @@
-r"""Which choice an answer names where it says more than the letter: `The answer is (B).`, `**B**`, `\boxed{B}`.
+r"""Which choice an answer names where it says more than the letter: `The answer is (B).`, `\boxed{B}`, `答案是B。`.
 
 An answer that names two choices names none: nothing is guessed.
 """
@@ -9,38 +9,57 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from string import ascii_lowercase
 
-from .choices import chosen
-from .interleave import LETTERS, normalised
+from ...tasks.chinese import HAN, narrowed
+from .choices import chosen, compared
+from .interleave import LETTERS
 
 _STYLE = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|rm|bf)\s*\{([^{}]*)\}")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}|<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _MARKS = re.compile(r"\\[()\[\]]|[*_`~$]+|</?answer>|\\(?:boxed|fbox)\b", re.IGNORECASE)
 
+# No blank follows these, but one does the marks that they stand for.
+_CHINESE_MARKS = str.maketrans({"。": ". ", "．": ". ", "、": ", ", "，": ", ", "：": ": "})
+# A letter in quotation marks of Chinese.
+_QUOTED = re.compile(r"[“「『]\s*([A-Za-z])\s*[”」』]")
+
 # How answers are stated; what is stated follows.
 _STATED = re.compile(
-    r"\b(?:(?:answer|choice|option|response|solution)(?:\s+(?:to|for)\s+(?:the|this|your)\s+question)?"
+    r"(?:\b(?:(?:answer|choice|option|response|solution)(?:\s+(?:to|for)\s+(?:the|this|your)\s+question)?"
     r"\s*(?:is|would\s+be|should\s+be|must\s+be|:|=)"
     r"|i(?:\s+would|\s+will|['’]d|['’]ll)?\s+(?:choose|pick|select|say|go\s+with|think|believe)(?:\s+(?:it|that)\s+is)?"
-    r"|it(?:['’]s|\s+is|\s+must\s+be|\s+should\s+be))\s*[:=]?\s*(?P<what>[^\n]{0,300})",
+    r"|it(?:['’]s|\s+is|\s+must\s+be|\s+should\s+be))"
+    r"|(?:(?:答案|回答)(?:应该|应当|可能|就)?[是为]?|选项(?:应该|应当|可能|就)?[是为:]|(?<![可挑候])选择?)"
+    r"(?:\s*[:=]?\s*选项?(?=\s*[(\[A-Za-z]))?"
+    r")\s*[:=]?\s*(?P<what>[^\n]{0,300})",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?:\bnot|n['’]t|\bnever|\bdoubt|\bunlikely|\bunsure|\bwhether|\bif)\s+(?:[\w'’]+\s+){0,5}$", re.I
+    r"(?:\bnot|n['’]t|\bnever|\bdoubt|\bunlikely|\bunsure|\bwhether|\bif)\s+(?:[\w'’]+\s+){0,5}$"
+    rf"|(?:[不没非别未]|是否|如果|无法)[{HAN}]{{0,6}}$",
+    re.I,
 )
-_NEGATION = re.compile(r"\b(?:not|no|never|neither|nor|none|cannot|wrong|incorrect|except|unsure)\b|n['’]t\b", re.I)
+_NEGATION = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|cannot|wrong|incorrect|except|unsure)\b|n['’]t\b|[不没非未错]|无法", re.I
+)
 _HEDGE = r"(?:(?:most\s+likely|likely|probably|clearly|definitely|certainly|either|both|the|option|choice|letter)\s+)*"
+_OR = r"(?:,?\s*(?:(?:or|and)\b|还是|或者?|以?及|[和与跟])|[,/&])"
 # A lone `a` or `A` before a word is an article.
 _LETTER = (
     r"(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\]|([A-Za-z])(?=\s*(?:$|[.,;:!?)\]/&\n]))"
-    r"|([B-HJ-Z])(?=\s)|(A)(?=\s+(?:because|since|as|and|or|which|based|is|[-–—(])))"
+    r"|([B-HJ-Z])(?=\s)|(A)(?=\s+(?:because|since|as|and|or|which|based|is|[-–—(]))"
+    r"|([A-Za-z])(?=\s*(?:选?项|是|对|正确|吧|因为|由于|和|与|跟|及|或|还是|以及)))"
 )
 _LEADING = re.compile(r"\s*" + _HEDGE.replace("(?:(?:", "(?:(?i:", 1) + _LETTER)
-_ANOTHER = re.compile(r"\s*[.)]?\s*(?:,?\s*(?:or|and)\b|[,/&])\s*" + _HEDGE.replace("(?:(?:", "(?:(?i:", 1) + _LETTER)
-_PRAISED = re.compile(r"(?<![\w'’])\(?([A-Za-z])\)?\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b")
+_ANOTHER = re.compile(rf"\s*[.)]?\s*{_OR}\s*" + _HEDGE.replace("(?:(?:", "(?:(?i:", 1) + _LETTER)
+_PRAISED = re.compile(
+    r"(?<![\w'’])\(?([A-Za-z])\)?\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b"
+    r"|(?<![a-zA-Z0-9'’])\(?([A-Za-z])\)?\s*(?:选?项)?[是最]?(?:正确|对的|答案)"
+)
 # A letter as a list has it, at the beginning of a line.
 _LABEL = re.compile(r"^\s*(?:[-•]\s*)?(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\]|([A-Za-z])\s*[.):])(?=\s|$)", re.M)
 _MENTIONED = re.compile(
     r"(?<!\w)(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\])|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s+([A-Za-z])\b"
+    r"|选项\s*([A-Za-z])(?![a-zA-Z])|(?<![a-zA-Z])([A-Za-z])\s*选?项"
 )
 # What may stand behind a letter that an answer begins with.
 _ALONE = re.compile(r"[\s.!)\]]*(?:$|(?:because|since|as)\b|[,;–—-])")
@@ -50,7 +69,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 def choice_lenient(prediction: str, gold: str, choices: Sequence[str] = ()) -> float:
     """1 where the answer names the right choice, and no other one, in whatever words; else 0.
 
-    What an answer states (in a box, or after `the answer is`) goes before what it only mentions.
+    What an answer states (in a box, or after `the answer is` or 答案是) goes before what it only mentions.
 
     Args:
         prediction: What was answered.
@@ -65,7 +84,9 @@ def choice_lenient(prediction: str, gold: str, choices: Sequence[str] = ()) -> f
         if wanted is None:
             raise ValueError(f"the right answer is {gold!r}, which is none of the choices {', '.join(choices)}")
         return float(_named(prediction, _among(choices)) == wanted)
-    right = normalised(gold)
+    right = compared(gold)
+    if compared(prediction) == right:
+        return 1.0
     letters = len(right) == 1 and right in LETTERS
     return float(_named(prediction, _letter if letters else _words) == right)
 
@@ -83,13 +104,16 @@ def _words(letter: str, words: str) -> str | None:
 
 
 def _among(choices: Sequence[str]) -> _Reader:
-    listed = [normalised(one) for one in choices]
+    listed = [compared(one) for one in choices]
 
     def index(letter: str, words: str) -> int | None:
         if words in listed:
             return listed.index(words)
         if letter in listed:
             return listed.index(letter)
+        # `B蓝色的杯子`
+        if words[1:] in listed and ascii_lowercase.find(words[0]) == listed.index(words[1:]):
+            return listed.index(words[1:])
         return ascii_lowercase.index(letter) if letter and letter in ascii_lowercase[: len(listed)] else None
 
     return index
@@ -97,6 +121,7 @@ def _among(choices: Sequence[str]) -> _Reader:
 
 def _named(text: str, read: _Reader) -> int | str | None:
     """The only choice that an answer names; None: it names none, or several."""
+    text = _QUOTED.sub(r"\1", narrowed(text.translate(_CHINESE_MARKS)))
     while (plain := _STYLE.sub(r"\1", text)) != text:
         text = plain
     boxed = [_MARKS.sub("", found[1] or found[2] or "") for found in _BOXED.finditer(text)]
@@ -104,7 +129,7 @@ def _named(text: str, read: _Reader) -> int | str | None:
     stated = [*boxed, *_stated(text)]
     found = {value for one in stated for value in _read(one, read)}
     for praised in _PRAISED.finditer(text):
-        value = None if _denied(text, praised.start()) else read(praised[1].lower(), "")
+        value = None if _denied(text, praised.start()) else read(_first(praised), "")
         if value is not None:
             found.add(value)
     if not found and not boxed:
@@ -135,7 +160,7 @@ def _read(stated: str, read: _Reader) -> Iterator[int | str]:
         end = found.end()
         found = _ANOTHER.match(stated, end)
     if letters:
-        rest = normalised(stated[end:].lstrip(" .):]"))
+        rest = compared(stated[end:].lstrip(" .):]"))
         named = [value for letter in letters if (value := read(letter, "")) is not None]
         yield from named
         if rest and (value := read("", rest)) is not None and not named:
@@ -146,7 +171,7 @@ def _read(stated: str, read: _Reader) -> Iterator[int | str]:
         return
     end_of_sentence = _SENTENCE_END.search(stated)
     sentence = stated[: end_of_sentence.start()] if end_of_sentence else stated
-    for words in dict.fromkeys((normalised(sentence), normalised(stated))):
+    for words in dict.fromkeys((compared(sentence), compared(stated))):
         if words and (value := read("", words)) is not None:
             yield value
             return
@@ -154,7 +179,7 @@ def _read(stated: str, read: _Reader) -> Iterator[int | str]:
 
 def _mentioned(text: str, read: _Reader) -> Iterator[int | str]:
     """What an answer without a statement names: itself as a whole, or the letters in it."""
-    whole = normalised(text)
+    whole = compared(text)
     if (value := read(whole if len(whole) == 1 else "", whole)) is not None and len(whole) != 1:
         yield value
         return
