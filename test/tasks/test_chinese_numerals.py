@@ -85,7 +85,7 @@ def cldr(number: int) -> str:
     return below_myriad(many, leading=False) + "万" + (below_myriad(rest, leading=True) if rest else "")
 
 
-@pytest.mark.parametrize(("text", "number"), WRITTEN)
+@pytest.mark.parametrize(("text", "number"), WRITTEN, ids=[text[:20] for text, _ in WRITTEN])
 def test_what_people_write(text: str, number: int) -> None:
     assert numeral(text) == number
 
@@ -101,6 +101,6 @@ def test_digits_and_units_have_unicodes_values() -> None:
         assert character == "两" or unicodedata.numeric(character) == value
 
 
-@pytest.mark.parametrize("text", NO_NUMERALS)
+@pytest.mark.parametrize("text", NO_NUMERALS, ids=[text[:20] for text in NO_NUMERALS])
 def test_what_is_no_one_number(text: str) -> None:
     assert numeral(text) is None
