@@ -1,8 +1,11 @@
-"""Whether a setting that counts something is a whole number and large enough."""
+"""Whether a setting that counts something is a whole number and large enough; how long counts in texts can be."""
 
 from __future__ import annotations
 
 from numbers import Integral
+
+MOST_DIGITS = 15
+"""Of a count in a text, leading zeros aside: longer numbers count nothing, and Python refuses very long ones."""
 
 
 def check_whole(name: str, value: int, least: int) -> None:

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The files are not as published, or the model cannot be loaded.
     """
-    from ..evaluation.interleave_items import InterleaveError, read_items
+    from ..evaluation.interleave_items import InterleaveError, read_items, repeated
     from ..evaluation.rows import read_rows
     from ..evaluation.scoring import score_rows
     from .score import print_results
@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         items = read_items(args.folder, args.images or args.folder, args.dataset, args.limit)
     except InterleaveError as error:
         raise CommandError(str(error), USAGE) from None
+    for remark in repeated(items):
+        print(f"{args.folder}: {remark}", file=sys.stderr)
     engine = load_model(args)
     from tqdm import tqdm
 

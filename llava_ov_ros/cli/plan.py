@@ -66,6 +66,7 @@ def run_validate(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The vocabulary or the file cannot be used.
     """
+    from ..evaluation.repeats import repeats
     from ..tasks.planning import (
         RowError,
         VocabularyError,
@@ -85,6 +86,8 @@ def run_validate(args: argparse.Namespace) -> int:
         else:
             rows = read_rows(Path(args.file), vocabulary)
         checked = [(row, validate(row.plan, vocabulary, row.goal)) for row in rows]
+        if repeated := repeats((row.name, row.name, row.line) for row, _ in checked):
+            print(f"{args.file}: {repeated}; every row is checked and counted", file=sys.stderr)
     except (VocabularyError, RowError) as error:
         raise CommandError(str(error)) from None
     except UnicodeDecodeError as error:

@@ -182,7 +182,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text} is not WIDTHxHEIGHT, such as 640x480")
     width, height = int(found[1]), int(found[2])

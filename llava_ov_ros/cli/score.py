@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..evaluation.rows import SCORINGS, ResultRowError, read_rows
+from ..evaluation.rows import SCORINGS, ResultRowError, read_rows, repeated
 from .errors import USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -23,12 +24,17 @@ FILE has one JSON object per line, as LLaVA-Interleave-Bench's official code wri
    "gt_response": "Pick up the red mug.", "question_type": "open-ended"}
 
 metrics:
-  interleave  LLaVA-Interleave-Bench: ROUGE-L of open-ended answers, matching of choices, by question_type
-  scanqa      ScanQA: EM@1, and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where pycocoevalcap and Java are installed
+  interleave  LLaVA-Interleave-Bench: ROUGE-L of open-ended answers, matching of choices, by question_type;
+              beside the matching choice_lenient, which reads "The answer is (B)." too
+  scanqa      ScanQA: EM@1, LEO's refined EM (em_refined), and BLEU-1 to 4, METEOR, ROUGE-L and CIDEr where
+              pycocoevalcap and Java are installed
   yes_no      what the answer's first four characters say
-  count       the first number in the answer
+  count       the first count in the answer, in digits, or in English or Chinese words
   chinese     answers in Chinese, by characters: F1 and EM as CMRC 2018 has them, and ROUGE-L
   plan        exact plans, step F1, valid ones; with pddl_params and task_type of ALFRED also what they reach
+
+Every row counts, as in the official code; rows with the data set, sample_id and prompt of another are named on
+standard error.
 """
 _EPILOG = """\
 examples:
@@ -73,9 +79,12 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         vocabulary = load_vocabulary(find_vocabulary(args.actions)) if args.metric == "plan" else None
-        results = score_rows(read_rows(args.file), args.metric, vocabulary)
+        rows = read_rows(args.file)
+        results = score_rows(rows, args.metric, vocabulary)
     except (ResultRowError, VocabularyError) as error:
         raise CommandError(str(error), USAGE) from None
+    for remark in repeated(rows):
+        print(f"{args.file}: {remark}", file=sys.stderr)
     print_results(results, as_json=args.json, with_categories=args.metric == "interleave")
     return 0
 

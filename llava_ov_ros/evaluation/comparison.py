@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .judging import Row
-from .metrics import paired
+from .metrics import ZERO_ONE, paired
 
 Key = tuple[Any, ...]
 
@@ -68,7 +68,7 @@ def compare(ours: Sequence[Row], theirs: Sequence[Row], seed: int) -> dict[str, 
     for name in names:
         both = [(row["scores"][name], other["scores"][name]) for row, other in shared if _has(name, row, other)]
         if both:
-            found = paired([ours for ours, _ in both], [theirs for _, theirs in both], seed)
+            found = paired([ours for ours, _ in both], [theirs for _, theirs in both], seed, name in ZERO_ONE)
             metrics[name] = {
                 "n": found.n,
                 "difference": round(found.difference, 6),

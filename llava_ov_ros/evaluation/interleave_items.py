@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .metrics.interleave import set_type
+from .repeats import repeats
 
 IMAGE = "<image>"
 MOST_FAULTS = 20
@@ -85,6 +86,16 @@ def read_items(folder: Path, images: Path, datasets: Sequence[str] = (), limit: 
     if faults:
         raise InterleaveError("\n".join(faults))
     return items
+
+
+def repeated(items: Sequence[Item]) -> list[str]:
+    """A remark for each data set that has items more than once, as two copies of a published file give them."""
+    by_set: dict[str, list[tuple[Hashable, str, str]]] = {}
+    for number, item in enumerate(items, 1):
+        key = (type(item.sample_id), item.sample_id, item.turns, item.images)
+        by_set.setdefault(item.dataset, []).append((key, repr(item.sample_id), f"item {number}"))
+    found = {dataset: repeats(its) for dataset, its in by_set.items()}
+    return [f"{dataset}: {text}; each is asked and scored" for dataset, text in found.items() if text]
 
 
 def _items(file: Path, images: Path) -> Iterator[Item | str]:

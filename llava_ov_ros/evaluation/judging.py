@@ -18,9 +18,10 @@ YES_NO = (Kind.YES_NO, Kind.CHANGE)
 # Metrics of texts in Chinese.
 CHINESE = ("em_zh", "f1_zh")
 # Metrics that are given only where a suite names them: they are another's rules for the same question.
-ONLY_IF_NAMED = ("multi_choice",)
+ONLY_IF_NAMED = ("em_refined", "multi_choice", "choice_lenient")
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "em": tuple(Kind),
+    "em_refined": TEXTS,
     "rouge_l": TEXTS,
     "em_zh": TEXTS,
     "f1_zh": TEXTS,
@@ -28,6 +29,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
     "yes_no": YES_NO,
     "count": (Kind.COUNT,),
     "choice": (Kind.CHOICE,),
+    "choice_lenient": (*TEXTS, Kind.CHOICE),
 }
 Row = dict[str, Any]
 """One line of results.jsonl."""
@@ -86,7 +88,7 @@ def as_text(gold: Gold) -> str:
     """A right answer as metrics take it."""
     if isinstance(gold, bool):
         return "yes" if gold else "no"
-    return gold if isinstance(gold, str) else f"{gold:g}"
+    return str(gold)
 
 
 def scored(row: Row, trial: Trial, metrics: Sequence[str], vocabulary: Vocabulary) -> Scored:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .repeats import repeats
 
 SCORINGS = ("interleave", "scanqa", "yes_no", "count", "plan", "chinese")
 """How rows can be scored; see scoring.py."""
@@ -68,6 +70,21 @@ def read_rows(path: Path) -> list[ResultRow]:
     return rows
 
 
+def repeated(rows: Sequence[ResultRow]) -> list[str]:
+    """A remark for each data set in which questions are answered more than once.
+
+    Such a question has the data set, sample id and prompt of another row: the turns of a dialogue share an id only.
+    """
+    by_set: dict[str, list[tuple[Hashable, str, str]]] = {}
+    for row in rows:
+        # As JSON, so that 7 and "7" are two ids, and so that a prompt can be anything.
+        key = json.dumps([row.sample_id, row.content.get("prompt")], ensure_ascii=False)
+        named = json.dumps(row.sample_id, ensure_ascii=False)
+        by_set.setdefault(row.dataset, []).append((key, named, f"line {row.where.rpartition(':')[2]}"))
+    found = {dataset: repeats(its) for dataset, its in by_set.items()}
+    return [f"{dataset}: {text}; every row counts" for dataset, text in found.items() if text]
+
+
 def raise_faults(faults: list[str]) -> None:
     """Raises the faults that there are.
 
@@ -84,8 +101,10 @@ def _row(line: str, where: str) -> ResultRow | list[str]:
     """A row, or what is wrong with it."""
     try:
         content = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         return [f"{where}: not JSON: {error}"]
+    except ValueError:
+        return [f"{where}: a number in it has thousands of digits: write answers as texts, in quotation marks"]
     if not isinstance(content, dict):
         return [f"{where}: expected an object, not {line.strip()[:60]!r}"]
     faults = [

@@ -10,14 +10,16 @@ from typing import Any
 from ..tasks.planning import Goal, GoalError, Plan, PlanError, Vocabulary, from_rows, goal_from, split_line
 from .metrics import (
     NotAvailable,
-    bootstrap_interval,
     captioning,
     chinese_texts,
+    choice_lenient,
     count,
     exact_match,
     interleave,
+    interval,
     mean,
     plans,
+    refined_match,
     yes_no,
 )
 from .rows import ResultRow, ResultRowError, raise_faults
@@ -34,7 +36,7 @@ class SetResult:
         n: Rows that count.
         metric: Name of the measure.
         value: Its mean; NaN where no row counts.
-        low: Lower end of the 95 % interval, by bootstrap over rows.
+        low: Lower end of the 95 % interval, by Wilson's method for right and wrong, else by bootstrap over rows.
         high: Upper end.
         more: Further measures of the same rows.
         not_available: Why some measures are missing here; empty: none is.
@@ -90,8 +92,8 @@ def score_rows(rows: Sequence[ResultRow], scoring: str, vocabulary: Vocabulary |
     return results
 
 
-def _result(metric: str, scores: Sequence[float], **more: Any) -> SetResult:
-    low, high = bootstrap_interval(scores, SEED)
+def _result(metric: str, scores: Sequence[float], zero_one: bool = True, **more: Any) -> SetResult:
+    low, high = interval(scores, SEED, zero_one)
     return SetResult(len(scores), metric, 100 * mean(scores), 100 * low, 100 * high, **more)
 
 
@@ -103,7 +105,11 @@ def _interleave(rows: Sequence[ResultRow]) -> SetResult:
     except ValueError as error:
         raise ResultRowError(f"{first.where}: {error}") from None
     scores = [interleave.score(kind, row.prediction, row.gold) for row in rows]
-    return _result(interleave.METRIC_NAMES[kind], [one for one in scores if one is not None])
+    counted = [one for one in scores if one is not None]
+    if kind != interleave.MULTI_CHOICE:
+        return _result(interleave.METRIC_NAMES[kind], counted, zero_one=False)
+    lenient = mean([choice_lenient(row.prediction, row.gold) for row in rows])
+    return _result(interleave.METRIC_NAMES[kind], counted, more={"choice_lenient": 100 * lenient})
 
 
 def _golds(rows: Sequence[ResultRow]) -> list[list[str]]:
@@ -130,17 +136,20 @@ def _chinese(rows: Sequence[ResultRow]) -> SetResult:
         return [max(metric(row.prediction, gold) for gold in right) for row, right in zip(rows, golds, strict=True)]
 
     more = {"EM": chinese_texts.exact, "Rouge-L f": chinese_texts.rouge_l}
-    return _result("F1", best(chinese_texts.f1), more={name: 100 * mean(best(one)) for name, one in more.items()})
+    further = {name: 100 * mean(best(one)) for name, one in more.items()}
+    return _result("F1", best(chinese_texts.f1), zero_one=False, more=further)
 
 
 def _scanqa(rows: Sequence[ResultRow]) -> SetResult:
     golds = _golds(rows)
     predictions = [row.prediction for row in rows]
     scores = [exact_match(said, right) for said, right in zip(predictions, golds, strict=True)]
+    pairs = zip(predictions, golds, strict=True)
+    refined = {"em_refined": 100 * mean([refined_match(said, right) for said, right in pairs])}
     captions = captioning(predictions, golds)
     if isinstance(captions, NotAvailable):
-        return _result("EM@1", scores, not_available=captions.reason)
-    return _result("EM@1", scores, more={name: 100 * value for name, value in captions.items()})
+        return _result("EM@1", scores, more=refined, not_available=captions.reason)
+    return _result("EM@1", scores, more=refined | {name: 100 * value for name, value in captions.items()})
 
 
 def _pairs(rows: Sequence[ResultRow], metric: Callable[[str, str], float]) -> SetResult:

@@ -7,13 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..tasks import Status
 from .calibration import calibration_record
 from .judging import TEXTS, Row, Scored, as_text, said
-from .metrics import CAPTION_METRICS, NotAvailable, PlanScore, captioning, mean, refusals, spread
-from .metrics.statistics import PERCENTILES, RESAMPLES, bootstrap_interval
+from .metrics import (
+    CAPTION_METRICS,
+    ZERO_ONE,
+    NotAvailable,
+    PlanScore,
+    bootstrap_interval,
+    captioning,
+    interval,
+    mean,
+    refusals,
+    spread,
+)
 from .preflight import Job
 from .trials import PLAN
 
@@ -70,7 +78,10 @@ def summary(
 
 
 def figures(results: Sequence[Scored], metrics: Iterable[str], seed: int) -> dict[str, dict[str, float | int]]:
-    """Of each metric that some answers have: how many, its mean, and the 95 % interval of that (bootstrap)."""
+    """Of each metric that some answers have: how many, its mean, and the 95 % interval of that.
+
+    The interval is Wilson's for metrics of right and wrong, otherwise that of a bootstrap.
+    """
     found: dict[str, dict[str, float | int]] = {}
     for name in metrics:
         having = [result for result in results if name in result.row["scores"]]
@@ -79,7 +90,7 @@ def figures(results: Sequence[Scored], metrics: Iterable[str], seed: int) -> dic
         scores = [result.row["scores"][name] for result in having]
         weigh = _WEIGHTS.get(name)
         if weigh is None:
-            value, (low, high) = mean(scores), bootstrap_interval(scores, seed)
+            value, (low, high) = mean(scores), interval(scores, seed, name in ZERO_ONE)
         else:
             weights = [weigh(result.plan) for result in having if result.plan is not None]
             value, low, high = _weighted(scores, weights, seed)
@@ -88,18 +99,11 @@ def figures(results: Sequence[Scored], metrics: Iterable[str], seed: int) -> dic
 
 
 def _weighted(scores: Sequence[float], weights: Sequence[int], seed: int) -> tuple[float, float, float]:
-    """A weighted mean and its interval, resampled as `bootstrap_interval` does."""
-    x, w = np.asarray(scores, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    if not w.sum():
-        return 0.0, 0.0, 0.0
-    random = np.random.Generator(np.random.PCG64(seed))
-    means = []
-    for _ in range(RESAMPLES):
-        drawn = random.integers(0, len(x), len(x))
-        if w[drawn].sum() > 0:
-            means.append(float((x[drawn] * w[drawn]).sum() / w[drawn].sum()))
-    low, high = np.percentile(means, PERCENTILES)
-    return math.fsum(x * w) / math.fsum(w), float(low), float(high)
+    """A weighted mean and its interval; where nothing has weight, 0 and everything."""
+    if not any(weights):
+        return 0.0, 0.0, 1.0
+    low, high = bootstrap_interval(scores, seed, weights=weights)
+    return math.fsum(map(math.prod, zip(scores, weights, strict=True))) / math.fsum(weights), low, high
 
 
 def timing(

@@ -260,7 +260,7 @@ class TrialMaker:
         except OSError as error:
             self._note(where, f"{path}: {error.strerror}")
             return None, None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self._note(where, f"{path}: not JSON: {error}")
             return None, None
         entry = content.get(name) if isinstance(content, dict) else None

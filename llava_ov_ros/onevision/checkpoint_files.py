@@ -120,7 +120,7 @@ def read_json(directory: Path, name: str, absent: dict[str, Any] | None = None) 
         return absent
     try:
         content = json.loads(whole_file(directory, name).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{directory / name} holds no JSON object")

@@ -10,6 +10,9 @@ from typing import Any
 
 from ..frames import NS_PER_S
 
+MOST_SECONDS = 1_000_000_000
+"""Thirty years, as in suites; longer times do not fit the nanoseconds of stamps."""
+MOST_SHOWN = 60
 _FIELDS = ("ask", "at_s", "window_s", "truth", "kind")
 
 
@@ -48,7 +51,7 @@ def read_questions(path: Path) -> tuple[TimedQuestion, ...]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise QuestionsError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise QuestionsError(f"{path}: not JSON: {error}") from None
     entries = content.get("questions") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
@@ -106,6 +109,8 @@ def _question(entry: Any, where: str) -> TimedQuestion:
 
 
 def _nanoseconds(value: Any, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-        raise QuestionsError(f"{what} is {value!r}, expected seconds, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_SECONDS:
+        shown = repr(value)
+        shown = shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "..."
+        raise QuestionsError(f"{what} is {shown}, expected seconds, 0 to {MOST_SECONDS:,}")
     return round(value * NS_PER_S)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..tasks.calibration import Calibration, calibration
+from ..tasks.intervals import wilson_interval
 from ..tasks.scene_qa import SceneQuestion
 from .camera import make_view
 from .questions import CANNOT_TELL, KINDS_OF_QUESTION, OPPOSITE, Question, questions
@@ -30,8 +31,6 @@ HELD_OUT_KINDS = ("colour", "presence", "where")
 CLIP_FRAMES = 4
 SINGLE_SHARE = 0.35
 GRAY = 127
-# Two-sided 95 %.
-WILSON_Z = 1.959964
 REVERSED = "reversed"
 TOTAL = "total"
 
@@ -70,7 +69,7 @@ class Row:
 
     def as_dict(self) -> dict[str, float | int]:
         """n, correct, accuracy, its 95 % interval (Wilson), and the share that the blind model gets right."""
-        low, high = interval(self.correct, self.n)
+        low, high = wilson_interval(self.correct, self.n)
         row: dict[str, float | int] = {
             "n": self.n,
             "correct": self.correct,
@@ -159,16 +158,6 @@ class Comparison:
     def as_dict(self) -> dict[str, dict[str, float | int]]:
         """The pairs, ready for JSON."""
         return {kind: pair.as_dict() for kind, pair in self.pairs.items()}
-
-
-def interval(correct: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (E. B. Wilson, JASA 22, 1927)."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = correct / n, WILSON_Z**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = WILSON_Z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def trials(

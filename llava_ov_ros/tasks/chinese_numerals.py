@@ -2,12 +2,15 @@
 
 Digits have the values of Unicode's Unihan database (kPrimaryNumeric and kAccountingNumeric), and 两 is two. Numerals
 are formed as CLDR forms them (rule-based number formats of zh, spellout-cardinal); a last digit without its unit, as
-people say it (一百五 is 150), and numbers that are told digit by digit are read too.
+people say it (一百五 is 150), and numbers that are told digit by digit are read too. Numbers of more than MOST_DIGITS
+digits are not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from ..bounds import MOST_DIGITS
 
 DIGITS: Mapping[str, int] = (
     {digit: value for value, digit in enumerate("零一二三四五六七八九")}
@@ -18,25 +21,32 @@ UNITS: Mapping[str, int] = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千":
 MYRIADS: Mapping[str, int] = {"亿": 100_000_000, "億": 100_000_000, "万": 10_000, "萬": 10_000}
 CHARACTERS = "".join((*DIGITS, *UNITS, *MYRIADS))
 """All characters of numerals."""
+# Of a number that is formed with units: each of its digits has a unit at most, and 万 and 亿 stand between.
+_MOST_CHARACTERS = 3 * MOST_DIGITS
 
 
 def numeral(text: str) -> int | None:
     """The number that a whole text is the Chinese numeral of.
 
     Returns:
-        The number, 0 or more; None: the text is no numeral, or tells no one number, such as 两三 (two or three).
+        The number, 0 or more; None: the text is no numeral, has more than MOST_DIGITS digits as a number, or tells no
+        one number, such as 两三 (two or three).
     """
     if not text or text.strip(CHARACTERS):
         return None
     if len(text) > 1 and all(character in DIGITS for character in text):
         return _digit_by_digit(text)
-    return _value(text)
+    value = _value(text) if len(text) <= _MOST_CHARACTERS else None
+    return value if value is not None and value < 10**MOST_DIGITS else None
 
 
 def _digit_by_digit(text: str) -> int | None:
     """二〇二五 as 2025; two digits without a zero mean one or the other, or nothing."""
-    zero = any(DIGITS[character] == 0 for character in text)
-    return int("".join(str(DIGITS[character]) for character in text)) if zero or len(text) > 2 else None
+    digits = "".join(str(DIGITS[character]) for character in text)
+    if ("0" not in digits and len(digits) <= 2) or len(digits.lstrip("0")) > MOST_DIGITS:
+        return None
+    # Not the whole text: int() refuses thousands of zeros too.
+    return int(digits[-MOST_DIGITS:])
 
 
 def _value(text: str) -> int | None:

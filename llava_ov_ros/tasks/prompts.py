@@ -169,7 +169,8 @@ def load_prompts(path: Path) -> Prompts:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PromptsError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # Some numbers and dates that YAML lets through are none for Python.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PromptsError(f"{path}: not YAML: {error}") from None
     if not isinstance(content, dict):
         raise PromptsError(f"{path}: expected keys and values, such as `name: {path.stem}`")

@@ -64,6 +64,14 @@ def test_nothing_rejected(plans, capsys):
     assert capsys.readouterr().out == "2 plans: 2 accepted, 1 of them with warnings; 0 rejected\n"
 
 
+def test_a_name_that_is_there_twice_is_said(plans, capsys):
+    file = plans(GOOD, WARNED, GOOD)
+    assert main(["plan", "validate", file, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["total"] == 3
+    assert f"{file}: 1 id is there more than once, in 2 rows: good (line 1, line 3); every row is checked" in shown.err
+
+
 def test_the_shipped_example(capsys):
     assert main(["plan", "validate", str(shipped("examples/plans.jsonl")), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warned"] == 1

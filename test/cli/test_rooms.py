@@ -24,9 +24,9 @@ from llava_ov_ros.rooms.evaluate import (
     HELD_OUT_KINDS,
     REVERSED,
     TOTAL,
+    Row,
     compare,
     evaluate,
-    interval,
     trials,
 )
 from llava_ov_ros.rooms.plans import DECODINGS, evaluate_plans, plan_question, read_answer_of
@@ -57,12 +57,9 @@ def knowing(fresh, otherwise="?"):
     return lambda frames, texts: [known.get((key(frames), text), otherwise) for text in texts]
 
 
-@pytest.mark.parametrize(
-    ("correct", "n", "low", "high"),
-    [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (0, 0, 0, 1)],
-)
-def test_wilsons_interval(correct, n, low, high):
-    assert interval(correct, n) == pytest.approx((low, high), abs=1e-4)
+def test_a_share_of_all_has_an_interval_with_a_width():
+    assert (Row(10, 10).as_dict()["low"], Row(10, 10).as_dict()["high"]) == (0.7225, 1.0)
+    assert (Row(0, 0).as_dict()["low"], Row(0, 0).as_dict()["high"]) == (0.0, 1.0)
 
 
 def test_a_seed_gives_the_same_questions_and_pictures_and_another_seed_others():

@@ -52,8 +52,22 @@ def test_interleave(score):
     first = interleave.open_ended("Pick up the mug.", "Pick up the red mug.")
     assert json.loads(out) == {
         "ALFRED": {"n": 2, "metric": "Rouge-L f", "value": pytest.approx(100 * first / 2)},
-        "nuscenes": {"n": 2, "metric": "Accuracy", "value": 50.0},
+        "nuscenes": {"n": 2, "metric": "Accuracy", "value": 50.0, "choice_lenient": 50.0},
     }
+
+
+def test_more_lenient_figures_stand_beside_the_official_ones(score):
+    said = [row("The answer is (B).", "B", "nuscenes", "multi-choice"), row("A or B", "B", "nuscenes", "multi-choice")]
+    assert json.loads(score(said, "--json")[1])["nuscenes"] == {
+        "n": 2,
+        "metric": "Accuracy",
+        "value": 0.0,
+        "choice_lenient": 50.0,
+    }
+    code, out, _ = score([row("The brown table.", ["brown"], "ScanQA")], "--metric", "scanqa")
+    assert code == 0
+    assert "EM@1" in out.splitlines()[1]
+    assert out.splitlines()[2].split() == ["em_refined", "100.00"]
 
 
 def test_a_set_is_scored_by_the_type_of_its_first_row(score):
@@ -74,9 +88,25 @@ def test_the_table_has_intervals_and_categories(score):
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert code == 0
     assert lines[0] == "data set n metric value 95 % interval"
-    assert lines[1] == "HQ-Edit 1 Rouge-L f 100.00 100.00 to 100.00"
-    assert lines[3] == "ALFRED 9 Rouge-L f 50.00 50.00 to 50.00"
+    assert lines[1] == "HQ-Edit 1 Rouge-L f 100.00 20.65 to 100.00"
+    assert lines[3] == "ALFRED 9 Rouge-L f 50.00 35.04 to 64.96"
     assert lines[-1] == "image_edit_instruct 50.00"
+
+
+@pytest.mark.parametrize(
+    ("metric", "said", "right"),
+    [
+        ("interleave", "B", "B"),
+        ("scanqa", "brown", "brown"),
+        ("yes_no", "yes", "yes"),
+        ("count", "2", "2"),
+        ("plan", PLAN, PLAN),
+    ],
+)
+def test_one_right_answer_proves_little(score, metric, said, right):
+    """Wilson's interval of 1 of 1 goes from 1 / (1 + 1.96 ** 2) to 1."""
+    _, out, _ = score([row(said, right, question_type="multi-choice")], "--metric", metric)
+    assert "100.00  20.65 to 100.00" in out.splitlines()[1]
 
 
 def test_scanqa(score, monkeypatch):
@@ -84,7 +114,9 @@ def test_scanqa(score, monkeypatch):
     monkeypatch.setattr(scoring, "captioning", lambda said, golds: {"Bleu_1": 0.25, "CIDEr": 1.5})
     code, out, _ = score(rows, "--metric", "scanqa", "--json")
     assert code == 0
-    assert json.loads(out) == {"ScanQA": {"n": 2, "metric": "EM@1", "value": 50.0, "Bleu_1": 25.0, "CIDEr": 150.0}}
+    assert json.loads(out) == {
+        "ScanQA": {"n": 2, "metric": "EM@1", "value": 50.0, "em_refined": 50.0, "Bleu_1": 25.0, "CIDEr": 150.0}
+    }
     monkeypatch.setattr(scoring, "captioning", lambda said, golds: NotAvailable("no Java"))
     assert json.loads(score(rows, "--metric", "scanqa", "--json")[1])["ScanQA"]["not_available"] == "no Java"
     assert "not available: no Java" in score(rows, "--metric", "scanqa")[1]
@@ -95,6 +127,24 @@ def test_yes_no_and_count(score):
         "ALFRED": {"n": 2, "metric": "Accuracy", "value": 50.0}
     }
     assert json.loads(score([row("two of them", "2")], "--metric", "count", "--json")[1])["ALFRED"]["value"] == 100.0
+
+
+def test_a_question_that_is_answered_twice_counts_twice_and_is_said(score):
+    same = row("mug", "mug", question_type="multi-choice")
+    rows = [same, {**same, "sample_id": "1"}, {**same, "pred_response": "cup"}, {**same, "prompt": "And then?"}]
+    code, out, err = score(rows, "--json")
+    assert (code, json.loads(out)["ALFRED"]["n"], json.loads(out)["ALFRED"]["value"]) == (0, 4, 75.0)
+    assert "ALFRED: 1 id is there more than once, in 2 rows: 1 (line 1, line 3); every row counts" in err
+    assert score([same, {**same, "dataset": "nuscenes"}])[2] == ""
+
+
+def test_an_endless_number_is_a_wrong_answer(score):
+    rows = [row("9" * 5000, "3"), row("3", "3")]
+    code, out, _ = score(rows, "--metric", "count", "--json")
+    assert (code, json.loads(out)["ALFRED"]["value"]) == (0, 50.0)
+    code, _, err = score(json.dumps(row("3", "3")).replace('"3"', "9" * 5000, 1), "--metric", "count")
+    assert code == 2
+    assert "rows.jsonl:1: a number in it has thousands of digits: write answers as texts" in err
 
 
 def test_plans(score):

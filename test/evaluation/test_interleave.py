@@ -13,7 +13,7 @@ from PIL import Image
 from llava_ov_ros.cli.errors import CommandError
 from llava_ov_ros.cli.eval_interleave import add_interleave
 from llava_ov_ros.evaluation.interleave import answered, squashed_frame
-from llava_ov_ros.evaluation.interleave_items import InterleaveError, read_items
+from llava_ov_ros.evaluation.interleave_items import InterleaveError, read_items, repeated
 from llava_ov_ros.evaluation.interleave_prompt import turn_prompt
 from llava_ov_ros.evaluation.metrics import interleave as official
 from llava_ov_ros.onevision import load_engine
@@ -219,3 +219,14 @@ def test_a_broken_picture_is_named(tmp_path):
     (tmp_path / "0.png").write_bytes(b"no picture")
     with pytest.raises(CommandError, match=r"0.png: not a picture that can be read"):
         eval_interleave(tmp_path, "--out", tmp_path / "out", "--device", "cpu")
+
+
+def test_items_of_a_file_that_is_there_twice_are_said(bench, tmp_path):
+    once = read_items(bench, bench)
+    assert repeated(once) == []
+    for file in bench.glob("*.json"):
+        (tmp_path / file.name).write_text(file.read_text())
+        (tmp_path / f"copy of {file.name}").write_text(file.read_text())
+    found = repeated(read_items(tmp_path, bench))
+    assert len(found) == len({item.dataset for item in once})
+    assert any(line.startswith("nuscenes: 1 id is there more than once, in 2 rows: 'a' (item ") for line in found)

@@ -36,6 +36,7 @@ def row(text, value=None, status="OK", **more):
         (trial("yes_no", False), row("oui", True), {"em": 0, "yes_no": 0}),
         (trial("yes_no", False), row("cannot tell"), {"em": 0, "yes_no": 0}),
         (trial("count", 3), row("three", 3), {"em": 1, "count": 1}),
+        (trial("count", 1_234_567), row("many", 1_234_568), {"em": 0, "count": 0}),
         (trial("count", 0), row("", status="NO_FRAMES"), {"em": 0, "count": 0}),
         (trial("choice", "b", choices=("a", "b")), row("b", "b"), {"em": 1, "choice": 1}),
         (trial("text"), row("anything"), {}),
@@ -45,6 +46,17 @@ def test_scores(vocabulary, asked, answered, scores):
     metrics = metrics_of([asked], None)
     assert set(metrics) == set(scores)
     assert scored(answered, asked, metrics, vocabulary).row["scores"] == pytest.approx(scores, abs=1e-6)
+
+
+def test_lenient_metrics_are_given_where_they_are_named(vocabulary):
+    asked = trial("text", "B")
+    names = ("em", "em_refined", "choice_lenient")
+    assert metrics_of([asked], None) == ("em", "rouge_l")
+    assert metrics_of([asked], names) == names
+    found = scored(row("The answer is (B)."), asked, names, vocabulary).row["scores"]
+    assert found == {"em": 0, "em_refined": 1, "choice_lenient": 1}
+    refused = scored(row("", status="STALE"), asked, names, vocabulary).row["scores"]
+    assert refused == {"em": 0, "em_refined": 0, "choice_lenient": 0}
 
 
 def test_multi_choice_is_given_where_it_is_named(vocabulary):

@@ -52,6 +52,12 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     assert name in str(raised.value)
 
 
+def test_a_configuration_with_an_endless_number_is_named(copy: Path) -> None:
+    (copy / "config.json").write_text(f'{{"vocab_size": {"9" * 5000}}}')
+    with pytest.raises(CheckpointError, match=r"config\.json is not JSON"):
+        load_engine(str(copy))
+
+
 def test_a_missing_tensor_is_named(copy: Path) -> None:
     tensors = load_file(copy / "model.safetensors")
     name = next(n for n in tensors if "layers.1.mlp.fc1.weight" in n)

@@ -65,6 +65,14 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path):
         read_questions(tmp_path / "binary.json")
 
 
+def test_numbers_without_bounds(tmp_path):
+    file = tmp_path / "questions.json"
+    for digits, message in ((5000, "not JSON"), (4000, r"at_s is 9{60}\.\.\., expected seconds, 0 to 1,000,000,000")):
+        file.write_text(f'{{"questions": [{{"ask": "What?", "at_s": {"9" * digits}}}]}}')
+        with pytest.raises(QuestionsError, match=message):
+            read_questions(file)
+
+
 def test_without_a_time_each_is_asked_once_at_the_end():
     assert ask_at(["a", "b"], duration_ns=7 * S) == (TimedQuestion("a", 7 * S), TimedQuestion("b", 7 * S))
 

@@ -219,6 +219,7 @@ def test_all_cameras_have_all_things_in_the_picture(plans):
         (("--cameras", "0"), "0 must be a whole number from 1 to 4"),
         (("--cameras", "5"), "5 must be a whole number from 1 to 4"),
         (("--size", "huge"), "huge is not WIDTHxHEIGHT, such as 640x480"),
+        (("--size", f"640x{'9' * 5000}"), "is not WIDTHxHEIGHT, such as 640x480"),
         (("--size", "640x9"), "640x9: each side must be 64 to 4096 pixels"),
         (("--rate", "1"), "1 must be 2 to 60"),
         (("--jpeg-quality", "101"), "101 must be a whole number from 1 to 100"),

@@ -36,6 +36,8 @@ WRITTEN = [
     ("一万亿", 10**12),
     ("二〇二五", 2025),
     ("壹佰贰拾叁", 123),
+    ("零" * 5000 + "三", 3),
+    ("九百九十九万九千九百九十九亿九千九百九十九万九千九百九十九", 10**15 - 1),
 ]
 NO_NUMERALS = [
     "",
@@ -52,6 +54,11 @@ NO_NUMERALS = [
     "3",
     "一 二",
     "二百百",
+    "九" * 16,
+    "九千万亿",
+    "九" * 5000,
+    "亿" * 5000,
+    "三" + "万" * 5000,
 ]
 
 
@@ -78,7 +85,7 @@ def cldr(number: int) -> str:
     return below_myriad(many, leading=False) + "万" + (below_myriad(rest, leading=True) if rest else "")
 
 
-@pytest.mark.parametrize(("text", "number"), WRITTEN)
+@pytest.mark.parametrize(("text", "number"), WRITTEN, ids=[text[:20] for text, _ in WRITTEN])
 def test_what_people_write(text: str, number: int) -> None:
     assert numeral(text) == number
 
@@ -94,6 +101,6 @@ def test_digits_and_units_have_unicodes_values() -> None:
         assert character == "两" or unicodedata.numeric(character) == value
 
 
-@pytest.mark.parametrize("text", NO_NUMERALS)
+@pytest.mark.parametrize("text", NO_NUMERALS, ids=[text[:20] for text in NO_NUMERALS])
 def test_what_is_no_one_number(text: str) -> None:
     assert numeral(text) is None

@@ -161,5 +161,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         load_prompts(tmp_path / "gone.yaml")
     with pytest.raises(PromptsError, match="not YAML"):
         load_prompts(written(tmp_path, "a: [1"))
+    for value in ("9" * 5000, "2001-99-99"):
+        with pytest.raises(PromptsError, match="not YAML"):
+            load_prompts(written(tmp_path, f"version: {value}"))
     with pytest.raises(PromptsError, match="expected keys and values"):
         load_prompts(written(tmp_path, "- 1"))

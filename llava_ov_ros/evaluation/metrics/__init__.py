@@ -8,11 +8,12 @@ from ...tasks.chinese import has_han
 from . import chinese_texts
 from .choices import choice, count, yes_no
 from .interleave import SetScore, multi_choice, normalised, open_ended
+from .lenient import choice_lenient
 from .plans import PLAN_METRICS, PlanScore
 from .rouge import rouge_l
-from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match
+from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match, refined_match
 from .service import Latency, Refusals, Spread, latency, refusals, spread
-from .statistics import Paired, bootstrap_interval, mean, paired
+from .statistics import Paired, bootstrap_interval, interval, mean, paired
 
 AnswerMetric = Callable[[str, Sequence[str], Sequence[str]], float | None]
 """Scores one answer, 0 to 1: the answer, the right ones, the choices; None: the row does not count.
@@ -42,6 +43,7 @@ def _of_chinese(score: Callable[[str, str], float]) -> AnswerMetric:
 
 ANSWER_METRICS: Mapping[str, AnswerMetric] = {
     "em": lambda prediction, golds, choices: exact_match(prediction, golds),
+    "em_refined": lambda prediction, golds, choices: refined_match(prediction, golds),
     "rouge_l": _best(_of_its_language),
     "em_zh": _of_chinese(chinese_texts.exact),
     "f1_zh": _of_chinese(chinese_texts.f1),
@@ -49,18 +51,28 @@ ANSWER_METRICS: Mapping[str, AnswerMetric] = {
     "yes_no": _best(yes_no),
     "count": _best(count),
     "choice": lambda prediction, golds, choices: max(choice(prediction, gold, choices) for gold in golds),
+    "choice_lenient": lambda prediction, golds, choices: max(choice_lenient(prediction, one, choices) for one in golds),
 }
-"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench, `em_zh` and `f1_zh`
-those of CMRC 2018."""
+"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench, `em_refined` that of
+LEO, `em_zh` and `f1_zh` those of CMRC 2018."""
 
 METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
 """The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
+
+ZERO_ONE: frozenset[str] = frozenset(
+    (
+        *("em", "em_refined", "em_zh", "multi_choice", "yes_no", "count", "choice", "choice_lenient"),
+        *("plan_exact", "plan_valid", "plan_success"),
+    )
+)
+"""Metrics that are 1 for right and 0 for wrong, and nothing between; their intervals are those of shares."""
 
 __all__ = [
     "ANSWER_METRICS",
     "CAPTION_METRICS",
     "METRICS",
     "PLAN_METRICS",
+    "ZERO_ONE",
     "AnswerMetric",
     "Latency",
     "NotAvailable",
@@ -73,14 +85,17 @@ __all__ = [
     "captioning",
     "chinese_texts",
     "choice",
+    "choice_lenient",
     "count",
     "exact_match",
+    "interval",
     "latency",
     "mean",
     "multi_choice",
     "normalised",
     "open_ended",
     "paired",
+    "refined_match",
     "refusals",
     "rouge_l",
     "spread",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ...tasks.chinese import HAN, half_width, has_han
+from ...bounds import MOST_DIGITS
+from ...tasks.chinese import HAN, half_width, has_han, narrowed
 from ...tasks.chinese_numerals import CHARACTERS, UNITS, numeral
 
 MEASURES = (
@@ -55,7 +56,13 @@ _QUANTITY = re.compile(
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+")
 # 第三个 is the third one, 三分之一 a third, 同一个 the same one: none of them says how many.
 _NO_COUNT_BEFORE = "第之同某任另每"
-_NO_COUNT_AFTER = re.compile(r"[分之]")
+# Neither says 3D图 that there are three pictures, nor 3号 that there are three of anything.
+_NO_COUNT_AFTER = re.compile(r"[分之号號]|[dD](?![a-zA-Z])")
+# A part of these would be another number: 3-5个, 三到五个, 三点五个, 40%, 3/4, 10:30, 2k, 1½, 两个半.
+_GOES_ON = re.compile(
+    rf"\s*[%‰°]|\s*[-\u2010-\u2015\u2212~/:+×*=]\s*[\d几{CHARACTERS}]|[到至点][几{CHARACTERS}\d]|[^\W{HAN}]"
+    rf"|[{MEASURES}]半{_END}"
+)
 # 十几个, 二十多个, 数十个: no one number.
 _ABOUT_AFTER, _ABOUT_BEFORE = re.compile(r"[几多余来]"), "数上近"
 _COUNTED = re.compile(rf"[大小整]?[{MEASURES}]|{_END}")
@@ -92,9 +99,10 @@ def number_told(text: str) -> int | None:
     一个也没有 are 0. The number may be full-width.
 
     Returns:
-        The number; None: there is none, it is not whole, not one number (十几个, 两三个), or the answer is unsure.
+        The number; None: there is none, it is not whole, not one number (十几个, 两三个, 三到五个), of more than
+        MOST_DIGITS digits, or the answer is unsure.
     """
-    said = half_width(text)
+    said = narrowed(text)
     for found in _QUANTITY.finditer(said):
         if found["unsure"]:
             return None
@@ -108,6 +116,8 @@ def number_told(text: str) -> int | None:
         number, before = found.group(), said[: found.start()]
         if before.endswith(tuple(_NO_COUNT_BEFORE)) or _NO_COUNT_AFTER.match(said, found.end()):
             continue
+        if _GOES_ON.match(said, found.end()):
+            return None
         about = number[0] in UNITS and before.endswith(tuple(_ABOUT_BEFORE))
         if about or _ABOUT_AFTER.match(said, found.end()):
             return None
@@ -117,7 +127,7 @@ def number_told(text: str) -> int | None:
 
 
 def _whole(number: str) -> int | None:
-    """A number in digits, as a numeral, or in digits before 万; None: it is no whole number."""
+    """A number in digits, as a numeral, or in digits before 万; None: it is no whole number, or too long."""
     sign = -1 if number[0] in "-负" else 1
     number = number.lstrip("-负")
     digits = number.rstrip(CHARACTERS)
@@ -126,8 +136,9 @@ def _whole(number: str) -> int | None:
         return None if value is None else sign * value
     if _THOUSANDS.fullmatch(digits):
         digits = digits.replace(",", "")
-    if not digits.isdecimal():
+    if not digits.isdecimal() or len(digits.lstrip("0")) > MOST_DIGITS:
         return None
     unit = number[len(number.rstrip(CHARACTERS)) :]
     many = numeral(f"一{unit}") if unit else 1
-    return None if many is None else sign * int(digits) * many
+    value = None if many is None else int(digits[-MOST_DIGITS:]) * many
+    return None if value is None or value >= 10**MOST_DIGITS else sign * value

@@ -5,19 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ...tasks.chinese import HAN, half_width, has_han
-from .chinese_answers import begins_chinese, number_told, yes_or_no
+from ...bounds import MOST_DIGITS
+from ...tasks.chinese import HAN, half_width
+from .chinese_answers import begins_chinese, yes_or_no
 from .interleave import LETTERS, normalised
+from .numerals import number_in
 
+MOST_SHOWN = 60
 # The first of them that an answer begins with counts.
 _ENGLISH = {"yes": True, "no": False}
-_UP_TO_TWENTY = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
-_WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)} | {"no": 0, "none": 0}
-_NUMBER = re.compile(rf"(?<![\w.,])-?\d+(?:[.,]\d+)*(?!\w)|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 _CHINESE_LABEL = re.compile(r"^(?:(?:正确)?(?:答案|选项|回答)|(?:我)?选择?)(?:应该)?[是为]?[\s:]*(?:选项?)?\s*")
 _CHINESE_QUOTES = "“”‘’「」『』"
 _LABEL = re.compile(rf"([a-z])(?:[\s.:)]+(?=\S)|(?=[{HAN}]))")
@@ -42,37 +38,18 @@ def yes_no(prediction: str, gold: str) -> float:
     return float(said is wanted)
 
 
-def number_in(text: str) -> int | None:
-    """The first number in a text, in digits or as an English word up to twenty; `no` and `none` are 0.
-
-    A text with Chinese characters is read as `chinese_answers.number_told` reads it.
-
-    Returns:
-        The number, or None: there is none, or it is not whole.
-    """
-    if has_han(text):
-        return number_told(text)
-    text = half_width(text)
-    found = _NUMBER.search(text)
-    if found is None:
-        return None
-    word = found.group().lower()
-    if word in _WORDS:
-        return _WORDS[word]
-    if _THOUSANDS.fullmatch(word):
-        word = word.replace(",", "")
-    return int(word) if word.lstrip("-").isdecimal() else None
-
-
 def count(prediction: str, gold: str) -> float:
-    """1 where the first number in the answer is the right one, else 0.
+    """1 where the first count in the answer is the right one, as `numerals.number_in` reads both; else 0.
 
     Raises:
-        ValueError: There is no whole number in the right answer.
+        ValueError: The right answer says no count.
     """
     wanted = number_in(gold)
     if wanted is None:
-        raise ValueError(f"the right answer is {gold!r}: expected a number")
+        shown = gold if len(gold) <= MOST_SHOWN else gold[:MOST_SHOWN] + "..."
+        raise ValueError(
+            f"the right answer is {shown!r}: expected a whole number of at most {MOST_DIGITS} digits, or its words"
+        )
     return float(number_in(prediction) == wanted)
 
 
@@ -85,8 +62,8 @@ def chosen(text: str, choices: Sequence[str]) -> int | None:
     Returns:
         Index of the choice, or None: it is none of them.
     """
-    said = _compared(text)
-    listed = [_compared(choice) for choice in choices]
+    said = compared(text)
+    listed = [compared(choice) for choice in choices]
     if said in listed:
         return listed.index(said)
     said = _CHINESE_LABEL.sub("", said, count=1)
@@ -104,8 +81,8 @@ def chosen(text: str, choices: Sequence[str]) -> int | None:
     return None
 
 
-def _compared(text: str) -> str:
-    """A text as choices are compared."""
+def compared(text: str) -> str:
+    """A text as choices are compared: `interleave.normalised`, in half width, without quotation marks around it."""
     return normalised(half_width(text).replace("。", ".").replace("、", ", ")).strip(_CHINESE_QUOTES)
 
 

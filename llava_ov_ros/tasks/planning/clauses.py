@@ -10,7 +10,8 @@ from functools import lru_cache
 from itertools import permutations, product
 
 from ..chinese import together
-from .phrases import Sequence, before_slots, first_words, parse_phrase, regex
+from .matching import Lexicon, Match, Words, ends_at, indexed, lexicon, matches
+from .phrases import Choice, Sequence, Slot, before_slots, first_words, parse_phrase
 from .plan import Step
 from .vocabulary import Action, Vocabulary
 from .wording import plain, spaced, without
@@ -55,71 +56,74 @@ class Patterns:
 
     Attributes:
         vocabulary: The vocabulary.
-        nouns: Classes by everything they are called.
-        noun: Finds what a class is called, the longest first.
-        named: Steps that begin with the name of the action, in whatever brackets.
-        said: Steps as people say them; what follows the step is in the group `rest`.
-        starts: For each action, how a statement about it begins.
+        names: Everything that classes are called.
+        called: Actions by their names at the beginning of a statement, in whatever spelling; of one action's names the
+            long ones come first.
+        named: What can follow the name of an action: its arguments, in whatever brackets.
+        said: Steps as people say them, in the order of the vocabulary.
+        details: What can begin a closer description of a complete step.
+        starts: For each action, the words with which a statement about it begins.
         asides: What may stand before a step, or alone, and says nothing about it.
-        stops: Words that `rest` cannot hold, each with a blank behind every word or Han character.
+        stops: Words that no closer description can hold, by their first ones: one can be several Han characters.
     """
 
     vocabulary: Vocabulary
-    nouns: Mapping[str, tuple[str, ...]]
-    noun: re.Pattern[str]
-    named: tuple[tuple[Action, re.Pattern[str]], ...]
-    said: tuple[tuple[Action, re.Pattern[str]], ...]
-    starts: tuple[tuple[Action, re.Pattern[str], frozenset[str]], ...]
-    asides: tuple[re.Pattern[str], ...]
-    stops: frozenset[str]
+    names: Lexicon
+    called: tuple[tuple[Action, re.Pattern[str]], ...]
+    named: Mapping[str, tuple[Sequence, ...]]
+    said: tuple[tuple[Action, Sequence], ...]
+    details: tuple[Sequence, ...]
+    starts: tuple[tuple[Action, frozenset[str]], ...]
+    asides: tuple[Sequence, ...]
+    stops: Mapping[str, tuple[Words, ...]]
 
 
 @lru_cache(maxsize=16)
 def patterns_of(vocabulary: Vocabulary) -> Patterns:
-    """Compile the patterns of a vocabulary, once."""
+    """Make a vocabulary ready for reading, once; loading one does so.
+
+    The work grows with the number of names and with that of patterns, not with their product.
+    """
     language = vocabulary.language
     nouns = _nouns(vocabulary)
-    noun = "|".join(re.escape(name) for name in sorted(nouns, key=len, reverse=True))
-    adjectives = "|".join(re.escape(spaced(one).strip()) for one in language.adjectives)
-    before = f"(?:(?:{adjectives}) )*" if adjectives else ""
-    details = "|".join(regex(parse_phrase(one), {}) for one in language.details)
-    named, said, starts, verbs = [], [], [], set(language.stops)
+    called, said, starts, verbs = [], [], [], set(map(_words, language.stops))
+    named: dict[str, tuple[Sequence, ...]] = {}
     for action in vocabulary.actions.values():
-        slots = {one.name: f"{before}(?P<{one.name}>{noun})" for one in action.arguments}
         sequences = [parse_phrase(phrase) for phrase in action.says]
-        name = _name_regex(action.name, vocabulary.names_of(action.name))
-        named += [(action, re.compile(name + order)) for order in _orders(action, slots, sequences)]
+        named[action.name] = tuple(_orders(action, sequences))
+        called += [(action, name) for name in _name_regexes(action.name, vocabulary.names_of(action.name))]
         first: set[str] = set()
-        # `stop` alone is a step; `stop at the desk` is another one.
-        rest = f"(?P<rest>(?:{details}).*)?" if details and action.arguments else "(?P<rest>)"
         for sequence in sequences:
             first |= first_words(sequence)
-            said.append((action, re.compile(regex(sequence, slots) + rest)))
-        starts.append((action, re.compile(name), frozenset(first)))
-        verbs |= first
+            said.append((action, sequence))
+        starts.append((action, frozenset(first)))
+        verbs |= {(word,) for word in first}
     return Patterns(
         vocabulary,
-        nouns,
-        re.compile(rf"(?<!\S)(?:{noun}) "),
-        tuple(named),
+        lexicon(nouns, frozenset(map(plain, language.adjectives))),
+        tuple(called),
+        named,
         tuple(said),
+        tuple(map(parse_phrase, language.details)),
         tuple(starts),
-        tuple(re.compile(regex(parse_phrase(one), {})) for one in language.asides),
+        tuple(map(parse_phrase, language.asides)),
         # `in the microwave` is no second step, though people also microwave things.
-        frozenset(map(spaced, verbs - nouns.keys())),
+        indexed(verb for verb in verbs if " ".join(verb) not in nouns),
     )
 
 
-def _orders(action: Action, slots: Mapping[str, str], sequences: Iterable[Sequence]) -> Iterator[str]:
+def _orders(action: Action, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
     """How arguments follow the name of an action: in their order, or each after its own name in any order."""
-    leads: dict[str, list[str]] = {one.name: [re.escape(plain(one.name))] for one in action.arguments}
+    leads: dict[str, list[Sequence]] = {one.name: [_words(one.name)] for one in action.arguments}
     for sequence in sequences:
         for name, words in before_slots(sequence).items():
-            leads[name].append(regex(words, slots))
-    yield "".join(f"(?:{'|'.join(leads[one.name])})?{slots[one.name]} " for one in action.arguments)
+            leads[name].append(words)
+    yield tuple(
+        item for one in action.arguments for item in (Choice(tuple(leads[one.name]), optional=True), Slot(one.name))
+    )
     if 1 < len(action.arguments) <= MOST_ORDERED:
         for order in permutations(action.arguments):
-            yield "".join(f"{re.escape(plain(one.name))}{slots[one.name]} " for one in order)
+            yield tuple(item for one in order for item in _led(one.name))
 
 
 def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
@@ -133,11 +137,22 @@ def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
     return nouns | {plain(name).strip(): (name,) for name in vocabulary.classes}
 
 
-def _name_regex(name: str, others: Iterable[str]) -> str:
+def _words(text: str) -> Words:
+    return tuple(plain(text).split())
+
+
+def _led(argument: str) -> Sequence:
+    """An argument after its own name."""
+    return (*_words(argument), Slot(argument))
+
+
+def _name_regexes(name: str, others: Iterable[str]) -> Iterator[re.Pattern[str]]:
     """`PickupObject` is also found as `pickup object` and `pickup_object`, and by its names in other languages."""
     parts = re.sub(r"(?<=[^\W\d_])(?=[A-Z])", " ", name).replace("_", " ").split()
-    names = [" ?".join(re.escape(plain(part).strip()) for part in parts) + " "]
-    return f"(?:{'|'.join([*names, *(re.escape(plain(other)) for other in others)])})"
+    own = " ?".join(re.escape(plain(part).strip()) for part in parts) + " "
+    # One for each, so that where 拿 and 拿起 are names of one action either can be meant; the longer one is first.
+    for one in sorted((own, *(re.escape(plain(other)) for other in others)), key=len, reverse=True):
+        yield re.compile(one)
 
 
 def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obstacle:
@@ -170,16 +185,18 @@ def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obs
 def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle:
     """One step; none where there are only asides; or why it was not read."""
     ignore = patterns.vocabulary.language.ignore
-    words = without(spaced(_ENDING.sub("", clause)), ignore)
+    said = without(spaced(_ENDING.sub("", clause)), ignore)
     bare = without(spaced(_BRACKETS.sub(" ", clause)), ignore)
+    words = tuple(said.split())
     found = _named(patterns, bare) or _said(patterns, words)
     rest = words
     while not found and rest:
-        longest = max((aside.end() for one in patterns.asides if (aside := one.match(rest))), default=0)
+        ends = [next(matches(one, rest, 0, patterns.names), None) for one in patterns.asides]
+        longest = max((aside.end for aside in ends if aside is not None), default=0)
         if not longest:
             return _obstacle(patterns, words, bare)
         rest = rest[longest:]
-        found = _named(patterns, rest) or _said(patterns, rest)
+        found = _named(patterns, "".join(f"{word} " for word in rest)) or _said(patterns, rest)
     # Where some reading fits the types of the arguments, those that do not were never meant.
     candidates = [step for step, fits in found.items() if fits] or list(found)
     if len(candidates) > 1:
@@ -187,50 +204,57 @@ def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle
     return tuple(candidates)
 
 
-def _named(patterns: Patterns, words: str) -> dict[Step, bool]:
-    """The steps that the words can be, as their action's name with arguments, and whether those fit."""
+def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
+    """The steps that spaced words can be, as their action's name with arguments, and whether those fit."""
     found: dict[Step, bool] = {}
-    for action, pattern in patterns.named:
-        match = pattern.fullmatch(words)
-        if match:
-            found |= _steps(patterns, action, match)
+    for action, name in patterns.called:
+        start = name.match(text)
+        if start is None:
+            continue
+        words = tuple(text[start.end() :].split())
+        for order in patterns.named[action.name]:
+            for match in matches(order, words, 0, patterns.names):
+                if match.end == len(words):
+                    found |= _steps(patterns, action, match)
+                    break
     return found
 
 
-def _said(patterns: Patterns, words: str) -> dict[Step, bool]:
+def _said(patterns: Patterns, words: Words) -> dict[Step, bool]:
     """The steps that the words can be, as people say them, and whether their arguments fit."""
     found: dict[Step, bool] = {}
-    for action, pattern in patterns.said:
-        match = pattern.fullmatch(words)
-        if match and not _stopped(patterns, match["rest"] or ""):
-            found |= _steps(patterns, action, match)
+    for action, sequence in patterns.said:
+        for match in matches(sequence, words, 0, patterns.names):
+            if match.end == len(words) or (action.arguments and _is_detail(patterns, words, match.end)):
+                if not any(ends_at(patterns.stops, words, place) for place in range(match.end, len(words))):
+                    found |= _steps(patterns, action, match)
+                break
     return found
 
 
-def _stopped(patterns: Patterns, rest: str) -> bool:
-    """Whether what follows a step has a word that changes what is said; a word can be several Han characters."""
-    return any(f" {stop}" in f" {rest}" for stop in patterns.stops)
+def _is_detail(patterns: Patterns, words: Words, start: int) -> bool:
+    """Whether a closer description begins there. `stop` alone is a step; `stop at the desk` is another one."""
+    return any(next(matches(detail, words, start, patterns.names), None) for detail in patterns.details)
 
 
-def _steps(patterns: Patterns, action: Action, match: re.Match[str]) -> dict[Step, bool]:
+def _steps(patterns: Patterns, action: Action, match: Match) -> dict[Step, bool]:
     """Every step that a match can mean, and whether its classes are what the action takes."""
-    meant = [patterns.nouns[match[argument.name]] for argument in action.arguments]
+    meant = [patterns.names.meant[match.names[argument.name]] for argument in action.arguments]
     steps = [Step(action.name, classes) for classes in product(*meant)]
-    return {step: patterns.vocabulary.fault(step) is None for step in steps}
+    return {step: patterns.vocabulary.fits(step) for step in steps}
 
 
-def _obstacle(patterns: Patterns, words: str, bare: str) -> Obstacle:
+def _obstacle(patterns: Patterns, words: Words, bare: str) -> Obstacle:
     """Say what a clause lacks to be a step."""
-    for action, name, _ in patterns.starts:
+    for action, name in patterns.called:
         match = name.match(bare)
         if match:
             known, unknown = _nouns_in(patterns, action, bare[match.end() :])
             return _count(action, known, unknown, exact=True)
-    start = words.split(" ", 1)[0]
-    actions = [action for action, _, first in patterns.starts if start in first]
+    actions = [action for action, first in patterns.starts if words[0] in first]
     if not actions:
         return Obstacle(Unread.NO_ACTION, "it names no action of the vocabulary")
-    known, unknown = _nouns_in(patterns, actions[0], words)
+    known, unknown = _nouns_in(patterns, actions[0], " ".join(words))
     return _count(actions[0], known, unknown, exact=False)
 
 
@@ -249,9 +273,19 @@ def _count(action: Action, known: int, unknown: list[str], exact: bool) -> Obsta
     return Obstacle(Unread.PARTLY, f"it seems to say {action.name}, but not only that")
 
 
-def _nouns_in(patterns: Patterns, action: Action, words: str) -> tuple[int, list[str]]:
+def _nouns_in(patterns: Patterns, action: Action, text: str) -> tuple[int, list[str]]:
     """How many classes are named, and the words that name none."""
-    left = patterns.noun.sub("\0 ", spaced(_SIGNS.sub(" ", words))).split()
-    language = patterns.vocabulary.language
-    known = {*" ".join(map(spaced, language.adjectives)).split(), *(one.name.casefold() for one in action.arguments)}
-    return left.count("\0"), [word for word in left if word != "\0" and word not in known]
+    words = tuple(spaced(_SIGNS.sub(" ", text)).split())
+    arguments = indexed(_words(one.name) for one in action.arguments)
+    known, unknown, start = 0, [], 0
+    while start < len(words):
+        _, end = next(patterns.names.names_at(words, start), ("", start))
+        if end > start:
+            known += 1
+        else:
+            passed = (*ends_at(patterns.names.adjectives, words, start), *ends_at(arguments, words, start))
+            end = max(passed, default=start)
+        if end == start:
+            unknown.append(words[start])
+        start = max(end, start + 1)
+    return known, unknown

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ...share import ACTIONS
+from .clauses import patterns_of
 from .phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
 from .vocabulary import (
     ARGUMENT,
@@ -45,7 +46,7 @@ def find_vocabulary(name: str) -> Path:
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary; docs/planning.md has the format.
+    """Read a vocabulary and make it ready for reading plans; docs/planning.md has the format.
 
     Raises:
         VocabularyError: Something in the file cannot be used; the text names file, line, entry and value.
@@ -57,7 +58,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     states = _names(root["states"], "state") if "states" in root else ()
     actions = root["actions"]
     types = {**{name: frozenset((name,)) for name in classes}, **groups}
-    return Vocabulary(
+    vocabulary = Vocabulary(
         classes=classes,
         groups=groups,
         states=states,
@@ -67,6 +68,9 @@ def load_vocabulary(path: Path) -> Vocabulary:
         language=language,
         names=_translated(root["names"], {*classes, *actions.mapping()}, language) if "names" in root else {},
     )
+    # Now, and not while somebody waits for the first plan.
+    patterns_of(vocabulary)
+    return vocabulary
 
 
 def _translated(entry: Entry, words: Collection[str], language: Language) -> dict[str, dict[str, str]]:

@@ -1,13 +1,12 @@
-"""Patterns of what people say: words, `(either|or)`, `[perhaps]` and `{argument}`; compiled to regular expressions.
+"""Patterns of what people say: words, `(either|or)`, `[perhaps]` and `{argument}`; matching.py matches them.
 
-A pattern is matched against text of lower-case words in which every word, the last too, is followed by one blank.
-Every Han character is a word.
+Every Han character is a word. Patterns without arguments also have a regular expression, for text of lower-case words
+in which every word, the last too, is followed by one blank.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..chinese import apart
@@ -83,16 +82,20 @@ def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
     return tuple(items), tokens
 
 
-def regex(sequence: Sequence, slots: Mapping[str, str]) -> str:
-    """The regular expression of a pattern; `slots` has that of each argument's name, without the blank after it."""
+def regex(sequence: Sequence) -> str:
+    """The regular expression of a pattern without arguments.
+
+    Raises:
+        PhraseError: It has one; matching.py reads such patterns.
+    """
     parts = []
     for item in sequence:
+        if isinstance(item, Slot):
+            raise PhraseError(f"the pattern names {{{item.name}}}: an argument has no regular expression")
         if isinstance(item, str):
             parts.append(re.escape(item) + " ")
-        elif isinstance(item, Slot):
-            parts.append(slots[item.name] + " ")
         else:
-            inner = "|".join(regex(one, slots) for one in item.sequences)
+            inner = "|".join(map(regex, item.sequences))
             parts.append(f"(?:{inner})" + "?" * item.optional)
     return "".join(parts)
 
@@ -141,12 +144,17 @@ def words_of(sequence: Sequence) -> set[str]:
 
 
 def before_slots(sequence: Sequence) -> dict[str, Sequence]:
-    """What stands before each argument of a pattern, back to the last argument or the pattern's first word."""
+    """What stands before each argument of a pattern, back to the last argument or the pattern's first word.
+
+    An argument within alternatives has nothing before it, and nothing that holds one stands before another.
+    """
     found: dict[str, Sequence] = {}
     start = 1
     for position, item in enumerate(sequence):
         if isinstance(item, Slot):
             if start < position:
                 found[item.name] = sequence[start:position]
+            start = position + 1
+        elif isinstance(item, Choice) and any(slot_counts((item,))):
             start = position + 1
     return found

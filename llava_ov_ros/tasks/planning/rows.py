@@ -27,11 +27,13 @@ class PlanRow:
 
     Attributes:
         name: What the file calls it, or `line 7`.
+        line: Where in the file it is, such as `line 7`.
         plan: The plan, whatever it is worth.
         goal: What it shall reach; None: not said.
     """
 
     name: str
+    line: str
     plan: Plan
     goal: Goal | None
 
@@ -93,7 +95,7 @@ def _row(line: str, where: str, name: str, vocabulary: Vocabulary) -> PlanRow:
         goal = _goal(content.get(goal_key), goal_key, task_type, vocabulary)
     except (PlanError, GoalError) as error:
         raise RowError(f"{where}: {error}") from None
-    return PlanRow(str(given), plan, goal)
+    return PlanRow(str(given), name, plan, goal)
 
 
 def _plan(value: Any, key: str) -> Plan:

@@ -143,6 +143,14 @@ class Vocabulary:
                     found |= self.members(types[effect.names[0]])
         return frozenset(found)
 
+    def fits(self, step: Step) -> bool:
+        """Whether a step is well-formed: `fault` finds nothing wrong with it."""
+        action = self.actions.get(step.action)
+        if action is None or len(step.arguments) != len(action.arguments):
+            return False
+        pairs = zip(action.arguments, step.arguments, strict=True)
+        return all(given in self.members(argument.type) for argument, given in pairs)
+
     def fault(self, step: Step) -> Finding | None:
         """What is wrong with a step whatever stands before it; None: it is well-formed."""
         action = self.actions.get(step.action)

@@ -44,4 +44,4 @@ def without(words: str, ignore: tuple[str, ...]) -> str:
 @lru_cache(maxsize=16)
 def _ignored(patterns: tuple[str, ...]) -> re.Pattern[str]:
     longest_first = sorted(patterns, key=len, reverse=True)
-    return re.compile(r"(?<!\S)(?:" + "|".join(regex(parse_phrase(one), {}) for one in longest_first) + ")")
+    return re.compile(r"(?<!\S)(?:" + "|".join(regex(parse_phrase(one)) for one in longest_first) + ")")

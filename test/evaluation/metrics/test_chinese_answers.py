@@ -6,7 +6,8 @@ import pytest
 
 from llava_ov_ros.evaluation.metrics import choice, count, yes_no
 from llava_ov_ros.evaluation.metrics.chinese_answers import number_told, yes_or_no
-from llava_ov_ros.evaluation.metrics.choices import chosen, number_in
+from llava_ov_ros.evaluation.metrics.choices import chosen
+from llava_ov_ros.evaluation.metrics.numerals import number_in
 
 YES = [
     "是",
@@ -112,6 +113,33 @@ NUMBERS = [
     ("无线鼠标", None),
     ("无法判断，可能有三个", None),
     ("没有足够的信息", None),
+    ("3D图里有两个", 2),
+    ("3号房间有两个", 2),
+    ("一个半圆形的桌子", 1),
+    ("从1到3号房间有两个", None),
+    ("3-5个", None),
+    ("3～5个", None),
+    ("三到五个", None),
+    ("3至5个", None),
+    ("40%的杯子", None),
+    ("有４０％", None),
+    ("3/4的桌子", None),
+    ("10：30", None),
+    ("三点五个", None),
+    ("2k个", None),
+    ("1½个", None),
+    ("10²个", None),
+    ("两个半", None),
+    ("9" * 15 + "个", 10**15 - 1),
+    ("0" * 5000 + "3个", 3),
+    ("9" * 16 + "个", None),
+    ("9" * 15 + "万", None),
+    ("9" * 5000 + "个", None),
+    ("9" * 5000 + "万", None),
+    ("九" * 5000, None),
+    ("亿" * 5000, None),
+    ("三" + "万" * 5000, None),
+    ("3" + "万" * 5000, None),
 ]
 CHOICES = ["红色的杯子", "蓝色的杯子", "盘子"]
 # text, index of the choice
@@ -156,7 +184,7 @@ def test_an_answer_in_english_is_read_as_mme_reads_it() -> None:
         yes_no("是", "不确定")
 
 
-@pytest.mark.parametrize(("text", "number"), NUMBERS)
+@pytest.mark.parametrize(("text", "number"), NUMBERS, ids=[text[:20] for text, _ in NUMBERS])
 def test_number_told(text: str, number: int | None) -> None:
     assert number_told(text) == number_in(text) == number
 

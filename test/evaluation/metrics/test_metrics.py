@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from llava_ov_ros.evaluation.metrics import ANSWER_METRICS, CAPTION_METRICS, METRICS, PLAN_METRICS
+from llava_ov_ros.evaluation.metrics import ANSWER_METRICS, CAPTION_METRICS, METRICS, PLAN_METRICS, ZERO_ONE
+from llava_ov_ros.evaluation.suite import SCHEMA
 
 CHOICES = ["a mug", "a plate"]
 
@@ -27,6 +30,8 @@ CHOICES = ["a mug", "a plate"]
         ("count", "There are two.", ["2", "3"], 1),
         ("choice", "B", ["a plate"], 1),
         ("choice", "A", ["a plate"], 0),
+        ("choice_lenient", "The answer is (B).", ["a plate"], 1),
+        ("em_refined", "the brown mug", ["a plate", "brown"], 1),
     ],
 )
 def test_the_best_of_several_right_answers_counts(name, prediction, golds, expected):
@@ -36,3 +41,16 @@ def test_the_best_of_several_right_answers_counts(name, prediction, golds, expec
 
 def test_every_name_stands_for_one_metric():
     assert len(METRICS) == len(ANSWER_METRICS) + len(PLAN_METRICS) + len(CAPTION_METRICS)
+
+
+def test_suites_know_every_metric():
+    known = json.loads(SCHEMA.read_text())["properties"]["metrics"]["items"]["examples"]
+    assert known == [*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS]
+
+
+def test_metrics_of_right_and_wrong_have_no_third_score():
+    assert ZERO_ONE <= METRICS
+    assert {
+        *("rouge_l", "f1_zh", "plan_step_f1", "plan_goal_conditions", "plan_weighted_success"),
+        *CAPTION_METRICS,
+    } == METRICS - ZERO_ONE

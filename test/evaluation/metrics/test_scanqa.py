@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from llava_ov_ros.evaluation.metrics import CAPTION_METRICS, NotAvailable, captioning, exact_match
+from llava_ov_ros.evaluation.metrics import CAPTION_METRICS, NotAvailable, captioning, exact_match, refined_match
 from llava_ov_ros.evaluation.metrics.scanqa import why_not_available
 
 
@@ -25,6 +25,36 @@ from llava_ov_ros.evaluation.metrics.scanqa import why_not_available
 )
 def test_exact_match_is_to_the_letter(prediction, golds, expected):
     assert exact_match(prediction, golds) == expected
+
+
+# What embodied-generalist 567f2d80 gives: answer_match of evaluator/scanqa_eval.py after clean_answer of
+# data/data_utils.py.
+REFINED = [
+    ("brown", ["dark brown"], 1),
+    ("the brown table", ["brown table"], 1),
+    ("2", ["two"], 1),
+    ("two chairs", ["2"], 1),
+    ("Brown.", ["brown"], 1),
+    ("red", ["blue"], 0),
+    ("to the rigth", ["right"], 1),
+    ("none", ["0"], 1),
+    ("left of tv", ["left of the TV"], 1),
+    ("dark  brown", ["darkbrown"], 1),
+    ("it", ["white"], 1),
+    ("on the wall", ["wall", "floor"], 1),
+    ("21", ["twenty one"], 0),
+    ("chair2", ["chair"], 1),
+]
+
+
+@pytest.mark.parametrize(("prediction", "golds", "expected"), REFINED)
+def test_refined_match_is_the_published_one(prediction, golds, expected):
+    assert refined_match(prediction, golds) == expected
+
+
+@pytest.mark.parametrize(("prediction", "golds"), [("", ["brown"]), ("?!", ["brown"]), ("brown", [""]), ("", [""])])
+def test_nothing_is_no_answer(prediction, golds):
+    assert refined_match(prediction, golds) == 0
 
 
 def test_without_java_there_are_no_captioning_metrics(monkeypatch, tmp_path):

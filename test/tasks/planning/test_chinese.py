@@ -133,6 +133,29 @@ def test_names_that_cannot_be_used_are_named(tmp_path, names: str, message: str)
     assert message in str(error.value)
 
 
+def test_either_name_of_an_action_can_be_meant_where_one_begins_the_other(tmp_path) -> None:
+    file = tmp_path / "robot.yaml"
+    actions = "actions: {拿: {arguments: {物体: 杯子}}, Put: {arguments: {物体: 杯子}}}"
+    file.write_text(
+        f"max_steps: 4\nclasses: {{杯子: [], 起重机: []}}\n{actions}\nnames: {{zh: {{拿: 拿起, Put: 放}}}}\n"
+    )
+    robot = load_vocabulary(file)
+    for text in ("拿起杯子", "拿杯子", "拿（杯子）", "拿起（物体：杯子）"):
+        assert read_plan(text, robot).plan.line == "拿 杯子", text
+    (skipped,) = read_plan("拿起盘子", robot).skipped
+    assert skipped.detail == "'盘子' is no class of the vocabulary"
+
+
+def test_a_description_cannot_hold_a_stop_of_several_characters(tmp_path) -> None:
+    file = tmp_path / "robot.yaml"
+    language = "language: {details: [靠近], stops: [除非]}"
+    actions = 'actions: {Take: {arguments: {object: 杯子}, says: ["拿起 {object}"]}}'
+    file.write_text(f"max_steps: 4\nclasses: {{杯子: []}}\n{actions}\n{language}\n")
+    robot = load_vocabulary(file)
+    assert read_plan("拿起杯子靠近非常除旧的门", robot).plan.line == "Take 杯子"
+    assert read_plan("拿起杯子靠近门除非它是空的", robot).plan.line == ""
+
+
 def test_a_vocabulary_of_chinese_words(tmp_path) -> None:
     file = tmp_path / "robot.yaml"
     file.write_text(

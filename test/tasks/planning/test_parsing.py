@@ -195,7 +195,7 @@ def test_whatever_is_written_is_read_or_reported_and_nothing_is_made_up(alfred):
 
 def is_named(step, words, vocabulary):
     """Whether spaced words hold a name of everything that a step is about."""
-    nouns = patterns_of(vocabulary).nouns
+    nouns = patterns_of(vocabulary).names.meant
     names = {given: [name for name, kinds in nouns.items() if given in kinds] for given in step.arguments}
     # Brackets stand beside names, and articles within them.
     plainest = plain(re.sub(r"[^\w\s]", " ", words), vocabulary.language.ignore)

@@ -23,10 +23,10 @@ def test_both_kinds_of_rows(tmp_path, alfred):
     )
     plan = split_line(MUG)
     assert list(read_rows(file, alfred)) == [
-        PlanRow("a", plan, None),
-        PlanRow("line 3", plan, None),
-        PlanRow("7", plan, Goal("mug", "desk", states=frozenset({"heated"}))),
-        PlanRow("t", plan, Goal("mug", lit="desklamp")),
+        PlanRow("a", "line 1", plan, None),
+        PlanRow("line 3", "line 3", plan, None),
+        PlanRow("7", "line 4", plan, Goal("mug", "desk", states=frozenset({"heated"}))),
+        PlanRow("t", "line 5", plan, Goal("mug", lit="desklamp")),
     ]
 
 
