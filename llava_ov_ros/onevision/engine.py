@@ -320,8 +320,7 @@ class Engine:
                 yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
 
     def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> Row:
-        state = self._loaded()
-        return Row(number, ask, state.checkpoint.tokenizer, state.parts.earlier(ask, prompt, mode))
+        return Row(number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode))
 
     def _end_unwanted(
         self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
@@ -373,7 +372,7 @@ class Engine:
         """Goes on, greedily, from a prompt of any form, with pictures where they stand in the text.
 
         Args:
-            prompt: Segments, of which each text is encoded by itself; every `Visual` takes the next item.
+            prompt: Segments, each text encoded by itself; every `Visual` takes the next item.
             items: Frames of each `Visual`: of a clip in mode video, else one.
             mode: How frames become visual tokens.
             max_new_tokens: Longest answer; less where the model's context ends before.
