@@ -29,7 +29,7 @@ def read_rows(folder: Path) -> list[Row]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise ComparisonError(f"{path}: {error.strerror}: there is no finished run to compare with") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ComparisonError(f"{path}: not results of llava-ov eval: {error}") from None
 
 

@@ -165,5 +165,5 @@ def _asked(line: bytes) -> tuple[Any, ...] | None:
     try:
         row = json.loads(line)
         return row["dataset"], row["sample_id"], row["prompt"], row["model_id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -69,7 +69,7 @@ class Journal:
     def _changes(self, run: Path) -> list[str]:
         try:
             before = json.loads(run.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             return [f"{run} cannot be read ({error})"]
         return differences(before, json.loads(json.dumps(self._identity)))
 
@@ -114,7 +114,7 @@ class Journal:
                     break
                 try:
                     self._note(json.loads(line))
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, RecursionError):
                     raise FolderError(f"{path} is damaged: give --restart to begin anew") from None
                 whole += len(line)
         os.truncate(path, whole)

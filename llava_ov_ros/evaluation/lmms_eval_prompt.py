@@ -229,7 +229,7 @@ def _dialogue(context: str) -> list[str] | None:
         return None
     try:
         turns = json.loads(context)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(turns, list) or len(turns) % 2 == 0:
         return None

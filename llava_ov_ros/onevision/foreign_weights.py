@@ -37,7 +37,7 @@ def check_adapters(directory: Path) -> None:
     try:
         content = json.loads(file.read_text())
         base = content.get("base_model_name_or_path") if isinstance(content, dict) else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         base = None
     beside = (directory / "config.json").is_file()
     raise CheckpointError(

@@ -291,6 +291,10 @@ def test_comparing_with_a_run_before(capsys, folder, done, tmp_path):
     code, _, err = run(capsys, suite(folder), "--out", done, "--compare", tmp_path / "none")
     assert code == 2
     assert "no finished run to compare with" in err
+    (before / "results.jsonl").write_text("[" * 100_000)
+    code, _, err = run(capsys, suite(folder), "--out", done, "--compare", before)
+    assert code == 2
+    assert "not results of llava-ov eval" in err
 
 
 def test_json(capsys, folder, done):

@@ -64,7 +64,8 @@ def test_a_list_of_values_is_a_dialogue():
     dialogue = json.dumps([{"value": "<image>\nWhat?"}, {"value": "A mug."}, {"value": "Where?"}])
     assert context_texts(dialogue, 1) == ["<image>\nWhat?", "A mug.", "Where?"]
     assert context_texts("[1, 2, 3]", 0) == ["[1, 2, 3]"]
-    assert context_texts("[no JSON", 0) == ["[no JSON"]
+    for no_dialogue in ("[no JSON", "[" * 100_000, f"[{'9' * 5000}]"):
+        assert context_texts(no_dialogue, 0) == [no_dialogue]
 
 
 def test_turns_have_places_in_order():

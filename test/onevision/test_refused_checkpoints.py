@@ -237,6 +237,7 @@ FAULTS: dict[str, tuple[Edit, str | None]] = {
         r"holds an adapter \(adapter_config\.json\), made for llava-hf/.*merge it",
     ),
     "an adapter beside a model": (adapter(alone=False), r"beside a whole model.*merge it.*or move"),
+    "an adapter whose file has no end": (text("adapter_config.json", "[" * 100_000), r"a model that it does not name"),
     "an adapter that was not merged": (further("lora_A.weight"), r"lora_A\.weight is of an adapter"),
 }
 
