@@ -108,8 +108,17 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     Raises:
         CommandError: Options do not go together, the model cannot be loaded, or with --live the node does not do its
-            part.
+            part, or the model computed numbers that are none.
     """
+    from ..onevision import NotFiniteError
+
+    try:
+        return _run_evaluate(args)
+    except NotFiniteError as error:
+        raise CommandError(str(error)) from None
+
+
+def _run_evaluate(args: argparse.Namespace) -> int:
     from ..rooms.evaluate import HELD_OUT_KINDS, trials
     from ..rooms.plans import KINDS
     from ..rooms.questions import KINDS_OF_QUESTION

@@ -42,8 +42,8 @@ def run(
         out: Folder of the results; made where it is missing.
         max_new_tokens: Longest answer.
         on_item: Called after each item, also for those that were answered before.
-        on_remark: Called with what is unusual: a prompt that does not fit into the model's context is answered with
-            the empty text.
+        on_remark: Called with what is unusual: a prompt that does not fit into the model's context, and one whose
+            numbers are not finite, are answered with the empty text.
 
     Returns:
         The file of result rows.
@@ -75,6 +75,9 @@ def answered(
     Raises:
         InterleaveError: A picture cannot be read.
     """
+    # Imported here, since torch takes long and reading results needs none.
+    from ..onevision import NotFiniteError
+
     size: int = engine.transformers_model.config.vision_config.image_size
     frames = [squashed_frame(file, size) for file in item.images]
     prompt: list[Segment] = []
@@ -88,7 +91,7 @@ def answered(
         shown += turn.question.count(IMAGE)
         try:
             generated = engine.complete(prompt, [[frame] for frame in frames[:shown]], "multi_image", max_new_tokens)
-        except ValueError as error:
+        except (ValueError, NotFiniteError) as error:
             on_remark(f"{item.dataset} {item.sample_id}: not answered: {error}")
             text, answer, ended = "", (), False
         else:

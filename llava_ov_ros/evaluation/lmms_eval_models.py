@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,9 +12,11 @@ from lmms_eval.protocol import ChatMessages
 from tqdm import tqdm
 
 from ..bounds import check_whole
-from ..onevision import load_engine
+from ..onevision import NotFiniteError, load_engine
 from ..onevision.prompt import Segment
 from .lmms_eval_prompt import Shown, chat_parts, context_texts, longest_answer, shown, turns_of
+
+LOG = logging.getLogger(__name__)
 
 
 class _Model(lmms):  # type: ignore[misc]
@@ -79,7 +82,11 @@ class _Model(lmms):  # type: ignore[misc]
         longest = longest_answer(options)
         prompt = self.engine.prompt(turns, system)
         # `until` is left alone, as by lmms-eval's own LLaVA-OneVision model: an answer ends where the model ends it.
-        return self.engine.complete(prompt, what.items, what.mode, longest).text.strip()
+        try:
+            return self.engine.complete(prompt, what.items, what.mode, longest).text.strip()
+        except NotFiniteError as error:
+            LOG.warning("answered with the empty text, which counts as wrong: %s", error)
+            return ""
 
 
 class SimpleModel(_Model):

@@ -4,7 +4,7 @@ from ..checkpoints import CheckpointError
 from ..modes import MODES, Mode
 from .decoding import Ask
 from .engine import Engine
-from .generated import Choice, Finish, Generated
+from .generated import Choice, Finish, Generated, NotFiniteError
 from .grammar import GrammarError
 from .loading import load_engine
 from .memory import MemoryPlan
@@ -25,6 +25,7 @@ __all__ = [
     "LogitHook",
     "MemoryPlan",
     "Mode",
+    "NotFiniteError",
     "Sampling",
     "load_engine",
 ]

@@ -22,6 +22,7 @@ from .token_rules import TokenRules
 from .tokens import PromptTokenizer
 
 HEAD = "lm_head.weight"
+PROBE = "Is there a red mug on the table?"
 LOG = logging.getLogger(__name__)
 
 
@@ -95,9 +96,9 @@ def assembled(
     Raises:
         CheckpointError: A tensor is missing, superfluous or misshapen; `origin` begins its text.
     """
-    model = _empty_model(config, attention)
+    model = _empty_model(config, attention, origin)
     _fill(model, tensors, origin)
-    _fill_computed_buffers(model, config, device)
+    _fill_computed_buffers(model, config, device, origin)
     model.eval()
     return Checkpoint(name, model, tokenizer, style, end_ids, rules or TokenRules())
 
@@ -129,6 +130,11 @@ def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
             f"model directory {files.directory}: the tokenizer has ids up to {tokenizer.greatest_id}, the embedding "
             f"only {shape[0]} rows: the two are of different models"
         )
+    if (read := tokenizer.decode(tokenizer.encode_text(PROBE))) != PROBE:
+        raise CheckpointError(
+            f"model directory {files.directory}: the tokenizer makes {read[:80]!r} of {PROBE!r}: it is not "
+            "that of a Qwen2 model"
+        )
     control = {token: tokenizer.control_id(token) for token in (IM_START, IM_END)}
     for token, number in control.items():
         if number is None:
@@ -143,7 +149,7 @@ def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
 
 def _read_style(directory: Path) -> PromptStyle:
     file = directory / "prompt_style"
-    name = file.read_text().strip() if file.is_file() else DEFAULT_STYLE
+    name = file.read_text(errors="replace").strip() if file.is_file() else DEFAULT_STYLE
     if name not in PROMPT_STYLES:
         raise CheckpointError(f"{file} says {name!r}: known styles are {', '.join(PROMPT_STYLES)}")
     return PROMPT_STYLES[name]
@@ -181,10 +187,18 @@ def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: P
     raise CheckpointError(f"{file}: tensor {name} has numbers that are not finite: the file is damaged")
 
 
-def _empty_model(config: Any, attention: str) -> Any:
-    """The model without memory for its weights."""
-    with torch.device("meta"):
-        return LlavaOnevisionForConditionalGeneration._from_config(config, attn_implementation=attention)
+def _empty_model(config: Any, attention: str, origin: str) -> Any:
+    """The model without memory for its weights.
+
+    Raises:
+        CheckpointError: transformers cannot make one of the configuration.
+    """
+    try:
+        with torch.device("meta"):
+            return LlavaOnevisionForConditionalGeneration._from_config(config, attn_implementation=attention)
+    except Exception as error:  # noqa: BLE001 - of every version of transformers another class
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{origin}: config.json describes no model: {reason}") from None
 
 
 @lru_cache(maxsize=64)
@@ -203,6 +217,14 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     if HEAD not in found and EMBEDDING in found:
         if not model.config.tie_word_embeddings:
             _warn_once(f"{origin} has no lm_head: its embedding is taken, as if tie_word_embeddings were true")
+        found[HEAD] = found[EMBEDDING]
+    tied = model.config.tie_word_embeddings or model.config.text_config.tie_word_embeddings
+    if tied and EMBEDDING in found:
+        if not torch.equal(found[HEAD], found[EMBEDDING]):
+            raise CheckpointError(
+                f"{origin}: lm_head differs from the embedding though tie_word_embeddings is true: transformers 4 "
+                "takes the one, 5 the other; say false, or remove lm_head"
+            )
         found[HEAD] = found[EMBEDDING]
     places = {canonical_name(name): name for name in model.state_dict()}
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}
@@ -223,10 +245,14 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     model.requires_grad_(False)
 
 
-def _fill_computed_buffers(model: Any, config: Any, device: torch.device) -> None:
+def _fill_computed_buffers(model: Any, config: Any, device: torch.device, origin: str) -> None:
     """Recomputes what no checkpoint stores: rotary frequencies and the tower's position numbers."""
     language_model = model.model.language_model
-    language_model.rotary_emb = type(language_model.rotary_emb)(config.text_config).to(device)
+    try:
+        rotary = type(language_model.rotary_emb)(config.text_config)
+    except Exception as error:  # noqa: BLE001 - of every version of transformers another class
+        raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {error}") from None
+    language_model.rotary_emb = rotary.to(device)
     tower = model.model.vision_tower
     embeddings = getattr(tower, "vision_model", tower).embeddings
     embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from ..checkpoints import CheckpointError
 from . import original
 from .canonical_names import canonical_name
 from .config_checks import check_config, check_preprocessing, rope_of
-from .config_fields import ORIGINAL, TRANSFORMERS, check_fields
+from .config_fields import ORIGINAL, TRANSFORMERS, check_fields, known_fields
 from .foreign_weights import check_adapters, check_quantised
-from .token_rules import TokenRules, token_rules
+from .token_rules import RULE_FIELDS, TokenRules, token_rules
 
 ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 EMBEDDING = "language_model.embed_tokens.weight"
 
 
@@ -69,19 +71,22 @@ def open_checkpoint(directory: Path) -> CheckpointFiles:
     is_original = architectures == [original.ARCHITECTURE]
     weights = _weight_files(directory)
     tensors = _tensors_in(weights)
+    _check_one_of_each(directory, tensors)
     check_quantised(directory, raw, {name: one.dtype for name, one in tensors.items()})
     shapes = {name: one.shape for name, one in tensors.items()}
     check_fields(raw, file, ORIGINAL if is_original else TRANSFORMERS)
     config = _built(raw, file, directory, shapes if is_original else None)
     check_config(config, file)
     _check_processors(directory, config)
-    rows = next((shape[0] for name, shape in shapes.items() if canonical_name(name) == EMBEDDING and shape), 0)
-    generation = read_json(directory, "generation_config.json", {})
-    rules = token_rules(
-        generation, directory / "generation_config.json", vocabulary=rows, counts_prompt=not is_original
-    )
-    ends = _ids(config.text_config.eos_token_id, file, rows)
-    ends |= _ids(generation.get("eos_token_id"), directory / "generation_config.json", rows)
+    shape = next((shape for name, shape in shapes.items() if canonical_name(name) == EMBEDDING), ())
+    if len(shape) != 2:
+        raise CheckpointError(f"model directory {directory}: the embedding has the shape {shape}, not (tokens, width)")
+    rows = shape[0]
+    if not is_original:
+        _check_placeholders(config, file, rows)
+    says, generation = _generation(directory, raw)
+    rules = token_rules(generation, says, vocabulary=rows, counts_prompt=not is_original)
+    ends = _ids(config.text_config.eos_token_id, file, rows) | _ids(generation.get("eos_token_id"), says, rows)
     return CheckpointFiles(directory, config, rules, ends, shapes, weights)
 
 
@@ -119,12 +124,16 @@ def read_json(directory: Path, name: str, absent: dict[str, Any] | None = None) 
     if absent is not None and not (directory / name).is_file():
         return absent
     try:
-        content = json.loads(whole_file(directory, name).read_text())
+        content = json.loads(whole_file(directory, name).read_text(), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{directory / name} holds no JSON object")
     return content
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes: Mapping[str, Any] | None) -> Any:
@@ -133,7 +142,7 @@ def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes:
         if original_shapes is not None:
             tile_px = original.tile_px(raw, read_json(directory, "preprocessor_config.json", {}))
             return original.original_config(raw, original_shapes, tile_px)
-        config = LlavaOnevisionConfig.from_dict(dict(raw))
+        config = LlavaOnevisionConfig.from_dict(known_fields(raw))
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
@@ -159,6 +168,24 @@ def _check_processors(directory: Path, config: Any) -> None:
             check_preprocessing(processor[part], directory / "processor_config.json", tile_px)
 
 
+def _generation(directory: Path, raw: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """How answers are generated, and the file that says so; without generation_config.json, config.json does."""
+    if (directory / "generation_config.json").is_file():
+        return directory / "generation_config.json", read_json(directory, "generation_config.json")
+    text = raw.get("text_config")
+    parts = [text if isinstance(text, Mapping) else {}, raw]
+    found = {name: part[name] for part in parts for name in RULE_FIELDS if part.get(name) is not None}
+    return directory / "config.json", found
+
+
+def _check_placeholders(config: Any, file: Path, rows: int) -> None:
+    for field in ("image_token_index", "video_token_index"):
+        if not 0 <= getattr(config, field) < rows:
+            raise CheckpointError(
+                f"{file}: {field} is {getattr(config, field)}, and the embedding has {rows} rows: it must be below"
+            )
+
+
 def _ids(found: Any, file: Path, rows: int) -> frozenset[int]:
     """End tokens as a file names them: an id, a list of ids, or nothing."""
     ids = [] if found is None else found if isinstance(found, list) else [found]
@@ -173,15 +200,28 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
     name = "model.safetensors.index.json"
     if (directory / name).is_file():
         index = read_json(directory, name).get("weight_map")
-        if not isinstance(index, dict) or not index or not all(isinstance(one, str) for one in index.values()):
+        files = index.values() if isinstance(index, dict) else ()
+        if not files or not all(isinstance(one, str) and _PLAIN_NAME.fullmatch(one) for one in files):
             raise CheckpointError(
-                f"{directory / name}: weight_map is {str(index)[:80]}: it must name a file for each tensor"
+                f"{directory / name}: weight_map is {ascii(index)[:80]}: it must name a file of the directory for each "
+                "tensor"
             )
         return tuple(whole_file(directory, one) for one in sorted(set(index.values())))
     raise CheckpointError(
         f"model directory {directory} has neither model.safetensors nor {name} "
         "(other weight formats can run code when they are read, and are not supported)"
     )
+
+
+def _check_one_of_each(directory: Path, names: Iterable[str]) -> None:
+    """Two names for one place, such as those of an averaged copy: which of them is meant cannot be told."""
+    places: dict[str, str] = {}
+    for name in names:
+        before = places.setdefault(canonical_name(name), name)
+        if before != name:
+            raise CheckpointError(
+                f"model directory {directory}: tensors {before} and {name} have the same place in the model: remove one"
+            )
 
 
 @dataclass(frozen=True)
@@ -198,8 +238,12 @@ def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
         try:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 - no mapping
+                    if name in found:
+                        raise CheckpointError(f"{file} holds tensor {name}, which another of the files holds too")
                     entry = opened.get_slice(name)
                     found[name] = _TensorEntry(tuple(entry.get_shape()), str(entry.get_dtype()))
+        except CheckpointError:
+            raise
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
             raise CheckpointError(f"{file} cannot be read: {error}") from None
     if not found or not sum(math.prod(one.shape) for one in found.values()):

@@ -10,6 +10,7 @@ from ..checkpoints import CheckpointError
 from .pixels import MEAN, STD
 
 ASPECT_RATIO = "anyres_max_9"
+BICUBIC = 3  # PIL.Image.Resampling.BICUBIC
 # Rotary embeddings that depend on nothing but the position: their table is made once, for all positions.
 ROPE_TYPES = ("default", "linear", "yarn", "llama3")
 
@@ -97,14 +98,19 @@ def check_preprocessing(content: Mapping[str, Any], file: Path, tile_px: int) ->
         tile_px: Side of the tower's input.
 
     Raises:
-        CheckpointError: Mean, deviation or size differ; the text names the field.
+        CheckpointError: Mean, deviation, size or another field differs; the text names the field.
     """
     size = content.get("size")
-    sides = set(size.values()) if isinstance(size, Mapping) else {tile_px} if size is None else {size}
-    for field, found, wanted in (
-        ("image_mean", content.get("image_mean"), [MEAN] * 3),
-        ("image_std", content.get("image_std"), [STD] * 3),
-        ("size", sorted(sides, key=str), [tile_px]),
+    sides = list(size.values()) if isinstance(size, Mapping) else [size]
+    factor = content.get("rescale_factor")
+    for field, is_right, wanted in (
+        ("image_mean", content.get("image_mean") in (None, [MEAN] * 3, MEAN), [MEAN] * 3),
+        ("image_std", content.get("image_std") in (None, [STD] * 3, STD), [STD] * 3),
+        ("size", size is None or all(side == tile_px for side in sides), f"{tile_px} px"),
+        ("rescale_factor", factor is None or (isinstance(factor, float) and abs(factor * 255 - 1) < 1e-4), "1 / 255"),
+        ("resample", content.get("resample") in (None, BICUBIC), f"{BICUBIC} (bicubic)"),
+        *((name, content.get(name) in (None, True), True) for name in ("do_resize", "do_rescale", "do_normalize")),
     ):
-        if found is not None and found != wanted:
-            raise CheckpointError(f"{file}: {field} is {found}; LLaVA-OneVision's tower here was given {wanted}")
+        if not is_right:
+            found = str(content[field])[:80]
+            raise CheckpointError(f"{file}: {field} is {found}; pictures are prepared here with {wanted}")

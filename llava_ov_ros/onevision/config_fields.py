@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 
 from ..checkpoints import CheckpointError
 
@@ -22,7 +24,7 @@ def _whole(most: int, least: int = 1) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
-_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e12}
 _TOKEN: Schema = _whole(MOST_TOKENS, 0)
 _TOKENS: Schema = {"anyOf": [_TOKEN, {"type": "null"}, {"type": "array", "items": _TOKEN}]}
 _PINPOINTS: Schema = {
@@ -31,7 +33,14 @@ _PINPOINTS: Schema = {
     "maxItems": 1024,
     "items": {"type": "array", "minItems": 2, "maxItems": 2, "items": _whole(64 * MOST_PX)},
 }
+_ROPE: Schema = {
+    "rope_theta": _POSITIVE,
+    "factor": _POSITIVE,
+    "rope_type": {"type": "string"},
+    "type": {"type": "string"},
+}
 _QWEN2: Schema = {
+    "model_type": {"type": "string"},
     "hidden_size": _whole(MOST_WIDTH),
     "intermediate_size": _whole(MOST_WIDTH),
     "num_hidden_layers": _whole(MOST_LAYERS),
@@ -41,8 +50,11 @@ _QWEN2: Schema = {
     "max_position_embeddings": _whole(MOST_POSITIONS),
     "rms_norm_eps": _POSITIVE,
     "rope_theta": _POSITIVE,
-    "rope_scaling": {"type": ["object", "null"]},
-    "rope_parameters": {"type": ["object", "null"], "properties": {"rope_theta": _POSITIVE}},
+    "rope_scaling": {"type": ["object", "null"], "properties": _ROPE},
+    "rope_parameters": {"type": ["object", "null"], "properties": _ROPE},
+    "partial_rotary_factor": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": 1},
+    "head_dim": {"type": ["integer", "null"], "minimum": 2, "maximum": 1024, "multipleOf": 2},
+    "is_causal": {"const": True},
     "hidden_act": {"type": "string"},
     "use_sliding_window": {"type": "boolean"},
     "sliding_window": {"type": ["integer", "null"]},
@@ -53,6 +65,9 @@ _QWEN2: Schema = {
     "eos_token_id": _TOKENS,
 }
 _SIGLIP: Schema = {
+    "model_type": {"type": "string"},
+    "num_channels": {"const": 3},
+    "vision_use_head": {"type": "boolean"},
     "hidden_size": _whole(MOST_WIDTH),
     "intermediate_size": _whole(MOST_WIDTH),
     "num_hidden_layers": _whole(MOST_LAYERS),
@@ -75,6 +90,7 @@ TRANSFORMERS: Schema = {
         "vision_aspect_ratio": {"type": "string"},
         "image_grid_pinpoints": _PINPOINTS,
         "projector_hidden_act": {"type": "string"},
+        "multimodal_projector_bias": {"type": "boolean"},
         "tie_word_embeddings": {"type": "boolean"},
     },
 }
@@ -87,11 +103,32 @@ ORIGINAL: Schema = {
     | {
         "mm_vision_tower": {"type": "string"},
         # The training scripts also wrote "(1x1),...,(6x6)", in tiles.
-        "image_grid_pinpoints": {"anyOf": [_PINPOINTS, {"type": "string"}]},
+        "image_grid_pinpoints": {"anyOf": [_PINPOINTS, {"type": "string", "maxLength": 100000}]},
+        "tokenizer_model_max_length": {"type": ["integer", "null"], "minimum": 1},
         "image_aspect_ratio": {"type": "string"},
     },
 }
 """Of a checkpoint in the original lmms-lab layout."""
+
+
+# A whole number is written without a point, and NaN is no number: libraries fail at what JSON Schema lets pass.
+_Strict = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) is int or (type(value) is float and math.isfinite(value)),
+        }
+    ),
+)
+
+
+def known_fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a config.json in transformers' format, the fields that the engine heeds: others cannot do harm."""
+    found = {name: value for name, value in content.items() if name in TRANSFORMERS["properties"]}
+    for part, schema in (("text_config", _QWEN2), ("vision_config", _SIGLIP)):
+        found[part] = {name: value for name, value in found[part].items() if name in schema}
+    return found
 
 
 def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None:
@@ -105,11 +142,11 @@ def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None
     Raises:
         CheckpointError: A field is missing, of another type or out of its range; the text names file and field.
     """
-    for error in sorted(Draft202012Validator(schema).iter_errors(content), key=lambda one: list(map(str, one.path))):
+    for error in sorted(_Strict(schema).iter_errors(content), key=lambda one: list(map(str, one.path))):
         field = ".".join(map(str, error.path))
         if error.validator == "required":
             raise CheckpointError(f"{file} lacks a field: {error.message}" + (f" of {field}" if field else ""))
-        value = repr(error.instance)
+        value = ascii(error.instance)
         shown = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
         raise CheckpointError(f"{file}: {field} is {shown}: {_rule(error.validator, error.validator_value)}")
 
@@ -123,6 +160,8 @@ def _rule(kind: str, value: Any) -> str:
         "exclusiveMinimum": "it must be more than",
         "minItems": "its least number of entries is",
         "maxItems": "its greatest number of entries is",
+        "const": "it must be",
+        "multipleOf": "it must be a multiple of",
     }
     if kind not in words:
         return "it must be of another form (a token id, a list of them or null; or a list of pairs)"

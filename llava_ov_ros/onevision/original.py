@@ -5,6 +5,7 @@ The tensors' names are mapped by `checkpoint.canonical_name`, as for every other
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -48,14 +49,17 @@ _TEXT_FIELDS = (
     "max_window_layers",
     "bos_token_id",
     "eos_token_id",
+    "head_dim",
 )
-# What the engine computes; a checkpoint that says otherwise was trained otherwise.
-_EXPECTED = {
-    "mm_projector_type": "mlp2x_gelu",
-    "mm_patch_merge_type": "spatial_unpad",
-    "mm_spatial_pool_mode": "bilinear",
-    "mm_newline_position": "one_token",
+# What the engine computes, and what the original code takes a field for that is absent (builder.py, llava_arch.py).
+_EXPECTED: dict[str, tuple[str, str | None]] = {
+    "mm_projector_type": ("mlp2x_gelu", "linear"),
+    "mm_patch_merge_type": ("spatial_unpad", "flat"),
+    "mm_spatial_pool_mode": ("bilinear", None),
+    "mm_newline_position": ("one_token", "one_token"),
+    "image_aspect_ratio": ("anyres_max_9", "square"),
 }
+SO400M_LAYERS = 27
 
 
 def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
@@ -97,10 +101,20 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
     Raises:
         ValueError: It is not a LLaVA-OneVision; the text names the field or the tensor.
     """
-    for field, expected in _EXPECTED.items():
-        if raw.get(field, expected) != expected:
-            raise ValueError(f"{field} is {raw[field]!r}: LLaVA-OneVision has {expected!r}")
+    for field, (expected, default) in _EXPECTED.items():
+        if (found := raw.get(field, default)) != expected:
+            said = f"is {found!r}" if field in raw else f"is absent, which the original code takes for {default!r}"
+            raise ValueError(f"{field} {said}: LLaVA-OneVision has {expected!r}")
     text = {field: raw[field] for field in _TEXT_FIELDS if field in raw}
+    # As transformers 5 writes how positions are rotated.
+    rope = raw.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        text["rope_theta"] = rope["rope_theta"]
+    if rope.get("rope_type", "default") != "default":
+        text["rope_scaling"] = {name: value for name, value in rope.items() if name != "rope_theta"}
+    # The original cuts prompts off there; here they are refused.
+    if raw.get("tokenizer_model_max_length") is not None and "max_position_embeddings" in text:
+        text["max_position_embeddings"] = min(text["max_position_embeddings"], raw["tokenizer_model_max_length"])
     # A fine-tune that was saved anew may have lost the spare rows of its vocabulary (builder.py:287).
     text["vocab_size"] = _shape(shapes, "model.embed_tokens.weight")[0]
     tied = bool(raw.get("tie_word_embeddings", False))
@@ -111,7 +125,6 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
         video_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID) + 1,
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
-        # Width and height are swapped against transformers, which the symmetric set of pairs does not notice.
         image_grid_pinpoints=_canvases(raw["image_grid_pinpoints"], tile),
         vision_aspect_ratio=raw.get("image_aspect_ratio", "anyres_max_9"),
         tie_word_embeddings=tied,
@@ -126,16 +139,21 @@ def _shape(shapes: Shapes, ending: str) -> tuple[int, ...]:
 
 
 def _canvases(found: list[list[int]] | str, tile: int) -> list[list[int]]:
-    """Canvas sizes in pixels; a text "(1x1),...,(6x6)" means all between the two, in tiles (mm_utils.py:209-221)."""
+    """Canvas sizes (height, width) in pixels, from (width, height) as the original has them.
+
+    A text "(1x1),...,(6x6)" means all between the two, in tiles; another text is a list (mm_utils.py:209-230).
+    """
+    if isinstance(found, str) and "x" not in found:
+        found = ast.literal_eval(found)
     if not isinstance(found, str):
-        return found
+        return [[height, width] for width, height in found]
     pairs = [tuple(map(int, pair)) for pair in _CANVASES_IN_TILES.findall(found)]
     if not pairs:
         raise ValueError(f'image_grid_pinpoints is {found[:80]!r}: it must be pairs of pixels, or "(1x1),...,(6x6)"')
     (least_a, least_b), (most_a, most_b) = pairs[0], pairs[-1]
-    if max(most_a, most_b) > MOST_TILES:
-        raise ValueError(f"image_grid_pinpoints is {found[:80]!r}: a canvas has at most {MOST_TILES} tiles a side")
-    return [[a * tile, b * tile] for a in range(least_a, most_a + 1) for b in range(least_b, most_b + 1)]
+    if not (1 <= least_a <= most_a <= MOST_TILES and 1 <= least_b <= most_b <= MOST_TILES):
+        raise ValueError(f"image_grid_pinpoints is {found[:80]!r}: canvases have 1 to {MOST_TILES} tiles, rising")
+    return [[b * tile, a * tile] for a in range(least_a, most_a + 1) for b in range(least_b, most_b + 1)]
 
 
 def _vision_config(shapes: Shapes, tile: int) -> Any:
@@ -146,7 +164,16 @@ def _vision_config(shapes: Shapes, tile: int) -> Any:
             f"the tower's input has {tile} px, which is {tile // patch} patches of {patch} px a side, and its position "
             f"embedding has {positions} rows ({math.isqrt(positions)} a side): mm_vision_tower names another tower"
         )
+    if width % SO400M_HEAD_WIDTH:
+        raise ValueError(
+            f"the tower is {width} wide, which is no multiple of the {SO400M_HEAD_WIDTH} of SigLIP's heads"
+        )
     numbers = re.findall(r"vision_model\.encoder\.layers\.(\d+)\.", " ".join(shapes))
+    if len(set(numbers)) == SO400M_LAYERS:
+        raise ValueError(
+            f"the tower was saved with all {SO400M_LAYERS} layers of SigLIP, and LLaVA-OneVision goes without the last "
+            f"(siglip_encoder.py:563-574): remove the tensors of vision_model.encoder.layers.{SO400M_LAYERS - 1}"
+        )
     return SiglipVisionConfig(
         hidden_size=width,
         intermediate_size=_shape(shapes, "vision_model.encoder.layers.0.mlp.fc1.weight")[0],
@@ -176,8 +203,25 @@ def original_tokenizer(directory: Path) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    added = directory / "added_tokens.json"
-    if added.is_file():
-        numbered = sorted(json.loads(added.read_text()).items(), key=lambda item: item[1])
-        tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token, _ in numbered])
+    numbered = _added_tokens(directory)
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in numbered])
+    for token, number in numbered.items():
+        if tokenizer.token_to_id(token) != number:
+            raise CheckpointError(
+                f"model directory {directory}: token {token} is to have the id {number}, and the next free one is "
+                f"{tokenizer.token_to_id(token)}: vocab.json and the added tokens are of different models"
+            )
     return tokenizer
+
+
+def _added_tokens(directory: Path) -> dict[str, int]:
+    """Added tokens and their ids, by ids: of added_tokens.json, else of tokenizer_config.json."""
+    file = directory / "added_tokens.json"
+    if file.is_file():
+        found = json.loads(file.read_text())
+    else:
+        file = directory / "tokenizer_config.json"
+        content = json.loads(file.read_text()) if file.is_file() else {}
+        decoder = content.get("added_tokens_decoder", {})
+        found = {token["content"]: int(number) for number, token in decoder.items()}
+    return dict(sorted(found.items(), key=lambda item: int(item[1])))

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
+LEAST_TEMPERATURE = 0.001
+"""A smaller one divides logits into numbers that float32 has not."""
+
 LogitHook = Callable[[Sequence[int], torch.Tensor], torch.Tensor]
 """Takes a row's tokens so far and its logits (vocabulary,) in float32, returns logits; -inf forbids a token."""
 
@@ -17,7 +20,7 @@ class Sampling:
     """How a token is chosen.
 
     Attributes:
-        temperature: 0 takes the most probable token; above, logits are divided by it before sampling.
+        temperature: 0 takes the most probable token; above (from LEAST_TEMPERATURE on), logits are divided by it first.
         top_p: Only the most probable tokens that together have this share are sampled from, 0 < top_p <= 1.
         seed: Of the row's own random numbers: the same answer whatever else is in the batch.
 
@@ -30,8 +33,10 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise ValueError(f"temperature is {self.temperature}: it must be 0 (greedy) or more")
+        if self.temperature != 0 and not LEAST_TEMPERATURE <= self.temperature < math.inf:
+            raise ValueError(
+                f"temperature is {self.temperature}: it must be 0 (greedy), or from {LEAST_TEMPERATURE} on and finite"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}: it must be more than 0 and at most 1")
 

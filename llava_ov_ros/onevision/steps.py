@@ -141,6 +141,8 @@ class StaticSteps:
         for layer in range(len(self._model.layers)):
             shape.prefix_keys[layer, :, : prefix.length] = prefix.keys(layer)
             shape.prefix_values[layer, :, : prefix.length] = prefix.values(layer)
+        # What an earlier question left there is masked; but nothing times a number that is none is none.
+        shape.prefix_values[:, :, prefix.length :] = 0
         shape.prefix_length.fill_(prefix.length)
         self._fill(shape, keys[:, :, :, :capacity], values[:, :, :, :capacity], lengths)
 
@@ -158,6 +160,7 @@ class StaticSteps:
         rows, length = len(lengths), keys.shape[3]
         shape.keys[:, :rows, :, :length] = keys
         shape.values[:, :rows, :, :length] = values
+        shape.values[:, :rows, :, length:] = 0
         shape.lengths.zero_()
         shape.lengths[:rows] = lengths
         self._current = shape

@@ -39,6 +39,12 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
 }
 
 
+# Far more than anybody means; larger ones cost without an effect, or do not fit a number.
+MOST_PENALTY, MOST_NGRAM = 1e6, 1024
+RULE_FIELDS = ("repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", *_WITHOUT_EFFECT)
+"""Fields that decide the rules. Where there is no generation_config.json, `generate` takes them from config.json."""
+
+
 @dataclass(frozen=True)
 class TokenRules:
     """How earlier tokens change the choice of the next one.
@@ -85,11 +91,15 @@ def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, coun
                 "make a copy of the checkpoint without it"
             )
     penalty = content.get("repetition_penalty")
-    if penalty is not None and (not _is_number(penalty) or not 0 < penalty < float("inf")):
-        raise CheckpointError(f"{file}: repetition_penalty is {penalty!r}: it must be a number more than 0")
+    if penalty is not None and (not _is_number(penalty) or not 0 < penalty <= MOST_PENALTY):
+        raise CheckpointError(
+            f"{file}: repetition_penalty is {ascii(penalty)[:80]}: it must be more than 0 and at most {MOST_PENALTY}"
+        )
     size = content.get("no_repeat_ngram_size")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise CheckpointError(f"{file}: no_repeat_ngram_size is {size!r}: it must be a whole number from 0")
+    if size is not None and (type(size) is not int or not 0 <= size <= MOST_NGRAM):
+        raise CheckpointError(
+            f"{file}: no_repeat_ngram_size is {str(size)[:80]}: it must be a whole number from 0 to {MOST_NGRAM}"
+        )
     suppressed = content.get("suppress_tokens") or []
     if not isinstance(suppressed, list) or not all(type(one) is int and 0 <= one < vocabulary for one in suppressed):
         raise CheckpointError(

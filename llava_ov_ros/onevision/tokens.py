@@ -20,6 +20,12 @@ class PromptTokenizer:
         self._tokenizer = tokenizer
         # Special tokens inside a text are encoded like any other text; the template's own go by their ids.
         self._tokenizer.encode_special_tokens = True
+        # A file saved by training code may hold the last call's truncation and padding, or a dropout; transformers
+        # resets the former at every call of its own.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        if getattr(self._tokenizer.model, "dropout", None) is not None:
+            self._tokenizer.model.dropout = None
 
     @classmethod
     def from_file(cls, file: Path) -> Self:

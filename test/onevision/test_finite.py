@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from llava_ov_ros.onevision import Ask, CheckpointError, Generated, load_engine
-from llava_ov_ros.onevision.generated import NotFiniteError
+from llava_ov_ros.onevision import Ask, CheckpointError, EngineSettings, Generated, NotFiniteError, load_engine
 from llava_ov_ros.tasks.planning.answers import decided_confidence, text_probability
 
 REMEDY = "load it with dtype bfloat16 or float32"
@@ -107,6 +106,23 @@ def test_a_later_token_ends_an_answer_that_has_begun(mug_is_too_much: Path, make
     assert isinstance(outcome, NotFiniteError)
     assert "token 4 of the answer" in str(outcome)
     assert "".join(heard).endswith("mug")
+
+
+def test_a_failed_answer_leaves_nothing_to_the_next_in_fixed_shapes(mug_is_too_much: Path, make_clip: Any) -> None:
+    """Fixed shapes, as on CUDA, keep their buffers: what is masked there must not be multiplied with."""
+    settings = EngineSettings(static_steps=True)
+    engine = load_engine(str(mug_is_too_much), device="cpu", dtype="float16", settings=settings)
+
+    def say_mug(tokens: Any, values: torch.Tensor) -> torch.Tensor:
+        if len(tokens) == 30:
+            values[375] = 1e4
+        return values
+
+    clip, good = make_clip(), Ask("What colour is the pan?", 4)
+    [expected] = engine.answer_many([clip], [good])
+    [(_, outcome)] = engine.stream([clip], [Ask("What is it?", 60, hook=say_mug)])
+    assert isinstance(outcome, NotFiniteError)
+    assert engine.answer_many([clip], [good])[0].token_ids == expected.token_ids
 
 
 def test_an_answer_cannot_have_a_probability_that_is_none() -> None:

@@ -171,7 +171,9 @@ def test_probabilities_and_choices_are_the_models_own(transformers_directory: Pa
         ("guidance_scale", 1.5),
         ("repetition_penalty", 0),
         ("repetition_penalty", "strong"),
+        ("repetition_penalty", 10**400),
         ("no_repeat_ngram_size", -1),
+        ("no_repeat_ngram_size", 10**12),
         ("suppress_tokens", [720]),
         ("eos_token_id", ["713"]),
     ],
@@ -203,6 +205,63 @@ def test_canvases_in_tiles_are_those_in_pixels(tmp_path: Path) -> None:
     given = open_checkpoint(CHECKPOINT).config.image_grid_pinpoints
     folder = copied(tmp_path / "model", image_grid_pinpoints="(1x1),...,(6x6)")
     assert open_checkpoint(folder).config.image_grid_pinpoints == given
+
+
+@pytest.mark.parametrize(
+    ("field", "default"),
+    [
+        ("mm_projector_type", "linear"),
+        ("mm_patch_merge_type", "flat"),
+        ("mm_spatial_pool_mode", None),
+        ("image_aspect_ratio", "square"),
+    ],
+)
+def test_an_absent_field_is_what_the_original_code_takes_it_for(tmp_path: Path, field: str, default: Any) -> None:
+    folder = copied(tmp_path / "model")
+    content = json.loads((folder / "config.json").read_text())
+    del content[field]
+    (folder / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"{field} is absent, which the original code takes for {default!r}"):
+        open_checkpoint(folder)
+
+
+def test_canvases_are_width_and_height(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "model", image_grid_pinpoints=[[768, 384], [384, 384]])
+    assert open_checkpoint(folder).config.image_grid_pinpoints == [[384, 768], [384, 384]]
+    folder = copied(tmp_path / "text", image_grid_pinpoints="[[768, 384], [384, 384]]")
+    assert open_checkpoint(folder).config.image_grid_pinpoints == [[384, 768], [384, 384]]
+    with pytest.raises(CheckpointError, match=r"canvases have 1 to 32 tiles, rising"):
+        open_checkpoint(copied(tmp_path / "falling", image_grid_pinpoints="(6x6),...,(1x1)"))
+
+
+def test_the_base_of_the_positions_is_read_where_transformers_5_writes_it(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "model")
+    content = json.loads((folder / "config.json").read_text())
+    content["rope_parameters"] = {"rope_type": "default", "rope_theta": content.pop("rope_theta")}
+    (folder / "config.json").write_text(json.dumps(content))
+    case = CASES[-1]
+    assert first_logits(load_engine(str(folder), device="cpu"), case)[1] == case["tokens"]
+
+
+def test_the_context_ends_where_the_original_would_cut(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "model", tokenizer_model_max_length=4096)
+    assert open_checkpoint(folder).config.text_config.max_position_embeddings == 4096
+
+
+def test_added_tokens_have_the_ids_that_their_file_says(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "model")
+    content = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.json").write_text(json.dumps(content["model"]["vocab"]))
+    (folder / "merges.txt").write_text("\n".join(" ".join(pair) for pair in content["model"]["merges"]) + "\n")
+    tokens = {str(token["id"]): {"content": token["content"]} for token in content["added_tokens"]}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": tokens}))
+    case = CASES[-1]
+    assert first_logits(load_engine(str(folder), device="cpu"), case)[1] == case["tokens"]
+    later = {token["content"]: token["id"] + 3 for token in content["added_tokens"]}
+    (folder / "added_tokens.json").write_text(json.dumps(later))
+    with pytest.raises(CheckpointError, match=r"is to have the id \d+, and the next free one is"):
+        load_engine(str(folder), device="cpu")
 
 
 def test_scaled_positions_are_kept(tmp_path: Path, original: Engine) -> None:

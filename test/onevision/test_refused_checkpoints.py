@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from llava_ov_ros.onevision import Ask, CheckpointError, load_engine
 from llava_ov_ros.onevision.canonical_names import canonical_name, published_name
@@ -100,6 +101,17 @@ def index(directory: Path) -> None:
     (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": ["a.safetensors"]}))
 
 
+def elsewhere(directory: Path) -> None:
+    (directory / "model.safetensors").rename(directory.parent / "a.safetensors")
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "../a.safetensors"}}))
+
+
+def no_words(directory: Path) -> None:
+    content = json.loads((directory / "tokenizer.json").read_text())
+    content["model"] |= {"vocab": {}, "merges": []}
+    (directory / "tokenizer.json").write_text(json.dumps(content))
+
+
 def further_tokens(directory: Path) -> None:
     content = json.loads((directory / "tokenizer.json").read_text())
     last = content["added_tokens"][-1]
@@ -168,7 +180,51 @@ FAULTS: dict[str, tuple[Edit, str | None]] = {
         ),
         None,
     ),
+    "rules in config.json, where there is no other file": (config("repetition_penalty", value=1.0), None),
+    "fields that nothing needs": (
+        all_of(
+            config(*GIVEN, "num_labels", value=10**30),
+            config(*GIVEN, "pad_token_id", value="x"),
+            config("dtype", value=7),
+            config("vision_config", "pruned_heads", value=1e300),
+        ),
+        None,
+    ),
     # It says what cannot be, or what is not computed here.
+    "a penalty in config.json": (
+        config(*GIVEN, "repetition_penalty", value="strong"),
+        rf"{CONFIG}: repetition_penalty",
+    ),
+    "a placeholder beyond the vocabulary": (config("video_token_index", value=10000), r"video_token_index is 10000"),
+    "layers with a point": (config(*GIVEN, "num_hidden_layers", value=2.0), r"num_hidden_layers is 2\.0"),
+    "a base that is no number": (
+        lambda directory: config(*GIVEN, "rms_norm_eps", value=float("nan"))(directory),
+        rf"{CONFIG} is not JSON: NaN is no number",
+    ),
+    "a base of 10^400": (config(*GIVEN, "rope_theta", value=10**400), r"text_config\.rope_theta is 10000"),
+    "no factor": (
+        config(*GIVEN, "rope_parameters", value={"rope_type": "linear", "rope_theta": 1e6, "factor": None}),
+        r"rope_parameters\.factor is None",
+    ),
+    "another projector": (config("projector_hidden_act", value="foo"), rf"{CONFIG} describes no model.*foo"),
+    "heads of no width": (config(*GIVEN, "head_dim", value=0), r"text_config\.head_dim is 0"),
+    "attention to what comes": (config(*GIVEN, "is_causal", value=False), r"text_config\.is_causal is False"),
+    "another size as a list": (
+        text("preprocessor_config.json", '{"size": {"width": [70]}}'),
+        r"size is \{'width': \[70",
+    ),
+    "pixels as they are": (text("preprocessor_config.json", '{"do_rescale": false}'), r"do_rescale is False"),
+    "another resampling": (text("preprocessor_config.json", '{"resample": 0}'), r"resample is 0"),
+    "two names for one place": (
+        tensors(lambda found: found.update({"ema.layers.0.mlp.up_proj.weight": torch.zeros(128, 64)})),
+        r"tensors .*layers\.0\.mlp\.up_proj\.weight have the same place",
+    ),
+    "a head of its own, though tied": (
+        all_of(config("tie_word_embeddings", value=True), config(*GIVEN, "tie_word_embeddings", value=True)),
+        r"lm_head differs from the embedding though tie_word_embeddings is true",
+    ),
+    "a file elsewhere": (elsewhere, r"index\.json: weight_map is \{'x': '\.\./a\.safetensors'\}"),
+    "no words": (no_words, r"the tokenizer makes .* of 'Is there a red mug"),
     "end tokens as words": (config(*GIVEN, "eos_token_id", value=["<|im_end|>"]), rf"{CONFIG}: text_config\.eos_tok"),
     "an end token beyond the vocabulary": (config(*GIVEN, "eos_token_id", value=9999), rf"{CONFIG}: eos_token_id is 9"),
     "text_config null": (config("text_config", value=None), rf"{CONFIG}: text_config is None"),
@@ -261,6 +317,22 @@ def test_what_is_wrong_is_named(nano_directory: Path, tmp_path: Path, name: str,
     asked = [Ask("Is there a red mug?", 8)]
     found, expected = (load_engine(str(one)).answer_many([make_clip()], asked) for one in (directory, whole))
     assert found[0].token_ids == expected[0].token_ids
+
+
+def test_what_a_tokenizer_file_keeps_of_earlier_calls_is_not_heeded(
+    rooms: Path, tmp_path: Path, make_clip: Any
+) -> None:
+    """Transformers resets truncation and padding at its own calls, and saves what the last of them set."""
+    directory = made(rooms, tmp_path / "model", nothing)
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.enable_truncation(20)
+    tokenizer.enable_padding(length=20, pad_id=711, pad_token="<|endoftext|>")
+    tokenizer.save(str(directory / "tokenizer.json"))
+    asked = [Ask("Is there a red mug on the wooden table beside the window?", 8)]
+    found, expected = (
+        load_engine(str(one), device="cpu").answer_many([make_clip()], asked) for one in (directory, rooms)
+    )
+    assert (found[0].prompt_tokens, found[0].token_ids) == (expected[0].prompt_tokens, expected[0].token_ids)
 
 
 def test_a_head_that_is_missing_is_said_once(nano_directory: Path, tmp_path: Path, caplog: Any) -> None:
