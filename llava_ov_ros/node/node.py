@@ -32,6 +32,7 @@ from ..tasks import (
 from ..tasks.planning import MOST_PICTURES
 from . import diagnostics, parameters
 from .asking import Asking
+from .consistency import check_together
 from .hints import Hints
 from .intake import Intake
 from .logs import passed_on
@@ -41,6 +42,7 @@ from .planning import Planning
 from .publishing import Publishing
 from .requests import Request
 from .submitting import Submitting
+from .whole_numbers import accept_whole_numbers
 from .words import Words, load_words
 from .worker import End, Worker
 
@@ -96,10 +98,12 @@ class LlavaOvNode(LifecycleNode):
             options: For rclpy's LifecycleNode (namespace, parameter_overrides, context, ...).
 
         Raises:
-            ParameterError: A parameter given at start is unknown or has a value that cannot be used.
+            ParameterError: A parameter given at start is unknown or has a value that is not allowed. Whether the values
+                fit together is checked at configure.
         """
         super().__init__(name, **options)
         try:
+            accept_whole_numbers(self)
             parameters.declare(self)
             self._settings = parameters.read(self)
         except BaseException:
@@ -158,13 +162,14 @@ class LlavaOvNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the model and load it."""
         settings = self._settings
-        self.get_logger().info(f"loading model {settings.model!r}")
         try:
+            check_together(settings)
             words = load_words(settings)
         except ValueError as error:
             self._fault = str(error)
             self.get_logger().error(self._fault)
             return FAILURE
+        self.get_logger().info(f"loading model {settings.model!r}")
         try:
             with passed_on(self.get_logger()):
                 self._model = Model(lambda: self._load(settings))
@@ -303,15 +308,19 @@ class LlavaOvNode(LifecycleNode):
         )
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        configured = self._model is not None
         try:
-            settings = parameters.changed(self._settings, changes, configured=self._model is not None)
+            settings = parameters.changed(self._settings, changes, configured)
+            if configured:
+                check_together(settings)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         before, self._settings = self._settings, settings
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()
-        if settings.growth() != before.growth():
+        # Before configure the values need not fit together, and there is no clip that could grow.
+        if configured and settings.growth() != before.growth():
             for camera in self._cameras.values():
                 camera.set_growth(settings.growth())
         standing = ("standing_questions", "standing_period_s")
