@@ -42,3 +42,8 @@ def check_together(settings: Settings) -> None:
             f"{1 / settings.admission_rate_hz:g} s, longer than max_frame_age_s {settings.max_frame_age_s}: "
             "every answer would be STALE; raise one of them"
         )
+    if settings.diagnostics_window_s < settings.diagnostics_period_s:
+        raise ParameterError(
+            f"diagnostics_window_s {settings.diagnostics_window_s} is less than diagnostics_period_s "
+            f"{settings.diagnostics_period_s}: what happens between two messages would not be told; raise it"
+        )

@@ -40,6 +40,7 @@ from .model import Model, prepare_ahead
 from .parameters import ParameterError, Settings
 from .planning import Planning
 from .publishing import Publishing
+from .recent import RecentCounts
 from .requests import Request
 from .submitting import Submitting
 from .whole_numbers import accept_whole_numbers
@@ -119,6 +120,7 @@ class LlavaOvNode(LifecycleNode):
         self._pieces_ahead = 0
         self._fault = ""
         self._cameras: dict[str, Camera] = {}
+        self._recent: dict[str, RecentCounts] = {}
         self._intake: Intake | None = None
         self._worker: Worker | None = None
         self._words: Words | None = None
@@ -181,6 +183,7 @@ class LlavaOvNode(LifecycleNode):
         self._fault, self._words = "", words
         names = enumerate(settings.cameras)
         self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
+        self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
         self.get_logger().info(
             f"model {self._model.name!r} is loaded ({self._model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
@@ -249,7 +252,7 @@ class LlavaOvNode(LifecycleNode):
     def _unload(self) -> None:
         with self._parts:
             model, self._model = self._model, None
-            self._intake, self._cameras, self._words = None, {}, None
+            self._intake, self._cameras, self._recent, self._words = None, {}, {}, None
         self._hints.clear_goal()
         if model is not None:
             model.rest()
@@ -303,8 +306,8 @@ class LlavaOvNode(LifecycleNode):
             query,
             self._cameras,
             now_ns=self.get_clock().now().nanoseconds,
-            max_age_ns=round(settings.max_frame_age_s * NS_PER_S),
-            frozen_after_ns=round(settings.frozen_after_s * NS_PER_S),
+            max_age_ns=settings.max_frame_age_ns,
+            frozen_after_ns=settings.frozen_after_ns,
         )
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
@@ -343,15 +346,15 @@ class LlavaOvNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _diagnose(self, now_ns: int) -> list[DiagnosticStatus]:
-        name, settings, intake = self.get_name(), self._settings, self._intake
+        name, settings = self.get_fully_qualified_name(), self._settings
+        intake, ends = self._intake, self._submitting.ends
         status = [
-            diagnostics.model_status(name, self._model, self._fault, self._submitting.last_result),
-            diagnostics.queue_status(name, self._worker, settings, self._submitting.counts),
+            diagnostics.model_status(name, self._model, self._fault, settings, ends),
+            diagnostics.queue_status(name, self._worker, settings, ends),
         ]
         if intake is not None:
-            links = intake.match_publishers()
-            status += [
-                diagnostics.camera_status(name, camera, links[camera.name], settings, now_ns)
-                for camera in self._cameras.values()
-            ]
+            links, now_s = intake.match_publishers(), time.monotonic()
+            for camera in self._cameras.values():
+                recent = self._recent[camera.name].update(camera.counts, now_s, settings.diagnostics_window_s)
+                status.append(diagnostics.camera_status(name, camera, recent, links[camera.name], settings, now_ns))
         return status

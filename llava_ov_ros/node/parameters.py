@@ -198,6 +198,13 @@ class Settings:
     diagnostics_period_s: float = described(
         1.0, "Seconds between two messages on /diagnostics", low=0.1, high=60.0, live=True
     )
+    diagnostics_window_s: float = described(
+        30.0,
+        "Warnings on /diagnostics are about what happened in the last so many seconds",
+        low=0.1,
+        high=3600.0,
+        live=True,
+    )
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -210,6 +217,16 @@ class Settings:
             except InvalidTopicNameException as error:
                 reason = str(error).splitlines()[0]
                 raise ParameterError(f"image_topics has {topic!r}: {reason}") from None
+
+    @property
+    def max_frame_age_ns(self) -> int:
+        """The parameter `max_frame_age_s` in nanoseconds."""
+        return round(self.max_frame_age_s * NS_PER_S)
+
+    @property
+    def frozen_after_ns(self) -> int:
+        """The parameter `frozen_after_s` in nanoseconds."""
+        return round(self.frozen_after_s * NS_PER_S)
 
     def questions(self) -> list[str]:
         """The standing questions that are not empty."""

@@ -384,7 +384,7 @@ class Peer:
         def find(message: DiagnosticArray) -> Any:
             for status in message.status:
                 values = {pair.key: pair.value for pair in status.values}
-                if status.name == f"llava_ov: {part}" and wanted(status, values):
+                if status.name == f"{self.name}: {part}" and wanted(status, values):
                     return status, values
             return None
 
