@@ -42,6 +42,7 @@ from .planning import Planning
 from .publishing import Publishing
 from .recent import RecentCounts
 from .requests import Request
+from .set_back import SetBack
 from .submitting import Submitting
 from .whole_numbers import accept_whole_numbers
 from .words import Words, load_words
@@ -130,6 +131,7 @@ class LlavaOvNode(LifecycleNode):
         self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
         self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words, self._cut)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self._set_back = SetBack(self.get_clock())
         # Diagnostics must come while simulated time stands still, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_timer = self.create_timer(
@@ -338,6 +340,10 @@ class LlavaOvNode(LifecycleNode):
         return model.name if model is not None else ""
 
     def _publish_diagnostics(self) -> None:
+        if self._set_back.happened():
+            self.get_logger().warning("the clock was set back: periods that run on it begin anew")
+            self._asking.begin_period_anew()
+            self._hints.begin_period_anew()
         now = self.get_clock().now()
         message = DiagnosticArray()
         message.header.stamp = now.to_msg()
