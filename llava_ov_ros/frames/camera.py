@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
@@ -45,7 +45,7 @@ class CameraSettings:
         buffer_bytes: Most bytes of pictures kept.
         future_tolerance_ns: Stamps later than the clock by more than this are refused.
         jump_back_ns: Stamps earlier than the newest by more than this start the buffer anew (a looped bag);
-            by less, the frame is out of order and refused.
+            by less, the frame is out of order and refused, unless the newest itself lies too far in the future.
     """
 
     decode: DecodeOptions = field(default_factory=DecodeOptions)
@@ -75,7 +75,14 @@ class CameraCounts:
     last_change: float = 0.0
     last_sharpness: float = 0.0
 
+    def since(self, earlier: CameraCounts) -> CameraCounts:
+        """What was counted after an earlier moment; `last_error` is empty where no malformed message came since."""
+        counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTED}
+        error = self.last_error if counted["malformed"] else ""
+        return replace(self, **counted, last_error=error)
 
+
+_COUNTED = tuple(entry.name for entry in fields(CameraCounts) if not entry.name.startswith("last_"))
 _COUNTER = {
     Outcome.ADMITTED: "admitted",
     Outcome.NOT_DUE: "not_due",
@@ -101,6 +108,7 @@ class Camera:
         self._growing = GrowingClip(name, settings.growth)
         self._lock = threading.Lock()
         self._counts = CameraCounts()
+        self._counts_when_fresh = CameraCounts()
         self._newest_seen_ns: int | None = None
         self._fresh_ns: int | None = None
         self._thumbnail: npt.NDArray[np.float32] | None = None
@@ -113,6 +121,17 @@ class Camera:
         """A snapshot of the counters."""
         with self._lock:
             return self._counts
+
+    @property
+    def counts_since_fresh(self) -> CameraCounts:
+        """What was counted after the newest usable frame; all, where there was none."""
+        with self._lock:
+            return self._counts.since(self._counts_when_fresh)
+
+    @property
+    def future_tolerance_ns(self) -> int:
+        """How much later than the clock a stamp may be."""
+        return self._settings.future_tolerance_ns
 
     @property
     def buffered(self) -> tuple[int, int]:
@@ -142,6 +161,8 @@ class Camera:
                 received=self._counts.received + 1,
                 **{name: getattr(self._counts, name) + 1},
             )
+            if outcome in (Outcome.ADMITTED, Outcome.UNCHANGED):
+                self._counts_when_fresh = self._counts
             return outcome
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
@@ -152,7 +173,9 @@ class Camera:
         elif stamp > now_ns + self._settings.future_tolerance_ns:
             return Outcome.FUTURE_STAMP
         if self._newest_seen_ns is not None and stamp <= self._newest_seen_ns:
-            if self._newest_seen_ns - stamp <= self._settings.jump_back_ns:
+            # Where the clock was set back, what is buffered lies in the future, however far stamps may jump.
+            is_of_now = self._newest_seen_ns <= now_ns + self._settings.future_tolerance_ns
+            if is_of_now and self._newest_seen_ns - stamp <= self._settings.jump_back_ns:
                 return Outcome.OUT_OF_ORDER
             self._start_anew()
             self._counts = replace(self._counts, jumps_back=self._counts.jumps_back + 1)
@@ -213,6 +236,8 @@ class Camera:
 
     def age_ns(self, now_ns: int) -> int | None:
         """How long ago, in nanoseconds, the buffer last showed the scene; None before the first frame.
+
+        It is negative where the newest frame is stamped later than `now_ns`, as after a clock that was set back.
 
         A frame that changed too little to be admitted counts, because the newest one then still holds;
         malformed and blurred ones do not.

@@ -21,6 +21,7 @@ from .messages import InvalidRequestError, query_from, standing_query
 from .parameters import Settings
 from .publishing import CHUNKS_DEPTH, Publishing
 from .requests import Request
+from .set_back import begin_anew
 from .submitting import Goals, Submitting
 from .words import Words
 
@@ -138,6 +139,10 @@ class Asking:
             self._standing_timer = self._node.create_timer(
                 settings.standing_period_s, self._ask_standing, callback_group=self._standing_group
             )
+
+    def begin_period_anew(self) -> None:
+        """Ask the standing questions a period from now, whatever the clock was set to."""
+        begin_anew(self._standing_timer)
 
     def stop_standing(self) -> None:
         """Ask no more standing questions."""

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import socket
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from ..frames import NS_PER_S, Camera
-from ..tasks import Result, Status
+from ..evaluation.metrics.service import spread
+from ..frames import NS_PER_S, Camera, CameraCounts
+from ..tasks import Status
+from ..tasks.freshness import doubt_of, messages_since
 from .intake import Link
 from .model import Model
 from .parameters import Settings
+from .recent import Ends
 from .worker import Worker
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+COMPUTER = socket.gethostname()
+"""The hardware that model and queue are on; that of a camera is behind its topic."""
+UNSERVED = (Status.QUEUE_FULL, Status.DROPPED, Status.DEADLINE)
+"""Ends of requests for which there was no room or no time."""
+ASKED_THE_MODEL = (Status.OK, Status.MODEL_ERROR)
+"""Ends that tell whether the model works."""
 
 
 def _status(name: str, level: bytes, message: str, hardware_id: str, values: Mapping[str, object]) -> DiagnosticStatus:
@@ -22,12 +33,15 @@ def _status(name: str, level: bytes, message: str, hardware_id: str, values: Map
     return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware_id, values=pairs)
 
 
-def camera_status(name: str, camera: Camera, link: Link, settings: Settings, now_ns: int) -> DiagnosticStatus:
+def camera_status(
+    name: str, camera: Camera, recent: CameraCounts, link: Link, settings: Settings, now_ns: int
+) -> DiagnosticStatus:
     """Frames in, admitted, refused and why; age of the newest; whether the picture stands still; who publishes.
 
     Args:
-        name: Name of the node.
+        name: Fully qualified name of the node.
         camera: The camera.
+        recent: What it has counted in the last `diagnostics_window_s`: warnings are about this.
         link: How it is connected.
         settings: Of the node.
         now_ns: The node's clock.
@@ -35,6 +49,7 @@ def camera_status(name: str, camera: Camera, link: Link, settings: Settings, now
     counts = camera.counts
     frames, nbytes = camera.buffered
     age_ns, same_s = camera.age_ns(now_ns), camera.same_picture_ns() / NS_PER_S
+    window = f"in the last {settings.diagnostics_window_s:g} s"
     level, message = OK, "frames come in"
     if not link.reliability:
         message = "not active"
@@ -47,18 +62,16 @@ def camera_status(name: str, camera: Camera, link: Link, settings: Settings, now
             f"be heard: see `ros2 topic info -v {link.topic}`",
         )
     elif age_ns is None:
-        level, message = ERROR, "no usable frame yet" + (f": {counts.last_error}" if counts.last_error else "")
-    elif age_ns > settings.max_frame_age_s * NS_PER_S:
-        level, message = ERROR, f"stale: the newest usable frame is {age_ns / NS_PER_S:.1f} s old"
-    elif 0 < settings.frozen_after_s <= same_s:
-        level, message = ERROR, f"frozen: new stamps with an identical picture for {same_s:.1f} s"
-    elif counts.malformed:
-        level, message = WARN, f"{counts.malformed} malformed messages, the last: {counts.last_error}"
-    elif counts.zero_stamps or counts.future_stamps or counts.out_of_order or counts.jumps_back:
+        level, message = ERROR, f"no usable frame yet{messages_since(camera)}"
+    elif doubt := doubt_of(camera, now_ns, settings.max_frame_age_ns, settings.frozen_after_ns):
+        level, message = ERROR, f"{doubt.status.name.lower()}: {doubt.reason}"
+    elif recent.malformed:
+        level, message = WARN, f"{recent.malformed} malformed messages {window}, the last: {recent.last_error}"
+    elif recent.zero_stamps or recent.future_stamps or recent.out_of_order or recent.jumps_back:
         level, message = (
             WARN,
-            f"stamps: {counts.zero_stamps} zero (time of arrival used), {counts.future_stamps} in the future and "
-            f"{counts.out_of_order} out of order (refused), {counts.jumps_back} jumps back (buffer begun anew)",
+            f"stamps {window}: {recent.zero_stamps} zero (time of arrival used), {recent.future_stamps} in the future "
+            f"and {recent.out_of_order} out of order (refused), {recent.jumps_back} jumps back (buffer begun anew)",
         )
     values: dict[str, object] = {entry.name: getattr(counts, entry.name) for entry in fields(counts)}
     values |= {
@@ -74,10 +87,18 @@ def camera_status(name: str, camera: Camera, link: Link, settings: Settings, now
     return _status(f"{name}: camera {camera.name}", level, message, link.topic, values)
 
 
-def queue_status(
-    name: str, worker: Worker | None, settings: Settings, counts: Mapping[Status, int]
-) -> DiagnosticStatus:
-    """Requests waiting, and how all so far have ended."""
+def queue_status(name: str, worker: Worker | None, settings: Settings, ends: Ends) -> DiagnosticStatus:
+    """Requests waiting, how all so far have ended, and how long the answers of the last while took.
+
+    Args:
+        name: Fully qualified name of the node.
+        worker: Holds the queue; None while the node is not active.
+        settings: Of the node.
+        ends: How requests have ended.
+    """
+    recent = ends.within(settings.diagnostics_window_s)
+    unserved = Counter(end.status for end in recent if end.status in UNSERVED)
+    times = spread([end.total_s for end in recent if end.status is Status.OK])
     level, message = OK, "idle"
     if worker is None:
         message = "not active"
@@ -85,36 +106,57 @@ def queue_status(
         level, message = ERROR, f"the worker thread has ended: {worker.death}"
     elif worker.waiting >= settings.queue_size:
         level, message = WARN, f"full ({settings.queue_policy})"
+    elif unserved:
+        counted = ", ".join(f"{count} as {status.name}" for status, count in sorted(unserved.items()))
+        level, message = (
+            WARN,
+            f"of {len(recent)} requests in the last {settings.diagnostics_window_s:g} s ended without an answer: "
+            f"{counted}",
+        )
     elif worker.busy:
         message = "answering"
     values: dict[str, object] = {
         "waiting": worker.waiting if worker else 0,
         "size": settings.queue_size,
         "policy": settings.queue_policy,
+        "recent_answers": 0 if times is None else times.n,
+        "answer_time_median_s": "" if times is None else f"{times.median_s:.4f}",
+        "answer_time_p95_s": "" if times is None else f"{times.p95_s:.4f}",
     }
-    values |= {f"ended_{status.name.lower()}": count for status, count in counts.items()}
-    return _status(f"{name}: queue", level, message, "", values)
+    values |= {f"ended_{status.name.lower()}": count for status, count in ends.counts.items()}
+    return _status(f"{name}: queue", level, message, COMPUTER, values)
 
 
-def model_status(name: str, model: Model | None, fault: str, last: Result | None) -> DiagnosticStatus:
+def model_status(name: str, model: Model | None, fault: str, settings: Settings, ends: Ends) -> DiagnosticStatus:
     """The model, its memory, what it has computed, and the speed of the last answer.
 
     Args:
-        name: Name of the node.
+        name: Fully qualified name of the node.
         model: The model, or None where the node is not configured.
-        fault: Why there is no model, where loading failed.
-        last: The last result.
+        fault: Why configure failed; empty where it did not.
+        settings: Of the node.
+        ends: How requests have ended.
     """
     level, message = OK, "not loaded"
-    values: dict[str, object] = {"memory_bytes": 0, "planned_bytes": 0}
+    values: dict[str, object] = {"model": "", "memory_bytes": 0, "planned_bytes": 0}
     if model is not None:
         message = "resting: loaded again with the next question" if model.is_resting else "loaded"
-        values = {"memory_bytes": model.memory_bytes(), "planned_bytes": model.planned_bytes, **model.counters()}
+        values = {"model": model.name, "memory_bytes": model.memory_bytes(), "planned_bytes": model.planned_bytes}
+        values |= model.counters()
+    # A request that was refused on arrival says nothing of the model, neither good nor bad.
+    asked = [end for end in ends.within(settings.diagnostics_window_s) if end.status in ASKED_THE_MODEL]
+    failed = [end for end in asked if end.status is Status.MODEL_ERROR]
     if fault:
         level, message = ERROR, fault
-    elif last is not None and last.status is Status.MODEL_ERROR:
-        level, message = ERROR, f"the last request failed: {last.message}"
-    if last is not None:
+    elif failed and asked[-1] is failed[-1]:
+        level, message = ERROR, f"the last request failed: {failed[-1].message}"
+    elif failed:
+        level, message = (
+            WARN,
+            f"{len(failed)} of {len(asked)} requests failed in the last {settings.diagnostics_window_s:g} s, the last: "
+            f"{failed[-1].message}",
+        )
+    if (last := ends.last) is not None:
         values |= {
             "last_status": last.status.name,
             "last_time_to_first_token_s": f"{last.time_to_first_token_s:.4f}",
@@ -122,4 +164,4 @@ def model_status(name: str, model: Model | None, fault: str, last: Result | None
             "last_new_tokens": last.new_tokens,
             "last_tokens_per_s": f"{last.tokens_per_s:.1f}",
         }
-    return _status(f"{name}: model", level, message, model.name if model is not None else "", values)
+    return _status(f"{name}: model", level, message, COMPUTER, values)

@@ -32,7 +32,8 @@ from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
 from ..frames import NS_PER_S, DecodeOptions, ImageError, decode, stamp_ns
 from ..replay import BagError, BagMessage, Schedule, read_messages
-from ..tasks import Status
+from ..tasks import Kind, Status
+from ..tasks.marks import says
 from .live import LiveSession
 from .player import staged_base, to_stamp
 from .process import NodeProcess, use_large_segments
@@ -162,7 +163,7 @@ class EvaluationSession(LiveSession):
             began_s = time.monotonic()
             answers = self.ask([_request(job, trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
             taken_s = time.monotonic() - began_s
-            found += [_answered(shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
+            found += [_answered(job, shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
         return found
 
     def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
@@ -294,8 +295,8 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
     }
 
 
-def _answered(shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> Pair:
-    fields: dict[str, Any] = {"value": _value(trial, answer)}
+def _answered(job: Job, shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> Pair:
+    fields: dict[str, Any] = {"value": _value(job, trial, answer)}
     if answer.choices and answer.status == Answer.OK:
         fields["probabilities"] = {one.text: round(one.probability, CONFIDENCE_DECIMALS) for one in answer.choices}
     times = {
@@ -307,8 +308,13 @@ def _answered(shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: 
     return _row(shard, trial, now_ns, answer, fields), times
 
 
-def _value(trial: Trial, answer: Answer) -> Any:
-    if not answer.known or answer.status != Answer.OK:
+def _value(job: Job, trial: Trial, answer: Answer) -> Any:
+    """The answer's value, as `tasks.read_answer` has it."""
+    if answer.status != Answer.OK:
+        return None
+    if trial.kind in (Kind.TEXT, Kind.PHRASE):
+        return None if says(answer.text, job.prompts.cannot_tell) else answer.text
+    if not answer.known:
         return None
     if trial.kind in ("yes_no", "change"):
         return bool(answer.yes)

@@ -30,6 +30,7 @@ from .messages import standing_query
 from .parameters import Settings
 from .publishing import Publishing
 from .requests import Request
+from .set_back import begin_anew
 from .submitting import Submitting
 from .words import Words
 
@@ -111,6 +112,10 @@ class Hints:
         self._timer = self._node.create_timer(
             self._settings().hint_period_s, self._tick, callback_group=self._timer_group
         )
+
+    def begin_period_anew(self) -> None:
+        """Give the next hint a period from now, whatever the clock was set to."""
+        begin_anew(self._timer)
 
     def stop(self) -> None:
         """Give no more hints; the goal stays set."""

@@ -167,7 +167,8 @@ def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
         message.kind = str(shaped.question.kind)
     if scene is None:
         return message
-    message.known = scene.value is not None
+    # Free text is no typed value, even where it says "yes": whoever wants one asks for a kind that has one.
+    message.known = scene.value is not None and scene.probabilities is not None
     if isinstance(scene.value, bool):
         message.yes = scene.value
     elif isinstance(scene.value, int):

@@ -32,6 +32,7 @@ from ..tasks import (
 from ..tasks.planning import MOST_PICTURES
 from . import diagnostics, parameters
 from .asking import Asking
+from .consistency import check_together
 from .hints import Hints
 from .intake import Intake
 from .logs import passed_on
@@ -39,8 +40,11 @@ from .model import Model, prepare_ahead
 from .parameters import ParameterError, Settings
 from .planning import Planning
 from .publishing import Publishing
+from .recent import RecentCounts
 from .requests import Request
+from .set_back import SetBack
 from .submitting import Submitting
+from .whole_numbers import accept_whole_numbers
 from .words import Words, load_words
 from .worker import End, Worker
 
@@ -96,10 +100,12 @@ class LlavaOvNode(LifecycleNode):
             options: For rclpy's LifecycleNode (namespace, parameter_overrides, context, ...).
 
         Raises:
-            ParameterError: A parameter given at start is unknown or has a value that cannot be used.
+            ParameterError: A parameter given at start is unknown or has a value that is not allowed. Whether the values
+                fit together is checked at configure.
         """
         super().__init__(name, **options)
         try:
+            accept_whole_numbers(self)
             parameters.declare(self)
             self._settings = parameters.read(self)
         except BaseException:
@@ -115,6 +121,7 @@ class LlavaOvNode(LifecycleNode):
         self._pieces_ahead = 0
         self._fault = ""
         self._cameras: dict[str, Camera] = {}
+        self._recent: dict[str, RecentCounts] = {}
         self._intake: Intake | None = None
         self._worker: Worker | None = None
         self._words: Words | None = None
@@ -124,6 +131,7 @@ class LlavaOvNode(LifecycleNode):
         self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
         self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words, self._cut)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self._set_back = SetBack(self.get_clock())
         # Diagnostics must come while simulated time stands still, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_timer = self.create_timer(
@@ -158,13 +166,14 @@ class LlavaOvNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Check the model and load it."""
         settings = self._settings
-        self.get_logger().info(f"loading model {settings.model!r}")
         try:
+            check_together(settings)
             words = load_words(settings)
         except ValueError as error:
             self._fault = str(error)
             self.get_logger().error(self._fault)
             return FAILURE
+        self.get_logger().info(f"loading model {settings.model!r}")
         try:
             with passed_on(self.get_logger()):
                 self._model = Model(lambda: self._load(settings))
@@ -176,6 +185,7 @@ class LlavaOvNode(LifecycleNode):
         self._fault, self._words = "", words
         names = enumerate(settings.cameras)
         self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
+        self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
         self.get_logger().info(
             f"model {self._model.name!r} is loaded ({self._model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
@@ -244,7 +254,7 @@ class LlavaOvNode(LifecycleNode):
     def _unload(self) -> None:
         with self._parts:
             model, self._model = self._model, None
-            self._intake, self._cameras, self._words = None, {}, None
+            self._intake, self._cameras, self._recent, self._words = None, {}, {}, None
         self._hints.clear_goal()
         if model is not None:
             model.rest()
@@ -298,20 +308,24 @@ class LlavaOvNode(LifecycleNode):
             query,
             self._cameras,
             now_ns=self.get_clock().now().nanoseconds,
-            max_age_ns=round(settings.max_frame_age_s * NS_PER_S),
-            frozen_after_ns=round(settings.frozen_after_s * NS_PER_S),
+            max_age_ns=settings.max_frame_age_ns,
+            frozen_after_ns=settings.frozen_after_ns,
         )
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        configured = self._model is not None
         try:
-            settings = parameters.changed(self._settings, changes, configured=self._model is not None)
+            settings = parameters.changed(self._settings, changes, configured)
+            if configured:
+                check_together(settings)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
         before, self._settings = self._settings, settings
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()
-        if settings.growth() != before.growth():
+        # Before configure the values need not fit together, and there is no clip that could grow.
+        if configured and settings.growth() != before.growth():
             for camera in self._cameras.values():
                 camera.set_growth(settings.growth())
         standing = ("standing_questions", "standing_period_s")
@@ -326,6 +340,10 @@ class LlavaOvNode(LifecycleNode):
         return model.name if model is not None else ""
 
     def _publish_diagnostics(self) -> None:
+        if self._set_back.happened():
+            self.get_logger().warning("the clock was set back: periods that run on it begin anew")
+            self._asking.begin_period_anew()
+            self._hints.begin_period_anew()
         now = self.get_clock().now()
         message = DiagnosticArray()
         message.header.stamp = now.to_msg()
@@ -334,15 +352,15 @@ class LlavaOvNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _diagnose(self, now_ns: int) -> list[DiagnosticStatus]:
-        name, settings, intake = self.get_name(), self._settings, self._intake
+        name, settings = self.get_fully_qualified_name(), self._settings
+        intake, ends = self._intake, self._submitting.ends
         status = [
-            diagnostics.model_status(name, self._model, self._fault, self._submitting.last_result),
-            diagnostics.queue_status(name, self._worker, settings, self._submitting.counts),
+            diagnostics.model_status(name, self._model, self._fault, settings, ends),
+            diagnostics.queue_status(name, self._worker, settings, ends),
         ]
         if intake is not None:
-            links = intake.match_publishers()
-            status += [
-                diagnostics.camera_status(name, camera, links[camera.name], settings, now_ns)
-                for camera in self._cameras.values()
-            ]
+            links, now_s = intake.match_publishers(), time.monotonic()
+            for camera in self._cameras.values():
+                recent = self._recent[camera.name].update(camera.counts, now_s, settings.diagnostics_window_s)
+                status.append(diagnostics.camera_status(name, camera, recent, links[camera.name], settings, now_ns))
         return status

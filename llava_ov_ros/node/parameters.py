@@ -52,7 +52,7 @@ def described(default: Value, text: str, **checks: Any) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of all parameters at one moment."""
+    """Values of all parameters at one moment, each allowed by itself; `consistency` says whether they fit together."""
 
     model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}")
     device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
@@ -198,41 +198,35 @@ class Settings:
     diagnostics_period_s: float = described(
         1.0, "Seconds between two messages on /diagnostics", low=0.1, high=60.0, live=True
     )
+    diagnostics_window_s: float = described(
+        30.0,
+        "Warnings on /diagnostics are about what happened in the last so many seconds",
+        low=0.1,
+        high=3600.0,
+        live=True,
+    )
 
     def __post_init__(self) -> None:
         for entry in fields(self):
             check_value(entry, getattr(self, entry.name))
         if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:
             raise ParameterError(f"cameras is {self.cameras}: give each camera a name of its own")
-        if len(self.image_topics) != len(self.cameras):
-            raise ParameterError(
-                f"image_topics has {len(self.image_topics)} entries and cameras {len(self.cameras)}: "
-                "give one topic per camera"
-            )
-        for name in ("image_transport", "rotations_deg"):
-            if len(getattr(self, name)) not in (1, len(self.cameras)):
-                raise ParameterError(
-                    f"{name} has {len(getattr(self, name))} entries: give one for all cameras, "
-                    f"or one for each of the {len(self.cameras)}"
-                )
-        if not self.clip_min_frames <= self.clip_frames <= self.buffer_frames:
-            raise ParameterError(
-                f"clip_min_frames {self.clip_min_frames}, clip_frames {self.clip_frames} and buffer_frames "
-                f"{self.buffer_frames} must not become less in this order"
-            )
         for topic in self.image_topics:
             try:
                 validate_topic_name(topic)
             except InvalidTopicNameException as error:
                 reason = str(error).splitlines()[0]
                 raise ParameterError(f"image_topics has {topic!r}: {reason}") from None
-        if self.depth_near_m >= self.depth_far_m:
-            raise ParameterError(f"depth_near_m {self.depth_near_m} must be less than depth_far_m {self.depth_far_m}")
-        if 0 < self.admission_rate_hz * self.max_frame_age_s < 1:
-            raise ParameterError(
-                f"admission_rate_hz {self.admission_rate_hz} lets a frame in every {1 / self.admission_rate_hz:g} s, "
-                f"longer than max_frame_age_s {self.max_frame_age_s}: every answer would be STALE"
-            )
+
+    @property
+    def max_frame_age_ns(self) -> int:
+        """The parameter `max_frame_age_s` in nanoseconds."""
+        return round(self.max_frame_age_s * NS_PER_S)
+
+    @property
+    def frozen_after_ns(self) -> int:
+        """The parameter `frozen_after_s` in nanoseconds."""
+        return round(self.frozen_after_s * NS_PER_S)
 
     def questions(self) -> list[str]:
         """The standing questions that are not empty."""
@@ -328,7 +322,7 @@ def read(node: Node) -> Settings:
     """Read all parameters of a node.
 
     Raises:
-        ParameterError: Values that do not fit together, or outside their range.
+        ParameterError: A value is outside its range or choices.
     """
     return Settings(**{entry.name: _value(node, entry) for entry in fields(Settings)})
 

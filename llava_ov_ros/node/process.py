@@ -98,6 +98,12 @@ class NodeProcess:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.end()
 
+    @property
+    def pid(self) -> int:
+        """The number of the running process."""
+        assert self._process is not None, "there is no process outside the with block"
+        return self._process.pid
+
     def check(self) -> None:
         """Raise LiveError where the process has ended by itself."""
         code = self._process.poll() if self._process is not None else None

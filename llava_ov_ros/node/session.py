@@ -239,6 +239,7 @@ class Session:
     def diagnostics(self, on_report: Callable[[Report], None], timeout_s: float) -> Iterator[None]:
         """Listen to the node's diagnostics, wherever they have been remapped to."""
         namespace, _, name = self._node_name.rpartition("/")
+        prefix = f"{self._node_name}: camera "
         topics: list[str] = []
 
         def find() -> bool:
@@ -251,10 +252,10 @@ class Session:
             cameras = {
                 status.hardware_id: {value.key: value.value for value in status.values}
                 for status in message.status
-                if status.name.startswith(f"{name}: camera ")
+                if status.name.startswith(prefix)
             }
-            # A robot may have several nodes of this name, in other namespaces.
-            if not cameras.keys().isdisjoint(self.player.topics):
+            # Other nodes publish on the same topic; and before configure there is no camera.
+            if cameras:
                 on_report(Report(stamp_ns(message.header.stamp), cameras))
 
         self.wait_for(find, timeout_s, f"{self._node_name} does not publish diagnostics")

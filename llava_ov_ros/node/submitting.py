@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 from ..frames import Clip
 from ..tasks import Query, Result, Status
 from .parameters import Settings
+from .recent import Ends
 from .requests import Request
 from .worker import Worker
 
@@ -41,8 +42,7 @@ class Submitting:
         self._worker = worker
         self._unanswered = 0
         self._answered = threading.Condition()
-        self.last_result: Result | None = None
-        self.counts = dict.fromkeys(Status, 0)
+        self.ends = Ends()
 
     @property
     def unanswered(self) -> int:
@@ -80,8 +80,7 @@ class Submitting:
 
     def note(self, result: Result) -> None:
         """Count an end, for the diagnostics."""
-        self.counts[result.status] += 1
-        self.last_result = result
+        self.ends.note(result)
 
     def submit(
         self,

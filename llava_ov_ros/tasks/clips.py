@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..frames import NS_PER_S, Camera, Clip, NoFramesError
-from ..frames.buffer import seconds
+from ..frames import Camera, Clip, NoFramesError
+from .freshness import doubt_of, messages_since
 from .query import Query, Status
 
 
@@ -29,7 +29,7 @@ def cut_clips(
         query: What is asked.
         cameras: All cameras by name.
         now_ns: The clock that the frames' stamps belong to.
-        max_age_ns: A camera whose newest frame is older is stale.
+        max_age_ns: A camera whose newest frame is older is stale; so is one whose newest frame lies in the future.
         frozen_after_ns: A camera with an identical picture for that long is frozen; 0 switches the test off.
 
     Raises:
@@ -38,44 +38,21 @@ def cut_clips(
     clips = []
     for name in query.cameras:
         camera = cameras[name]
+        if query.range_ns is None:
+            # Before the clip is cut: frames that come in between can only make it newer than what was judged.
+            doubt = doubt_of(camera, now_ns, max_age_ns, frozen_after_ns)
+            if doubt is not None:
+                raise RefusedError(doubt.status, f"camera {name!r}: {doubt.reason}")
         try:
-            if query.range_ns is not None:
-                clips.append(camera.clip(*query.range_ns, query.max_frames))
-                continue
-            clip = camera.growing_clip() if query.growing else camera.recent_clip(query.window_ns, query.max_frames)
+            clips.append(_cut(query, camera))
         except NoFramesError as error:
-            raise RefusedError(Status.NO_FRAMES, str(error) + _intake(camera)) from None
-        age_ns = camera.age_ns(now_ns)
-        if age_ns is None or age_ns > max_age_ns:
-            raise RefusedError(
-                Status.STALE,
-                f"camera {name!r}: its newest usable frame, stamped {seconds(clip.newest_ns)}, is "
-                f"{(age_ns or 0) / NS_PER_S:.1f} s old, more than max_frame_age_s {max_age_ns / NS_PER_S:g}"
-                + _intake(camera),
-            )
-        same_ns = camera.same_picture_ns()
-        if 0 < frozen_after_ns <= same_ns:
-            raise RefusedError(
-                Status.FROZEN,
-                f"camera {name!r} sends new stamps with an identical picture for {same_ns / NS_PER_S:.1f} s "
-                f"(frozen_after_s {frozen_after_ns / NS_PER_S:g}): restart its driver",
-            )
-        clips.append(clip)
+            # Where frames are buffered, the error says which; where there are none, the messages say why.
+            cause = messages_since(camera) if camera.buffered[0] == 0 else ""
+            raise RefusedError(Status.NO_FRAMES, f"{error}{cause}") from None
     return tuple(clips)
 
 
-def _intake(camera: Camera) -> str:
-    """What explains missing frames, for the end of a message."""
-    counts = camera.counts
-    reasons = [
-        f"{count} {what}"
-        for count, what in (
-            (counts.malformed, "malformed"),
-            (counts.future_stamps, "stamped in the future"),
-            (counts.out_of_order, "out of order"),
-            (counts.blurred, "blurred"),
-        )
-        if count
-    ]
-    text = f" ({counts.received} messages received" + "".join(f", {reason}" for reason in reasons) + ")"
-    return text + (f"; last error: {counts.last_error}" if counts.last_error else "")
+def _cut(query: Query, camera: Camera) -> Clip:
+    if query.range_ns is not None:
+        return camera.clip(*query.range_ns, query.max_frames)
+    return camera.growing_clip() if query.growing else camera.recent_clip(query.window_ns, query.max_frames)

@@ -19,6 +19,7 @@ from llava_ov_ros.node.intake import Link
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
 from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.tasks import Query, Result, Status
 
@@ -74,11 +75,13 @@ def keys(status) -> list[str]:
 
 
 def test_diagnostics_keys():
-    result = Result(Query("Where is the mug?", ("front",)), Status.OK)
-    model = diagnostics.model_status("node", Model(lambda: load_engine("rooms")), "", result)
-    queue = diagnostics.queue_status("node", None, Settings(), dict.fromkeys(Status, 0))
+    ends = Ends()
+    ends.note(Result(Query("Where is the mug?", ("front",)), Status.OK))
+    model = diagnostics.model_status("/node", Model(lambda: load_engine("rooms")), "", Settings(), ends)
+    queue = diagnostics.queue_status("/node", None, Settings(), ends)
     link = Link("/front", "sensor_msgs/msg/Image", ("/driver",), 1, "reliable")
-    camera = diagnostics.camera_status("node", Camera("front", CameraSettings()), link, Settings(), 0)
+    front = Camera("front", CameraSettings())
+    camera = diagnostics.camera_status("/node", front, front.counts, link, Settings(), 0)
     for title, status in (("NAME: model", model), ("NAME: queue", queue), ("NAME: camera CAMERA", camera)):
         documented = rows(section(title))
         assert [row[0] for row in documented] == keys(status)

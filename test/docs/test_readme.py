@@ -34,7 +34,9 @@ NOT_RUN = {
     "ros2 launch llava_ov_ros llava_ov.launch.py model:=$HOME/models/ov-0.5b": ROBOT,
     "ros2 launch llava_ov_ros llava_ov.launch.py model:=llava-hf/llava-onevision-qwen2-7b-ov-hf device:=cuda": ROBOT,
     "ros2 launch llava_ov_ros replay.launch.py bag:=my_bag ask:='What do you see?' every:=5": ROBOT,
-    "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask \"{question: 'Is the door open?'}\"": ASKS,
+    "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask \"{question: 'Is the door open?', kind: yes_no}\"": (
+        f"{ASKS}; test/node/test_kinds.py does the same"
+    ),
     "ros2 service call /llava_ov/ask llava_ov_ros/srv/Ask "
     "\"{question: 'And on it?', history: ['What is there?', 'a desk']}\"": (
         f"{ASKS}; test/node/test_kinds.py does the same"

@@ -144,6 +144,32 @@ def test_a_generous_tolerance_is_undone_by_the_jump_back(gray) -> None:
     assert stamps(camera) == [10 * NS_PER_S + MS]
 
 
+@pytest.mark.parametrize("jump_back_s", [1, 10**6])
+def test_after_the_clock_was_set_back_the_next_frame_starts_the_buffer_anew(gray, jump_back_s) -> None:
+    """By little or much: what is buffered lies in the future, and stamps of now are not out of order."""
+    for back_ms in (600, 3_600_000):
+        camera = camera_with(future_tolerance_ns=500 * MS, jump_back_ns=jump_back_s * NS_PER_S)
+        now = 10_000 * NS_PER_S
+        camera.offer(gray(now), now)
+        now -= back_ms * MS
+        assert camera.age_ns(now) == -back_ms * MS
+        assert camera.offer(gray(now), now) is Outcome.ADMITTED
+        assert stamps(camera) == [now]
+        assert (camera.counts.jumps_back, camera.counts.out_of_order) == (1, 0)
+
+
+def test_what_was_counted_since_a_usable_frame(gray) -> None:
+    camera = camera_with()
+    camera.offer(gray(NS_PER_S, step=3), 9 * NS_PER_S)
+    assert (camera.counts_since_fresh.received, camera.counts_since_fresh.malformed) == (1, 1)
+    camera.offer(gray(2 * NS_PER_S), 9 * NS_PER_S)
+    since = camera.counts_since_fresh
+    assert (since.received, since.malformed, since.last_error) == (0, 0, "")
+    camera.offer(gray(20 * NS_PER_S), 9 * NS_PER_S)
+    since = camera.counts_since_fresh
+    assert (since.received, since.future_stamps, since.malformed, since.admitted) == (1, 1, 0, 0)
+
+
 def test_equal_and_older_stamps_are_out_of_order(gray) -> None:
     camera = camera_with(jump_back_ns=NS_PER_S)
     now = 9 * NS_PER_S

@@ -347,6 +347,10 @@ class Peer:
         parameters = [Parameter(name, value=value) for name, value in values.items()]
         return result_of(self._parameters.set_parameters_atomically(parameters)).result
 
+    def load_later(self, path: Path) -> Any:
+        """Future of the response to setting the parameters of a file, as `ros2 param load` sets them."""
+        return self._parameters.load_parameter_file(str(path))
+
     def get_later(self, *names: str) -> Any:
         """Future of the values of parameters."""
         return self._parameters.get_parameters(list(names))
@@ -380,7 +384,7 @@ class Peer:
         def find(message: DiagnosticArray) -> Any:
             for status in message.status:
                 values = {pair.key: pair.value for pair in status.values}
-                if status.name == f"llava_ov: {part}" and wanted(status, values):
+                if status.name == f"{self.name}: {part}" and wanted(status, values):
                     return status, values
             return None
 

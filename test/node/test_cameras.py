@@ -62,7 +62,7 @@ def test_malformed_pictures_are_counted_and_warned_of_once_and_good_ones_go_on(r
     status, values = robot.diagnostic("camera side")
     assert (values["malformed"], values["admitted"]) == ("3", "2")
     assert status.level == status.WARN
-    assert status.message.startswith("3 malformed messages, the last: camera 'side'")
+    assert status.message.startswith("3 malformed messages in the last 30 s, the last: camera 'side'")
     answer = robot.ask(window_s=1.0)
     assert [stamp_ns(frame.header.stamp) for frame in answer.frames] == 2 * stamps
     # Ten broken pictures within five seconds: one warning for each camera.

@@ -33,8 +33,10 @@ def test_yes_or_no(rig, scripted):
         ("three", {"kind": "count"}, {"known": True, "count": 3, "text": "three"}),
         ("zero", {"kind": "count"}, {"known": True, "count": 0, "text": "zero"}),
         ("blue", {"kind": "choice", "choices": ["red", "blue"]}, {"known": True, "text": "blue"}),
-        ("a red mug", {"kind": "phrase"}, {"known": True, "text": "a red mug", "kind": "phrase"}),
-        ("a red mug", {}, {"known": True, "text": "a red mug", "kind": "text"}),
+        ("a red mug", {"kind": "phrase"}, {"known": False, "text": "a red mug", "kind": "phrase"}),
+        ("yes", {"kind": "phrase"}, {"known": False, "yes": False, "text": "yes", "kind": "phrase"}),
+        # Words are no value: who believed `yes` here would take the door for shut.
+        ("yes", {}, {"known": False, "yes": False, "text": "yes", "kind": "text"}),
         ("cannot tell", {}, {"known": False, "text": "cannot tell"}),
     ],
 )

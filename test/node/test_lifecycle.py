@@ -75,8 +75,8 @@ def test_a_missing_model_is_named_and_a_good_one_heals(rig, tmp_path, missing):
     robot.start()
     robot.feed(count=1)
     assert robot.ask().status == Answer.OK
-    status, _ = robot.diagnostic("model")
-    assert (status.level, status.message, status.hardware_id) == (status.OK, "loaded", "rooms")
+    status, values = robot.diagnostic("model")
+    assert (status.level, status.message, values["model"]) == (status.OK, "loaded", "rooms")
 
 
 def test_whatever_loading_raises_is_said(rig):

@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
+from rcl_interfaces.msg import ParameterType
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter, parameter_value_to_python
 
@@ -72,23 +74,104 @@ def test_every_parameter_is_read_somewhere():
     ("given", "reason"),
     [
         ({"max_new_token": 5}, "unknown parameter max_new_token; `llava-ov parameters` lists those that there are"),
-        ({"image_topics": ["/a", "/b"]}, "image_topics has 2 entries and cameras 1: give one topic per camera"),
         ({"image_topics": ["/a b"]}, "image_topics has '/a b': Invalid topic name"),
         ({"image_transport": ["theora"]}, "image_transport is 'theora': allowed are raw, compressed, compressedDepth"),
         ({"rotations_deg": [45]}, "rotations_deg is 45: allowed are 0, 90, 180, 270"),
-        ({"rotations_deg": [0, 90, 0]}, "give one for all cameras, or one for each of the 1"),
-        ({"depth_near_m": 20.0}, "depth_near_m 20.0 must be less than depth_far_m 10.0"),
-        ({"admission_rate_hz": 0.1, "max_frame_age_s": 2.0}, "every answer would be STALE"),
         ({"visual_mode": "film"}, "visual_mode is 'film'"),
         ({"max_new_tokens": 0}, "out of range. Min: 1, Max: 4096"),
         ({"deadline_s": -1.0}, "out of range"),
-        ({"deadline_s": 5}, "expecting type 'DOUBLE'"),
+        ({"deadline_s": 0}, "out of range"),
+        ({"deadline_s": True}, "expecting type 'DOUBLE'"),
     ],
 )
 def test_a_bad_value_at_start_is_refused_with_a_reason(rig, given, reason):
     with pytest.raises((ParameterError, ParameterException)) as error:
         rig(active=False, **given)
     assert reason in str(error.value)
+
+
+TOGETHER = [
+    ({"image_topics": ["/a", "/b"]}, "image_topics has 2 entries and cameras 1: give one topic per camera"),
+    ({"image_transport": ["raw", "raw"]}, "image_transport has 2 entries: give one for all cameras, or one for each"),
+    ({"rotations_deg": [0, 90, 0]}, "give one for all cameras, or one for each of the 1"),
+    ({"clip_frames": 1}, "clip_min_frames 2, clip_frames 1 and buffer_frames 32 must not become less in this order"),
+    ({"depth_near_m": 20.0}, "depth_near_m 20.0 must be less than depth_far_m 10.0"),
+    ({"admission_rate_hz": 0.1, "max_frame_age_s": 2.0}, "every answer would be STALE"),
+]
+"""Values that are allowed each by itself, and do not fit together."""
+
+
+@pytest.mark.parametrize(("given", "reason"), TOGETHER, ids=lambda value: str(value))
+def test_values_that_do_not_fit_together_fail_configure_with_a_reason_and_can_be_mended(rig, scripted, given, reason):
+    robot = rig(load=scripted(lambda *_: "an answer"), active=False)
+    before = {name: robot.live.get_parameter(name).value for name in given}
+    for name, value in given.items():
+        assert robot.set(**{name: value}).successful
+    assert not robot.transition("configure")
+    status, _ = robot.diagnostic("model")
+    assert status.level == status.ERROR
+    assert reason in status.message
+    for name, value in before.items():
+        assert robot.set(**{name: plain(value)}).successful
+    assert robot.transition("configure")
+
+
+def test_given_at_start_they_fail_configure_too(rig, scripted):
+    robot = rig(load=scripted(lambda *_: "an answer"), active=False, image_topics=["/a", "/b"])
+    assert not robot.transition("configure")
+    assert "give one topic per camera" in robot.diagnostic("model")[0].message
+
+
+def test_a_configured_node_refuses_at_once_what_would_not_fit_together(robot):
+    for values, reason in (
+        ({"clip_frames": 1}, "must not become less in this order: change them together"),
+        ({"clip_min_frames": 5}, "must not become less in this order"),
+    ):
+        result = robot.set(**values)
+        assert not result.successful
+        assert reason in result.reason
+    assert robot.set(clip_frames=1, clip_min_frames=1).successful
+    robot.feed(count=3)
+    assert len(robot.ask().frames) == 1
+
+
+def load_file(robot, path):
+    """Set parameters as `ros2 param load` does: those of the file, one after the other; reasons of those refused."""
+    results = robot.outcome(robot.load_later(path)).results
+    return [result.reason for result in results if not result.successful]
+
+
+def test_the_number_of_cameras_changes_by_param_set_and_param_load(rig, scripted, tmp_path):
+    robot = rig(load=scripted(lambda *_: "an answer"), cameras={"front": "raw", "side": "raw"}, active=False)
+    topics = robot.parameters["image_topics"]
+    # As with `ros2 param set`: to one camera, a parameter at a time.
+    for name, value in (("cameras", ["side"]), ("image_topics", topics[1:]), ("image_transport", ["raw"])):
+        assert robot.set(**{name: value}).successful
+    assert robot.transition("configure")
+    robot.diagnostic("camera side")
+    assert robot.transition("cleanup")
+    # And back to two from a file, whose doubles are written as people do.
+    file = tmp_path / "two.yaml"
+    values = {"cameras": ["front", "side"], "image_topics": topics, "max_frame_age_s": 60, "deadline_s": 5}
+    file.write_text(yaml.safe_dump({robot.name: {"ros__parameters": values}}))
+    assert load_file(robot, file) == []
+    robot.start()
+    robot.feed(count=2)
+    assert {frame.camera for frame in robot.ask().frames} == {"front", "side"}
+
+
+def test_whole_numbers_are_doubles_at_start_and_when_set(rig, scripted):
+    robot = rig(load=scripted(lambda *_: "an answer"), deadline_s=5, admission_rate_hz=0, diagnostics_period_s=0.1)
+    assert robot.set(max_frame_age_s=7).successful
+    values = robot.outcome(robot.get_later("deadline_s", "admission_rate_hz", "max_frame_age_s")).values
+    assert [parameter_value_to_python(value) for value in values] == [5.0, 0.0, 7.0]
+    assert {value.type for value in values} == {ParameterType.PARAMETER_DOUBLE}
+    # What is no number stays refused, and so does a double for a whole number.
+    for given in ({"deadline_s": True}, {"deadline_s": "5"}, {"clip_frames": 3.0}):
+        assert "Wrong parameter type" in robot.set(**given).reason
+    assert "deadline_s out of range" in robot.set(deadline_s=0).reason
+    robot.feed(count=2)
+    assert robot.ask().status == 0
 
 
 def test_a_node_that_is_refused_leaves_the_graph_at_once(peer, wait_until):

@@ -67,7 +67,8 @@ def test_sigint_in_mid_answer_ends_with_code_0_and_everybody_is_told(peer, start
 
 
 def test_simulated_time_a_parameter_file_and_sigterm(peer, start, tmp_path):
-    client = peer(use_sim_time=True, standing_questions=[], max_frame_age_s=5.0)
+    # A whole number for a double, as people write it.
+    client = peer(use_sim_time=True, standing_questions=[], max_frame_age_s=5)
     file = tmp_path / "llava_ov.yaml"
     file.write_text(yaml.safe_dump({"/**": {"ros__parameters": client.parameters}}))
     process = start(*client.remapping, "-r", f"__ns:={client.namespace}", "--params-file", str(file))

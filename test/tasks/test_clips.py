@@ -69,7 +69,49 @@ def test_an_old_frame_is_stale(growing):
         cut([front], 4.1, growing=growing)
     assert refused.value.status is Status.STALE
     assert "camera 'front': its newest usable frame, stamped 2.000 s, is 2.1 s old" in refused.value.message
-    assert "more than max_frame_age_s 2 (2 messages received)" in refused.value.message
+    assert "more than max_frame_age_s 2 (0 messages received since)" in refused.value.message
+
+
+@pytest.mark.parametrize("growing", [False, True])
+def test_a_frame_from_before_the_clock_was_set_back_is_stale(growing):
+    front = camera("front", 90, 91)
+    assert cut([front], 90.5, growing=growing), "half a second is tolerated when a frame comes, and so is it later"
+    with pytest.raises(RefusedError) as refused:
+        cut([front], 8, growing=growing)
+    assert refused.value.status is Status.STALE
+    assert (
+        "camera 'front': its newest usable frame, stamped 91.000 s, lies 83.0 s in the future, more than "
+        "future_tolerance_s 0.5: the clock was set back after it came" in refused.value.message
+    )
+    front.offer(image(9 * S, 5), 9 * S)
+    assert seconds(cut([front], 9, growing=growing)) == {"front": [9]}
+
+
+def test_a_frame_that_comes_while_a_clip_is_cut_makes_no_old_clip_fresh():
+    class Interrupted(Camera):
+        def recent_clip(self, window_ns, max_frames):
+            clip = super().recent_clip(window_ns, max_frames)
+            self.offer(image(60 * S, 9), 60 * S)
+            return clip
+
+    front = Interrupted("front", CameraSettings(admission=AdmissionSettings(rate_hz=0.0), growth=GROWTH))
+    front.offer(image(S, 0), S)
+    with pytest.raises(RefusedError, match=r"stamped 1.000 s, is 59.0 s old"):
+        cut([front], 60)
+
+
+def test_a_refusal_tells_of_the_messages_after_the_newest_usable_frame_only():
+    front = camera("front")
+    front.offer(image(S, 0, step=1), 100 * S)
+    front.offer(image(2 * S, 0), 100 * S)
+    with pytest.raises(RefusedError, match=r"max_frame_age_s 2 \(0 messages received since\)$"):
+        cut([front], 9)
+    front.offer(image(3 * S, 0, height=5), 100 * S)
+    front.offer(image(2 * S, 0), 100 * S)
+    with pytest.raises(RefusedError) as refused:
+        cut([front], 9)
+    assert "(2 messages received since, 1 malformed, 1 out of order); last error: camera" in refused.value.message
+    assert "step is 1" not in refused.value.message
 
 
 def test_one_old_camera_of_two_is_enough():
@@ -103,7 +145,9 @@ def test_no_frame_at_all(fields):
 
 
 def test_a_range_without_frames_says_what_is_buffered():
-    with pytest.raises(RefusedError, match=r"between 5.000 s and 6.000 s; 2 frames from 1.000 s to 2.000 s"):
+    with pytest.raises(
+        RefusedError, match=r"between 5.000 s and 6.000 s; 2 frames from 1.000 s to 2.000 s are buffered$"
+    ):
         cut([camera("front", 1, 2)], 2, range_ns=(5 * S, 6 * S))
 
 

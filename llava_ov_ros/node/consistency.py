@@ -1,0 +1,49 @@
+"""What must be so between several parameters: checked at configure, and of a configured node with every change.
+
+Not before that: `ros2 param set` and `ros2 param load` set one parameter after the other, and on the way from one
+camera to two there is a moment with two cameras and one topic.
+"""
+
+from __future__ import annotations
+
+from .parameters import ParameterError, Settings
+
+
+def check_together(settings: Settings) -> None:
+    """Check that the values of several parameters fit together.
+
+    Raises:
+        ParameterError: They do not; the text names the parameters, their values and what to change.
+    """
+    cameras = len(settings.cameras)
+    if len(settings.image_topics) != cameras:
+        raise ParameterError(
+            f"image_topics has {len(settings.image_topics)} entries and cameras {cameras}: give one topic per camera"
+        )
+    for name in ("image_transport", "rotations_deg"):
+        entries = len(getattr(settings, name))
+        if entries not in (1, cameras):
+            raise ParameterError(
+                f"{name} has {entries} entries: give one for all cameras, or one for each of the {cameras}"
+            )
+    if not settings.clip_min_frames <= settings.clip_frames <= settings.buffer_frames:
+        raise ParameterError(
+            f"clip_min_frames {settings.clip_min_frames}, clip_frames {settings.clip_frames} and buffer_frames "
+            f"{settings.buffer_frames} must not become less in this order: change them together"
+        )
+    if settings.depth_near_m >= settings.depth_far_m:
+        raise ParameterError(
+            f"depth_near_m {settings.depth_near_m} must be less than depth_far_m {settings.depth_far_m}: "
+            "change one of them"
+        )
+    if 0 < settings.admission_rate_hz * settings.max_frame_age_s < 1:
+        raise ParameterError(
+            f"admission_rate_hz {settings.admission_rate_hz} lets a frame in every "
+            f"{1 / settings.admission_rate_hz:g} s, longer than max_frame_age_s {settings.max_frame_age_s}: "
+            "every answer would be STALE; raise one of them"
+        )
+    if settings.diagnostics_window_s < settings.diagnostics_period_s:
+        raise ParameterError(
+            f"diagnostics_window_s {settings.diagnostics_window_s} is less than diagnostics_period_s "
+            f"{settings.diagnostics_period_s}: what happens between two messages would not be told; raise it"
+        )
