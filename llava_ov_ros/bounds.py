@@ -1,8 +1,21 @@
-"""Whether a setting that counts something is a whole number and large enough."""
+"""Bounds of what somebody gives: whole numbers that are large enough, texts as they are shown in messages."""
 
 from __future__ import annotations
 
 from numbers import Integral
+
+MOST_SHOWN = 200
+"""Characters of a text that somebody else wrote, in messages about it."""
+
+
+def shown(text: str) -> str:
+    """The text, or where it is longer than MOST_SHOWN its beginning and an ellipsis, which are as long."""
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, for a message that names it; of a long one the beginning."""
+    return repr(shown(text))
 
 
 def check_whole(name: str, value: int, least: int) -> None:

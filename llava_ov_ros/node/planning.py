@@ -214,7 +214,7 @@ class _Conversation:
         return self._results([self._query], lambda text: None)[0]
 
     def _refuse(self, result: Result) -> None:
-        others = (Status.MODEL_ERROR, Status.QUEUE_FULL, Status.DROPPED)
+        others = (Status.MODEL_ERROR, Status.INVALID, Status.QUEUE_FULL, Status.DROPPED)
         if self._first or result.status not in others:
             raise _EndedError(result)
         raise NoAnswerError(f"{result.status.name}: {result.message}")
