@@ -16,15 +16,14 @@ from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 from ..frames import Clip, Line, contact_sheet
 from ..tasks import Result, Status
 from ..tasks.planning import Decomposition, NextStep, PlanResult, Step
+from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
 from .messages import answer_message, chunk_message, newest_header
 from .other_messages import OtherMessages
 from .parameters import Settings
 from .plan_messages import hint_message, plan_message
 from .words import Words
 
-ANSWERS_DEPTH = 50
 HINTS_DEPTH = 10
-CHUNKS_DEPTH = 500
 EVIDENCE_QUALITY = 85
 GREEN, RED = (120, 220, 140), (250, 130, 110)
 
@@ -35,9 +34,9 @@ class Publishing:
     def __init__(self, node: LifecycleNode, model_name: Callable[[], str]) -> None:
         self._node = node
         self._model_name = model_name
-        self._answers = node.create_publisher(Answer, "~/answers", ANSWERS_DEPTH)
-        self._chunks = node.create_publisher(AnswerChunk, "~/answer_chunks", CHUNKS_DEPTH)
-        self._plans = node.create_publisher(Plan, "~/plans", ANSWERS_DEPTH)
+        self._answers = node.create_publisher(Answer, "~/answers", REQUESTS_DEPTH)
+        self._chunks = node.create_publisher(AnswerChunk, "~/answer_chunks", FEEDBACK_DEPTH)
+        self._plans = node.create_publisher(Plan, "~/plans", REQUESTS_DEPTH)
         self._hints = node.create_publisher(ActionHint, "~/action_hint", HINTS_DEPTH)
         self._others = OtherMessages(node)
         self._evidence = node.create_publisher(CompressedImage, "~/evidence/compressed", QoSProfile(depth=1))
