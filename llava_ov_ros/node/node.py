@@ -118,7 +118,7 @@ class LlavaOvNode(LifecycleNode):
         self._intake: Intake | None = None
         self._worker: Worker | None = None
         self._words: Words | None = None
-        publishing = Publishing(self, self._model_name)
+        self._publishing = publishing = Publishing(self, self._model_name)
         self._submitting = Submitting(self, lambda: self._settings, lambda: self._worker)
         self._asking = Asking(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
         self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
@@ -232,6 +232,7 @@ class LlavaOvNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self, reason: str) -> None:
+            self._publishing.close()
         self._asking.stop_standing()
         self._hints.stop()
         with self._parts:
