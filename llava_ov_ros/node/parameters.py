@@ -247,6 +247,16 @@ class Settings:
         """The standing questions that are not empty."""
         return [question for question in self.standing_questions if question.strip()]
 
+    def standing_fault(self) -> str:
+        """Why the standing questions cannot all be asked, empty where they can."""
+        count = len(set(self.questions()))
+        if count <= self.queue_size:
+            return ""
+        return (
+            f"standing_questions has {count} questions, more than the {self.queue_size} of queue_size that may wait: "
+            "some would be refused in every round; ask fewer, or raise queue_size"
+        )
+
     def per_camera(self, name: str) -> list[Any]:
         """A list parameter with one entry per camera, a single entry repeated for all."""
         values: list[Any] = getattr(self, name)
