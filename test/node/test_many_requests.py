@@ -139,3 +139,20 @@ def test_goals_cancelled_at_random_all_end(node, crowds, nano, wait_until, goals
     found = crowds(client.name, 2, "--nodes", "2", "--cancelled", str(goals // 2)).ends()
     check(found, answers, wait_until, goals, CANCELLED)
     assert client.ask(max_new_tokens=2).status == Answer.OK
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_well_behaved_client_has_every_answer_beside_inconsiderate_ones(nano):
+    command = [sys.executable, str(CROWD.with_name("neighbours.py")), "--seconds", "20", "--quiet-s", "5"]
+    ended = subprocess.run([*command, "--model", nano], capture_output=True, text=True, timeout=500, check=False)
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    print(found)
+    for condition in ("quiet", "beside"):
+        assert found[condition]["ends"] == {"OK": found[condition]["asked"]}
+    for one in found["crowds"]:
+        assert one["sent"] == one["ended"] > 0
+    assert found["long"].keys() <= {"OK", "INVALID", "QUEUE_FULL"}
+    assert found["long"]["INVALID"] >= 4
+    assert found["pictures"] > 0
