@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +23,14 @@ CJK_FONTS = (
 )
 MARGIN_PX = 8
 CAPTION_PX = 18
+MOST_LINES = 12
+"""Of one paragraph."""
+ELLIPSIS = "…"
 BACKGROUND = (24, 26, 30)
 WHITE = (240, 240, 240)
 DIM = (150, 155, 165)
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Line:
     """One paragraph under the frames.
 
     Attributes:
-        text: What it says; wrapped to the sheet's width.
+        text: What it says; wrapped to the sheet's width, and cut off after MOST_LINES lines.
         colour: RGB, 0 to 255.
         size_px: Height of the letters.
     """
@@ -42,7 +49,7 @@ class Line:
 
 
 @cache
-def _font(size_px: int, chinese: bool) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size_px: int, chinese: bool) -> Font:
     if chinese:
         for path in CJK_FONTS:
             if Path(path).exists():
@@ -50,28 +57,41 @@ def _font(size_px: int, chinese: bool) -> ImageFont.FreeTypeFont | ImageFont.Ima
     return ImageFont.load_default(size_px)
 
 
-def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width_px: int) -> list[str]:
-    """Break a text into lines, at spaces where there are any and between characters where there are none."""
-    lines: list[str] = []
+def _wrap(text: str, font: Font, width_px: int, most_lines: int = MOST_LINES) -> list[str]:
+    """Break a text into lines, at spaces where there are any and between characters where there are none.
+
+    Of a text that has more, the first `most_lines` with an ellipsis; the rest is not even measured.
+    """
+    lines = list(islice(_lines(text[: most_lines * width_px + 1], font, width_px), most_lines + 1))
+    if len(lines) <= most_lines:
+        return lines
+    last = lines[most_lines - 1]
+    while last and font.getlength(last + ELLIPSIS) > width_px:
+        last = last[:-1]
+    return [*lines[: most_lines - 1], last + ELLIPSIS]
+
+
+def _lines(text: str, font: Font, width_px: int) -> Iterator[str]:
     for paragraph in text.splitlines() or [""]:
-        line = ""
-        for character in paragraph.rstrip():
-            if font.getlength(line + character) <= width_px or not line:
-                line += character
-                continue
-            if character == " ":
-                lines.append(line)
-                line = ""
-                continue
+        rest = paragraph.rstrip()
+        while (fitting := _fitting(rest, font, width_px)) < len(rest):
+            line, rest = rest[:fitting], rest[fitting:]
             head, space, tail = line.rpartition(" ")
-            if space and head:
-                lines.append(head)
-                line = tail + character
+            if rest[0] == " ":
+                rest = rest[1:]
+            elif space and head:
+                line, rest = head, tail + rest
             else:
-                lines.append(line)
-                line = character.lstrip()
-        lines.append(line)
-    return lines
+                rest = rest.lstrip()
+            yield line
+        yield rest
+
+
+def _fitting(text: str, font: Font, width_px: int) -> int:
+    """How many characters of the text's beginning have room beside each other, at least one of them."""
+    # Most letters are wider than two pixels, and marks that have no width are no reason to measure a whole book.
+    counts = range(1, min(len(text), width_px // 2) + 1)
+    return max(1, bisect_right(counts, float(width_px), key=lambda count: float(font.getlength(text[:count]))))
 
 
 def contact_sheet(clips: Sequence[Clip], lines: Sequence[Line], *, tile_px: int = 240, columns: int = 4) -> Rgb:

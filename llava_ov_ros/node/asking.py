@@ -9,7 +9,6 @@ from typing import Any
 from rclpy.action import ActionServer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 
 from llava_ov_ros.action import Ask as AskAction
 from llava_ov_ros.msg import Answer, AnswerChunk
@@ -17,9 +16,10 @@ from llava_ov_ros.srv import Ask as AskService
 
 from ..frames import Clip
 from ..tasks import Query, Result, Status
+from .depths import action_server_qos, requests_qos
 from .messages import InvalidRequestError, query_from, standing_query
 from .parameters import Settings
-from .publishing import CHUNKS_DEPTH, Publishing
+from .publishing import Publishing
 from .requests import Request
 from .set_back import begin_anew
 from .submitting import Goals, Submitting
@@ -46,7 +46,9 @@ class Asking:
         self._words = words
         self._goals = Goals(submitting)
         waiting = ReentrantCallbackGroup()
-        self._service = node.create_service(AskService, "~/ask", self._serve, callback_group=waiting)
+        self._service = node.create_service(
+            AskService, "~/ask", self._serve, qos_profile=requests_qos(), callback_group=waiting
+        )
         self._action = ActionServer(
             node,
             AskAction,
@@ -54,9 +56,8 @@ class Asking:
             self._execute,
             cancel_callback=self._goals.cancel,
             callback_group=waiting,
-            # The ten messages of rclpy's default are overrun by a fast model, and pieces would be missing.
-            feedback_pub_qos_profile=QoSProfile(depth=CHUNKS_DEPTH),
             result_timeout=GOAL_RESULT_KEPT_S,
+            **action_server_qos(),
         )
         self._standing_group = MutuallyExclusiveCallbackGroup()
         self._standing_timer: Any = None

@@ -34,6 +34,7 @@ from ..frames import NS_PER_S, DecodeOptions, ImageError, decode, stamp_ns
 from ..replay import BagError, BagMessage, Schedule, read_messages
 from ..tasks import Kind, Status
 from ..tasks.marks import says
+from .depths import requests_qos
 from .live import LiveSession
 from .player import staged_base, to_stamp
 from .process import NodeProcess, use_large_segments
@@ -44,7 +45,7 @@ LOAD_S = 600.0
 ANSWER_S = 120.0
 GRACE_S = 60.0
 DELIVERY_S = 10.0
-# The ten messages that a service's queue holds must suffice.
+# The default of queue_size: more at once would be refused.
 QUESTIONS_AT_ONCE = 8
 
 Delivery = list[dict[str, Any]]
@@ -148,7 +149,7 @@ class EvaluationSession(LiveSession):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._plans = self._node.create_client(PlanService, f"{self._node_name}/plan")
+        self._plans = self._node.create_client(PlanService, f"{self._node_name}/plan", qos_profile=requests_qos())
         return self
 
     def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[Pair]:

@@ -26,6 +26,7 @@ from ..tasks.planning import (
     read_next_step,
     reported_step,
 )
+from .depths import requests_qos
 from .messages import standing_query
 from .parameters import Settings
 from .publishing import Publishing
@@ -98,12 +99,13 @@ class Hints:
         self._timer_group = MutuallyExclusiveCallbackGroup()
         # Goals and steps count in the order in which they come, by whichever way.
         group = MutuallyExclusiveCallbackGroup()
+        qos = requests_qos()
         self._entities = [
-            node.create_service(SetGoal, "~/set_goal", self._serve_set, callback_group=group),
-            node.create_service(ClearGoal, "~/clear_goal", self._serve_clear, callback_group=group),
-            node.create_service(ReportStep, "~/step_done", self._serve_step, callback_group=group),
-            node.create_subscription(String, "~/goal", self._hear_goal, 10, callback_group=group),
-            node.create_subscription(String, "~/step_done", self._hear_step, 50, callback_group=group),
+            node.create_service(SetGoal, "~/set_goal", self._serve_set, qos_profile=qos, callback_group=group),
+            node.create_service(ClearGoal, "~/clear_goal", self._serve_clear, qos_profile=qos, callback_group=group),
+            node.create_service(ReportStep, "~/step_done", self._serve_step, qos_profile=qos, callback_group=group),
+            node.create_subscription(String, "~/goal", self._hear_goal, qos, callback_group=group),
+            node.create_subscription(String, "~/step_done", self._hear_step, qos, callback_group=group),
         ]
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 from ..frames import NS_PER_S, stamp_ns
 from ..replay import Schedule, TimedQuestion, read_messages
 from ..tasks import Status
+from .depths import requests_qos
 from .player import Player
 from .rooms_live import PARAMETERS, node_of_its_own
 from .session import LiveError, Report, Session
@@ -146,9 +147,9 @@ class EpisodeSession(Session):
         super().__enter__()
         self._hints: list[ActionHint] = []
         node, name = self._node, self._node_name
-        self._set_goal = node.create_client(SetGoal, f"{name}/set_goal")
-        self._clear_goal = node.create_client(ClearGoal, f"{name}/clear_goal")
-        self._report_step = node.create_client(ReportStep, f"{name}/step_done")
+        self._set_goal = node.create_client(SetGoal, f"{name}/set_goal", qos_profile=requests_qos())
+        self._clear_goal = node.create_client(ClearGoal, f"{name}/clear_goal", qos_profile=requests_qos())
+        self._report_step = node.create_client(ReportStep, f"{name}/step_done", qos_profile=requests_qos())
         node.create_subscription(ActionHint, f"{name}/action_hint", self._hints.append, 10)
         return self
 

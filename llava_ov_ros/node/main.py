@@ -18,12 +18,12 @@ from rclpy.signals import SignalHandlerOptions
 
 from .allocator import keep_large_blocks
 from .node import LlavaOvNode
-from .parameters import ParameterError
+from .parameters import MOST_TOGETHER, MOST_WAITING, ParameterError
 
 RCLError = rclpy_implementation.RCLError
-# Threads are made when they are needed: one for each request that waits (queue_size is at most 100), one for the
-# one being answered, the rest for images, parameters, cancels, timers.
-EXECUTOR_THREADS = 128
+# Threads are made when they are needed: one for each request that waits or is being answered, the rest for refusals,
+# images, parameters, cancels, timers.
+EXECUTOR_THREADS = MOST_WAITING + MOST_TOGETHER + 64
 # A terminal and a launch file may each pass on one and the same Ctrl-C.
 SAME_SIGNAL_S = 1.0
 TURN_S = 0.25

@@ -11,10 +11,12 @@ from std_msgs.msg import Header
 
 from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
 
+from ..bounds import quoted, shown
 from ..frames import NS_PER_S, Clip, Frame, stamp_ns
 from ..modes import MODES
 from ..tasks import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
 from .parameters import Settings
+from .request_bounds import beyond_bounds
 
 MOST_FRAMES = 1024
 MOST_NEW_TOKENS = 4096
@@ -40,6 +42,9 @@ def query_from(request: Any, settings: Settings, prompts: Prompts | None = None)
     Raises:
         InvalidRequestError: A field has a value that cannot be used.
     """
+    if reason := beyond_bounds(request):
+        refused = Query(shown(request.question.strip()), tuple(settings.cameras))
+        raise InvalidRequestError(replace(refused, request_id=shown(request.request_id) or refused.request_id), reason)
     from_ns, to_ns = stamp_ns(request.from_stamp), stamp_ns(request.to_stamp)
     query = Query(
         question=request.question.strip(),
@@ -63,11 +68,11 @@ def query_from(request: Any, settings: Settings, prompts: Prompts | None = None)
     elif blank := [number for number, text in enumerate(request.history, 1) if not text.strip()]:
         reason = f"text {blank[0]} of history is empty: give a question and its answer for every earlier turn"
     elif unknown:
-        reason = f"there is no camera {', '.join(map(repr, unknown))}: cameras are {', '.join(settings.cameras)}"
+        reason = f"there is no camera {shown(', '.join(map(repr, unknown)))}: cameras are {', '.join(settings.cameras)}"
     elif len(set(query.cameras)) != len(query.cameras):
-        reason = f"cameras names one twice: {', '.join(query.cameras)}"
+        reason = f"cameras names one twice: {shown(', '.join(query.cameras))}"
     elif query.mode not in MODES:
-        reason = f"mode is {query.mode!r}: allowed are {', '.join(MODES)}"
+        reason = f"mode is {quoted(query.mode)}: allowed are {', '.join(MODES)}"
     elif query.mode == "image" and len(query.cameras) > 1:
         reason = "mode image looks at one camera: name one in `cameras`, or ask in mode multi_image or video"
     elif from_ns > to_ns:
@@ -91,7 +96,7 @@ def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
     kinds = ", ".join(Kind)
     kind = request.kind or Kind.TEXT
     if kind not in list(Kind):
-        raise InvalidRequestError(query, f"kind is {kind!r}: allowed are {kinds}")
+        raise InvalidRequestError(query, f"kind is {quoted(kind)}: allowed are {kinds}")
     try:
         question = SceneQuestion(Kind(kind), query.question, tuple(request.choices))
         if prompts is None:

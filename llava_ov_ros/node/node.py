@@ -125,7 +125,7 @@ class LlavaOvNode(LifecycleNode):
         self._intake: Intake | None = None
         self._worker: Worker | None = None
         self._words: Words | None = None
-        publishing = Publishing(self, self._model_name)
+        self._publishing = publishing = Publishing(self, self._model_name)
         self._submitting = Submitting(self, lambda: self._settings, lambda: self._worker)
         self._asking = Asking(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
         self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
@@ -193,7 +193,11 @@ class LlavaOvNode(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the cameras and take requests."""
+        """Subscribe to the cameras and take requests; fails where the queue is too short for the standing questions."""
+        self._fault = self._settings.standing_fault()
+        if self._fault:
+            self.get_logger().error(f"cannot activate: {self._fault}")
+            return FAILURE
         self._last_asked_s = time.monotonic()
         worker = Worker(self._work, self._settings.queue_size, self._settings.batch_size, self._idle)
         self._worker = worker
@@ -238,6 +242,7 @@ class LlavaOvNode(LifecycleNode):
             self._submitting.wait_until_answered(owed)
             self._asking.destroy()
             self._planning.destroy()
+            self._publishing.close()
             self._unload()
         super().destroy_node()
 
@@ -320,6 +325,8 @@ class LlavaOvNode(LifecycleNode):
                 check_together(settings)
         except ParameterError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        if self._worker is not None and (fault := settings.standing_fault()):
+            return SetParametersResult(successful=False, reason=fault)
         before, self._settings = self._settings, settings
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S

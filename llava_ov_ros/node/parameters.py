@@ -11,10 +11,17 @@ from rclpy.exceptions import InvalidTopicNameException, ParameterUninitializedEx
 from rclpy.node import Node
 from rclpy.validate_topic_name import validate_topic_name
 
+from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings
 from ..frames.frame import NS_PER_S
 from ..modes import MODES
+from .request_bounds import LONGEST_TEXT
+
+MOST_WAITING, MOST_TOGETHER = 100, 64
+"""Greatest queue_size and batch_size."""
+MOST_ENTRIES = 100
+"""Of a list."""
 
 Value = bool | int | float | str | list[int] | list[str]
 
@@ -133,14 +140,16 @@ class Settings:
         high=1e6,
         live=True,
     )
-    queue_size: int = described(8, "Requests that may wait", low=1, high=100)
+    queue_size: int = described(8, "Requests that may wait", low=1, high=MOST_WAITING)
     queue_policy: str = described(
         "reject",
         "A request that finds the queue full is refused (reject) or pushes out the oldest (drop_oldest)",
         choices=("reject", "drop_oldest"),
         live=True,
     )
-    batch_size: int = described(16, "Most waiting questions about one clip that are answered together", low=1, high=64)
+    batch_size: int = described(
+        16, "Most waiting questions about one clip that are answered together", low=1, high=MOST_TOGETHER
+    )
     feature_cache_mb: int = described(256, "Megabytes of frames' features kept; 0: none", low=0, high=1_000_000)
     prefix_cache_mb: int = described(1024, "Megabytes of keys and values of clips kept; 0: none", low=0, high=1_000_000)
     prepare_ahead_s: float = described(
@@ -210,13 +219,13 @@ class Settings:
         for entry in fields(self):
             check_value(entry, getattr(self, entry.name))
         if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:
-            raise ParameterError(f"cameras is {self.cameras}: give each camera a name of its own")
+            raise ParameterError(f"cameras is {shown(str(self.cameras))}: give each camera a name of its own")
         for topic in self.image_topics:
             try:
                 validate_topic_name(topic)
             except InvalidTopicNameException as error:
                 reason = str(error).splitlines()[0]
-                raise ParameterError(f"image_topics has {topic!r}: {reason}") from None
+                raise ParameterError(f"image_topics has {quoted(topic)}: {shown(reason)}") from None
 
     @property
     def max_frame_age_ns(self) -> int:
@@ -231,6 +240,16 @@ class Settings:
     def questions(self) -> list[str]:
         """The standing questions that are not empty."""
         return [question for question in self.standing_questions if question.strip()]
+
+    def standing_fault(self) -> str:
+        """Why the standing questions cannot all be asked, empty where they can."""
+        count = len(set(self.questions()))
+        if count <= self.queue_size:
+            return ""
+        return (
+            f"standing_questions has {count} questions, more than the {self.queue_size} of queue_size that may wait: "
+            "some would be refused in every round; ask fewer, or raise queue_size"
+        )
 
     def per_camera(self, name: str) -> list[Any]:
         """A list parameter with one entry per camera, a single entry repeated for all."""
@@ -275,10 +294,17 @@ def about(entry: Field[Any]) -> Described:
 def check_value(entry: Field[Any], value: Value) -> None:
     """Raise ParameterError where a value is outside its parameter's range or choices."""
     rule = about(entry)
-    for item in value if isinstance(value, list) else [value]:
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MOST_ENTRIES:
+        raise ParameterError(f"{entry.name} has {len(items)} entries: allowed are up to {MOST_ENTRIES}")
+    for item in items:
+        if isinstance(item, str) and len(item) > LONGEST_TEXT:
+            raise ParameterError(f"{entry.name} has a text of {len(item)} characters: allowed are up to {LONGEST_TEXT}")
         if rule.choices and item not in rule.choices:
             allowed = ", ".join(str(choice) for choice in rule.choices)
-            raise ParameterError(f"{entry.name} is {item!r}: allowed are {allowed}")
+            raise ParameterError(
+                f"{entry.name} is {quoted(item) if isinstance(item, str) else item}: allowed are {allowed}"
+            )
         if rule.low is not None and rule.high is not None and not rule.low <= float(item) <= rule.high:
             raise ParameterError(f"{entry.name} is {item}: allowed is {rule.low:g} to {rule.high:g}")
 

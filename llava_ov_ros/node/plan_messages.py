@@ -9,8 +9,10 @@ from builtin_interfaces.msg import Time
 from llava_ov_ros.msg import ActionHint, Plan, PlanStep
 from llava_ov_ros.srv import Ask
 
+from ..bounds import quoted, shown
 from ..tasks import Query, Result, Status
 from ..tasks.planning import (
+    LONGEST_GOAL,
     Decomposition,
     GoalTextError,
     Hint,
@@ -48,14 +50,20 @@ def plan_query(asked: Any, settings: Settings) -> Query:
         InvalidRequestError: A field has a value that cannot be used.
     """
     shared = {name: getattr(asked, name) for name in _SHARED}
-    query = query_from(Ask.Request(question=f"Plan: {asked.goal.strip()}", **shared), settings)
+    query = query_from(Ask.Request(question=f"Plan: {told_goal(asked.goal)}", **shared), settings)
     try:
         goal_text(asked.goal)
     except GoalTextError as error:
         raise InvalidRequestError(query, str(error)) from None
     if asked.decoding and asked.decoding not in DECODINGS:
-        raise InvalidRequestError(query, f"decoding is {asked.decoding!r}: allowed are {', '.join(DECODINGS)}")
+        raise InvalidRequestError(query, f"decoding is {quoted(asked.decoding)}: allowed are {', '.join(DECODINGS)}")
     return query
+
+
+def told_goal(goal: str) -> str:
+    """A goal as messages tell it: as it was asked for; of one that is refused for its length, the beginning."""
+    goal = goal.strip()
+    return goal if len(goal) <= LONGEST_GOAL else shown(goal)
 
 
 def step_message(step: PlannedStep) -> PlanStep:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rclpy.action import ActionServer
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 
 from llava_ov_ros.action import Plan as PlanAction
 from llava_ov_ros.msg import Plan, PlanStep
@@ -33,10 +32,11 @@ from ..tasks.planning import (
     read_plan_answer,
 )
 from .asking import GOAL_RESULT_KEPT_S
+from .depths import action_server_qos, requests_qos
 from .messages import InvalidRequestError
 from .parameters import Settings
-from .plan_messages import DECOMPOSE, plan_query, step_message
-from .publishing import CHUNKS_DEPTH, Publishing
+from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
+from .publishing import Publishing
 from .requests import Request
 from .submitting import Goals, Submitting
 from .words import Words
@@ -75,7 +75,9 @@ class Planning:
         self._words = words
         self._goals = Goals(submitting)
         waiting = ReentrantCallbackGroup()
-        self._service = node.create_service(PlanService, "~/plan", self._serve, callback_group=waiting)
+        self._service = node.create_service(
+            PlanService, "~/plan", self._serve, qos_profile=requests_qos(), callback_group=waiting
+        )
         self._action = ActionServer(
             node,
             PlanAction,
@@ -83,8 +85,8 @@ class Planning:
             self._execute,
             cancel_callback=self._goals.cancel,
             callback_group=waiting,
-            feedback_pub_qos_profile=QoSProfile(depth=CHUNKS_DEPTH),
             result_timeout=GOAL_RESULT_KEPT_S,
+            **action_server_qos(),
         )
 
     def destroy(self) -> None:
@@ -110,7 +112,7 @@ class Planning:
             started_s = time.monotonic()
             ended, plan = self._make(asked, on_step, on_request)
             ended = replace(ended, total_s=time.monotonic() - started_s)
-            return self._publishing.plan(asked.goal.strip(), ended, plan, self._settings(), self._words())
+            return self._publishing.plan(told_goal(asked.goal), ended, plan, self._settings(), self._words())
 
     def _make(
         self, asked: Any, on_step: OnStep, on_request: OnRequest
@@ -214,7 +216,7 @@ class _Conversation:
         return self._results([self._query], lambda text: None)[0]
 
     def _refuse(self, result: Result) -> None:
-        others = (Status.MODEL_ERROR, Status.QUEUE_FULL, Status.DROPPED)
+        others = (Status.MODEL_ERROR, Status.INVALID, Status.QUEUE_FULL, Status.DROPPED)
         if self._first or result.status not in others:
             raise _EndedError(result)
         raise NoAnswerError(f"{result.status.name}: {result.message}")

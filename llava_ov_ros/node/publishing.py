@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage
 
 from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 
-from ..frames import Clip, Line, contact_sheet
-from ..tasks import Result, Status
+from ..frames import Clip
+from ..tasks import Result
 from ..tasks.planning import Decomposition, NextStep, PlanResult, Step
-from .messages import answer_message, chunk_message, newest_header
+from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
+from .evidence import Evidence
+from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
 from .parameters import Settings
 from .plan_messages import hint_message, plan_message
 from .words import Words
 
-ANSWERS_DEPTH = 50
 HINTS_DEPTH = 10
-CHUNKS_DEPTH = 500
-EVIDENCE_QUALITY = 85
-GREEN, RED = (120, 220, 140), (250, 130, 110)
 
 
 class Publishing:
@@ -35,12 +30,12 @@ class Publishing:
     def __init__(self, node: LifecycleNode, model_name: Callable[[], str]) -> None:
         self._node = node
         self._model_name = model_name
-        self._answers = node.create_publisher(Answer, "~/answers", ANSWERS_DEPTH)
-        self._chunks = node.create_publisher(AnswerChunk, "~/answer_chunks", CHUNKS_DEPTH)
-        self._plans = node.create_publisher(Plan, "~/plans", ANSWERS_DEPTH)
+        self._answers = node.create_publisher(Answer, "~/answers", REQUESTS_DEPTH)
+        self._chunks = node.create_publisher(AnswerChunk, "~/answer_chunks", FEEDBACK_DEPTH)
+        self._plans = node.create_publisher(Plan, "~/plans", REQUESTS_DEPTH)
         self._hints = node.create_publisher(ActionHint, "~/action_hint", HINTS_DEPTH)
         self._others = OtherMessages(node)
-        self._evidence = node.create_publisher(CompressedImage, "~/evidence/compressed", QoSProfile(depth=1))
+        self._evidence = Evidence(node)
 
     def answer(self, result: Result) -> Answer:
         """Publish a result on ~/answers and return its message."""
@@ -87,25 +82,9 @@ class Publishing:
             publisher.publish(message)
 
     def evidence(self, result: Result) -> None:
-        """Publish the frames that a result rests on, where anybody looks and there are any."""
-        try:
-            self._show(result)
-        except Exception as error:  # noqa: BLE001 - the picture is a courtesy, the worker thread must live on
-            self._node.get_logger().error(f"no evidence picture: {type(error).__name__}: {error}")
+        """Have the frames that a result rests on published, where anybody looks and there are any."""
+        self._evidence.show(result)
 
-    def _show(self, result: Result) -> None:
-        if not result.clips or not self._node.context.ok() or self._evidence.get_subscription_count() == 0:
-            return
-        sheet = contact_sheet(result.seen, evidence_lines(result))
-        bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, EVIDENCE_QUALITY])
-        self._evidence.publish(CompressedImage(header=newest_header(result.clips), format="jpeg", data=jpeg.tobytes()))
-
-
-def evidence_lines(result: Result) -> list[Line]:
-    """Question and answer as they stand under the frames."""
-    if result.status is Status.OK:
-        answer = Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)
-    else:
-        answer = Line(f"{result.status.name}: {result.message}", RED)
-    return [Line(result.query.question), answer]
+    def close(self) -> None:
+        """Publish no more evidence; to be called before the node is destroyed."""
+        self._evidence.close()

@@ -27,6 +27,7 @@ from llava_ov_ros.srv import Ask
 from ..frames import stamp_ns
 from ..replay import ImageTopic
 from ..tasks import new_request_id
+from .depths import requests_qos
 from .player import Player
 
 POLL_S = 0.02
@@ -82,7 +83,7 @@ class Session:
         name = f"llava_ov_player_{self._session}"
         self._node = rclpy.create_node(name, namespace=self._namespace or "/", context=self._context)
         self.player = Player(self._node, self._topics, self._rate, self._namespace)
-        self._ask = self._node.create_client(Ask, f"{self._node_name}/ask")
+        self._ask = self._node.create_client(Ask, f"{self._node_name}/ask", qos_profile=requests_qos())
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._spinner = threading.Thread(target=self._spin, name="llava_ov_player", daemon=True)
@@ -142,7 +143,7 @@ class Session:
 
     def _call_once(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
         """Call a service of the node that is not called again."""
-        client = self._node.create_client(kind, f"{self._node_name}/{service}")
+        client = self._node.create_client(kind, f"{self._node_name}/{service}", qos_profile=requests_qos())
         try:
             self.wait_for(
                 client.service_is_ready, timeout_s, f"there is no managed node {self._node_name} (no {client.srv_name})"

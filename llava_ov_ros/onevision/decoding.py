@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from ..bounds import check_whole
+from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -68,9 +68,9 @@ class Ask:
             raise ValueError("choices is empty: give the answers that are allowed, or None for any")
         for number, choice in enumerate(self.choices, 1):
             if not choice.strip():
-                raise ValueError(f"choice {number} is {choice!r}: each must be a text")
+                raise ValueError(f"choice {number} is {quoted(choice)}: each must be a text")
             if choice in self.choices[: number - 1]:
-                raise ValueError(f"choice {number} is {choice!r}, which is there already: give each once")
+                raise ValueError(f"choice {number} is {quoted(choice)}, which is there already: give each once")
         if self.hook is not None or self.sampling.temperature > 0:
             raise ValueError("choices are compared, not generated: give neither a hook nor a temperature with them")
 

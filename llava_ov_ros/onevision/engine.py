@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..ask_error import AskError
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
@@ -223,12 +224,14 @@ class Engine:
             mode: How frames become visual tokens.
 
         Yields:
-            Number of the question, and its answer, or why there is none: ValueError where its prompt is longer than
-            the model's context or has pictures before the clip in mode image, MemoryError where memory does not
-            suffice for one frame of each clip, NotFiniteError where the model computed numbers that are none.
+            Number of the question, and its answer, or why there is none: AskError where its prompt is longer than
+            the model's context, two of its choices are the same tokens, or it has pictures before the clip in mode
+            image; MemoryError where memory does not suffice for one frame of each clip, NotFiniteError where the model
+            computed numbers that are none.
 
         Raises:
-            ValueError: The request cannot be served: unknown mode, no clip, several cameras in mode image.
+            ValueError: The request cannot be served: unknown mode, no clip.
+            AskError: Several cameras in mode image.
         """
         checked = checked_mode(clips, mode)
         started_s = time.monotonic()
@@ -286,16 +289,24 @@ class Engine:
         state = self._loaded()
         try:
             chunks, between = state.parts.head(clips, mode, before)
-        except ValueError as error:
+        except AskError as error:
             yield from ((number, error) for number in asks)
             return
         prefix_tokens = sum(chunk.tokens for chunk in chunks)
         own: dict[int, Own] = {}
         for number, ask in asks.items():
+            # Long texts take a while: whose time is up does not wait for those of others.
+            wanted = {number: ask}
+            yield from self._end_unwanted(wanted, clips, started_s)
+            if not wanted:
+                continue
             try:
                 own[number] = state.parts.own(clips, ask, mode, prefix_tokens, between)
-            except ValueError as error:
+            except AskError as error:
                 yield number, error
+        wanted = {number: asks[number] for number in own}
+        yield from self._end_unwanted(wanted, clips, started_s)
+        own = {number: own[number] for number in wanted}
         if not own:
             return
         if mode != "image":
@@ -378,7 +389,8 @@ class Engine:
             max_new_tokens: Longest answer; less where the model's context ends before.
 
         Raises:
-            ValueError: Items and places differ in number, the prompt is too long, or max_new_tokens is below 1.
+            ValueError: Items and places differ in number, or max_new_tokens is below 1.
+            AskError: The prompt is too long.
             NotFiniteError: The model computed numbers that are none.
         """
         check_whole("max_new_tokens", max_new_tokens, 1)

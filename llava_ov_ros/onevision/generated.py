@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..ask_error import AskError
 from ..frames import Clip
 from ..modes import MODES, Mode
 
@@ -15,7 +16,8 @@ def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:
     """The mode, where it exists and fits the clips.
 
     Raises:
-        ValueError: It does not; the text says what to change.
+        ValueError: There is no such mode, or no clip.
+        AskError: The mode looks at one camera.
     """
     if not clips:
         raise ValueError("a question needs the clip of at least one camera")
@@ -24,7 +26,7 @@ def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:
         raise ValueError(f"mode is {mode!r}: allowed are {', '.join(MODES)}")
     if found == "image" and len(clips) != 1:
         names = ", ".join(clip.camera for clip in clips)
-        raise ValueError(
+        raise AskError(
             f"mode image looks at one camera in most detail, not at {len(clips)} ({names}): "
             "name one camera, or use mode multi_image"
         )

@@ -10,6 +10,8 @@ from itertools import pairwise
 import torch
 from torch.nn import functional
 
+from ..ask_error import AskError
+from ..bounds import quoted
 from ..frames import Clip, Frame
 from ..modes import Mode
 from .checkpoint import Checkpoint
@@ -68,11 +70,11 @@ class PromptParts:
             before: Texts and pictures before the clips.
 
         Raises:
-            ValueError: There are pictures before a clip in mode image.
+            AskError: There are pictures before a clip in mode image.
         """
         pictures = [[part] for part in before if isinstance(part, Frame)]
         if mode == "image" and pictures:
-            raise ValueError("mode image looks at one picture: with pictures before the clip, use mode multi_image")
+            raise AskError("mode image looks at one picture: with pictures before the clip, use mode multi_image")
         if mode == "image":
             items = [[clips[0].frames[-1]]]
         elif mode == "multi_image":
@@ -88,7 +90,8 @@ class PromptParts:
         """A prompt of any form: up to its last item in chunks, embeddings of the rest (tokens, hidden), and its ids.
 
         Raises:
-            ValueError: There are not as many items as places, or the prompt alone is as long as the model's context.
+            ValueError: There are not as many items as places.
+            AskError: The prompt alone is as long as the model's context.
         """
         ids = self._checkpoint.tokenizer.encode(prompt)
         if ids.count(None) != len(items):
@@ -99,7 +102,7 @@ class PromptParts:
         suffix = torch.cat([between, self._embedded([token for token in ids[begin:] if token is not None])])
         length = sum(chunk.tokens for chunk in chunks) + len(suffix)
         if length >= self._context:
-            raise ValueError(f"the prompt has {length} tokens, the model's context is {self._context}")
+            raise AskError(f"the prompt has {length} tokens, the model's context is {self._context}")
         return chunks, suffix, ids
 
     def _chunked(
@@ -140,23 +143,35 @@ class PromptParts:
             between: What `head` gives to follow the last frame.
 
         Raises:
-            ValueError: Prompt and answer are longer than the model's context, or two choices are the same tokens.
+            AskError: Prompt and answer are longer than the model's context, or two choices are the same tokens.
         """
         prompt = self.ids(clips, ask, mode)
         # What differs from question to question.
         ids = [token for token in prompt[_behind_last_item(prompt) :] if token is not None]
-        suffix = torch.cat([between, self._embedded(ids)])
         choices = tuple(tuple(self._checkpoint.tokenizer.encode_text(choice)) for choice in ask.choices or ())
         if len(set(choices)) < len(choices):
-            raise ValueError(f"two of the choices {', '.join(ask.choices or ())} are the same text to the tokenizer")
-        length = prefix_tokens + len(suffix)
-        longest = max(map(len, choices)) if choices else ask.max_new_tokens
-        if length + longest > self._context:
-            raise ValueError(
-                f"the prompt has {length} tokens and the answer up to {longest}, the model's context is "
-                f"{self._context}: ask about fewer frames, fewer cameras, or in mode video"
+            raise AskError(
+                f"choices: {' and '.join(_alike(ask.choices or (), choices))} are the same text to the tokenizer"
             )
+        longest = max(map(len, choices)) if choices else ask.max_new_tokens
+        self._check_length(prefix_tokens, len(between) + len(ids), longest)
+        # Not before: the embeddings of a text that is far too long take gigabytes.
+        suffix = torch.cat([between, self._embedded(ids)])
         return Own((ids, sorted(choices)), prompt, suffix, choices)
+
+    def _check_length(self, shown: int, said: int, answered: int) -> None:
+        """Raise AskError where the tokens of frames, of text and of the longest answer exceed the model's context."""
+        if shown + said + answered <= self._context:
+            return
+        remedies = {
+            f"ask about fewer frames, fewer cameras, or in mode video (the frames have {shown} tokens)": shown,
+            f"shorten the question and its history (they have {said} tokens)": said,
+            f"allow a shorter answer (max_new_tokens, or shorter choices; it has up to {answered} tokens)": answered,
+        }
+        raise AskError(
+            f"the prompt has {shown + said} tokens and the answer up to {answered}, the model's context is "
+            f"{self._context}: {max(remedies, key=lambda remedy: remedies[remedy])}"
+        )
 
     def earlier(self, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> EarlierTokens | None:
         """What the prompt's tokens, and then the answer's, do to the choice of the next one; None: nothing.
@@ -186,6 +201,12 @@ class PromptParts:
 
     def _with_text(self, before: torch.Tensor, ids: tuple[int, ...]) -> torch.Tensor:
         return torch.cat([before, self._embedded(ids)])
+
+
+def _alike(choices: Sequence[str], tokens: Sequence[tuple[int, ...]]) -> list[str]:
+    """Two choices that have the same tokens, in quotes."""
+    found = next(ids for number, ids in enumerate(tokens) if ids in tokens[:number])
+    return [quoted(choice) for choice, ids in zip(choices, tokens, strict=True) if ids == found][:2]
 
 
 def _behind_last_item(ids: Sequence[int | None]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..ask_error import AskError
 from ..frames import Clip
 from .clips import RefusedError
 from .query import Query, Result, Status
@@ -130,18 +131,16 @@ def answer_together(asked: Sequence[Asked], engine: AnswersQuestions, cut: Calla
     asking = list(open_ones)
     try:
         clips = asking[0].query.clips or cut(asking[0].query)
-        for one in asking:
+        asks = []
+        for one in list(asking):
             one.on_start(clips)
-        asks = [
-            engine.ask(
-                one.query.prompt or one.query.question,
-                max_new_tokens=one.query.max_new_tokens,
-                on_text=one.hear,
-                should_stop=one.should_stop,
-                **_more(one.query),
-            )
-            for one in asking
-        ]
+            try:
+                asks.append(_ask_of(one, engine))
+            except Exception as error:  # noqa: BLE001 - the others are asked all the same
+                asking.remove(one)
+                end(one, _failed(one, clips, error))
+        if not asks:
+            return
         for number, outcome in engine.stream(clips, asks, mode=asking[0].query.mode):
             one = asking[number]
             end(one, _failed(one, clips, outcome) if isinstance(outcome, Exception) else _result(one, outcome, clips))
@@ -181,6 +180,17 @@ def answer(
     return results[0]
 
 
+def _ask_of(one: Asked, engine: AnswersQuestions) -> Any:
+    """A query as the engine takes it."""
+    return engine.ask(
+        one.query.prompt or one.query.question,
+        max_new_tokens=one.query.max_new_tokens,
+        on_text=one.hear,
+        should_stop=one.should_stop,
+        **_more(one.query),
+    )
+
+
 def _more(query: Query) -> dict[str, Any]:
     """What the answer is held to, and what goes before the question, as the engine takes it."""
     more = {
@@ -193,7 +203,12 @@ def _more(query: Query) -> dict[str, Any]:
 
 
 def _failed(one: Asked, clips: tuple[Clip, ...], error: Exception) -> Result:
-    """The result of a query that the model could not answer; what it had said by then is kept."""
+    """The result of a query that the model could not answer; what it had said by then is kept.
+
+    A query that no model could take as it is ends as INVALID, and rests on no frame.
+    """
+    if isinstance(error, AskError):
+        return Result(one.query, Status.INVALID, str(error))
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     message = f"{type(error).__name__}: {error}{where}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..bounds import check_whole
+from ..bounds import check_whole, quoted, shown
 from ..frames import Clip
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
@@ -71,10 +71,10 @@ class SceneQuestion:
                 raise ValueError(f"a question of kind {self.kind} has no choices of its own: give kind {Kind.CHOICE}")
             return
         if len(self.choices) < 2:
-            raise ValueError(f"choices are {list(self.choices)}: give at least two to choose from")
+            raise ValueError(f"choices are {shown(str(list(self.choices)))}: give at least two to choose from")
         for number, choice in enumerate(self.choices):
             if not choice.strip() or choice in self.choices[:number]:
-                raise ValueError(f"choice {number + 1} is {choice!r}: each must be a text, and be there once")
+                raise ValueError(f"choice {number + 1} is {quoted(choice)}: each must be a text, and be there once")
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,16 @@ from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.cli.parameters import markdown_table, parameter_rows
 from llava_ov_ros.frames import Camera, CameraSettings
-from llava_ov_ros.node import diagnostics
+from llava_ov_ros.node import diagnostics, request_bounds
+from llava_ov_ros.node.hints import MOST_DONE
 from llava_ov_ros.node.intake import Link
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.node.parameters import MOST_ENTRIES, Settings
 from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.tasks import Query, Result, Status
+from llava_ov_ros.tasks.planning.asking import LONGEST_GOAL, LONGEST_STEP
 
 pytestmark = pytest.mark.ros
 
@@ -106,6 +108,25 @@ def own(node, names_and_types) -> dict[str, str]:
         name.replace(prefix, "~", 1): types[0]
         for name, types in names_and_types
         if name not in of_every_node and "/_action/" not in name
+    }
+
+
+def test_bounds_of_requests():
+    text = section("What a request may hold")
+    lines = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:1] == "|"]
+    documented = {what: [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", most)] for what, most in lines[2:]}
+    assert documented == {
+        "question, each text of history": [request_bounds.LONGEST_TEXT],
+        "texts of history": [request_bounds.MOST_HISTORY],
+        "choices": [request_bounds.MOST_CHOICES, request_bounds.LONGEST_CHOICE],
+        "question, history and choices together": [request_bounds.LONGEST_TOGETHER],
+        "cameras": [request_bounds.MOST_CAMERAS],
+        "`request_id`": [request_bounds.LONGEST_ID],
+        "goal": [LONGEST_GOAL],
+        "steps of `done`, steps that are reported for one goal": [MOST_DONE],
+        "a step": [LONGEST_STEP],
+        "entries of a list parameter": [MOST_ENTRIES],
+        "a text of a parameter": [request_bounds.LONGEST_TEXT],
     }
 
 

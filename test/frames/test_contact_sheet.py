@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import ImageFont
 
 from llava_ov_ros.frames import NS_PER_S, Clip, Frame, Line, contact_sheet
-from llava_ov_ros.frames.contact_sheet import BACKGROUND, CAPTION_PX, MARGIN_PX, _font, _wrap
+from llava_ov_ros.frames.contact_sheet import BACKGROUND, CAPTION_PX, MARGIN_PX, MOST_LINES, _font, _wrap
 
 
 def clip_of(camera: str, colours: list[tuple[int, int, int]], size: tuple[int, int] = (60, 80)) -> Clip:
@@ -70,8 +71,8 @@ def test_wrapping() -> None:
     assert _wrap("aaaa bbbbb", font, width) == ["aaaa", "bbbbb"]
     assert _wrap("one\ntwo", font, width) == ["one", "two"]
     assert _wrap("", font, width) == [""]
-    assert "".join(_wrap("x" * 100, font, width)) == "x" * 100
-    assert all(font.getlength(line) <= width for line in _wrap("x" * 100 + " y z" * 30, font, width))
+    assert "".join(_wrap("x" * 100, font, width, most_lines=100)) == "x" * 100
+    assert all(font.getlength(line) <= width for line in _wrap("x" * 100 + " y z" * 30, font, width, most_lines=100))
     assert _wrap("ab", font, 1) == ["a", "b"]
 
 
@@ -79,3 +80,28 @@ def test_a_small_and_a_read_only_picture() -> None:
     pixel = np.full((1, 1, 3), 9, np.uint8)
     pixel.flags.writeable = False
     assert contact_sheet([Clip("front", (Frame("front", 0, "", pixel),))], []).dtype == np.uint8
+
+
+def test_of_a_long_text_only_what_is_shown_is_measured(monkeypatch) -> None:
+    measured = 0
+    getlength = ImageFont.FreeTypeFont.getlength
+
+    def count(font, text, *arguments, **named):
+        nonlocal measured
+        measured += len(text)
+        return getlength(font, text, *arguments, **named)
+
+    monkeypatch.setattr(ImageFont.FreeTypeFont, "getlength", count)
+    for text in (
+        "word " * 20_000,
+        "x" * 100_000,
+        "\N{COMBINING ACUTE ACCENT}" * 100_000,
+        "line\n" * 20_000,
+        "字" * 100_000,
+    ):
+        measured = 0
+        sheet = contact_sheet([], [Line(text)])
+        assert measured < 100_000
+        assert sheet.shape[0] <= contact_sheet([], [Line("\n".join("x" * MOST_LINES))]).shape[0]
+    assert _wrap("one two three", _font(16, False), 1000, most_lines=1) == ["one two three"]
+    assert _wrap("one\ntwo\nthree", _font(16, False), 1000, most_lines=2) == ["one", "two…"]

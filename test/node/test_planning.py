@@ -8,6 +8,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from llava_ov_ros.msg import Answer, Plan, PlanStep
 
+from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import stamp_ns
 
 GOOD = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"
@@ -159,17 +160,24 @@ def test_a_plan_is_cancelled_in_the_middle(rig, scripted):
     assert "deadline_s 0.2" in late.message
 
 
-def test_a_plan_survives_a_question_that_it_can_do_without(rig, scripted):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("too hot"), "MODEL_ERROR: RuntimeError: too hot"),
+        (AskError("the prompt has 9 tokens"), "INVALID: the prompt has 9 tokens"),
+    ],
+)
+def test_a_plan_survives_a_question_that_it_can_do_without(rig, scripted, error, reason):
     def script(clips, question, on_text, should_stop):
         if question.startswith("Is there"):
-            raise RuntimeError("too hot")
+            raise error
         return GOOD
 
     robot = rig(load=scripted(script))
     robot.feed()
     plan = robot.plan()
     assert (plan.status, plan.outcome) == (Answer.OK, Plan.ACCEPTED)
-    assert "not asked whether its things are there: MODEL_ERROR: RuntimeError: too hot" in plan.message
+    assert f"not asked whether its things are there: {reason}" in plan.message
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,32 @@ def test_no_clock_yet_is_no_crash(rig, scripted):
     _, values = robot.diagnostic("camera front", lambda status, values: values["received"] == "1")
     assert values["future_stamps"] == "1"
     assert robot.ask().status == Answer.NO_FRAMES
+
+
+QUESTIONS = [f"Is it {number}?" for number in range(5)]
+
+
+def test_as_many_standing_questions_as_may_wait_are_all_answered(rig, scripted):
+    robot = rig(load=scripted(lambda *_: "an answer"), standing_period_s=0.1, queue_size=5)
+    answers = robot.listen(Answer, "answers")
+    robot.feed()
+    assert robot.set(standing_questions=QUESTIONS).successful
+    answers.wait_for_count(25)
+    assert {answer.status for answer in answers.messages} == {Answer.OK}
+    assert {answer.question for answer in answers.messages} == set(QUESTIONS)
+
+
+def test_more_standing_questions_than_may_wait_do_not_become_active(rig, scripted):
+    robot = rig(load=scripted(lambda *_: "an answer"), active=False, standing_questions=QUESTIONS, queue_size=4)
+    assert robot.transition("configure")
+    assert not robot.transition("activate")
+    assert robot.state() == "inactive"
+    status, _ = robot.diagnostic("model", lambda status, values: status.level == status.ERROR)
+    assert "standing_questions has 5 questions, more than the 4 of queue_size" in status.message
+    # One that stands there twice waits once.
+    assert robot.set(standing_questions=[*QUESTIONS[:4], QUESTIONS[0]]).successful
+    robot.activate()
+    assert robot.diagnostic("model")[0].level == status.OK
+    refused = robot.set(standing_questions=QUESTIONS)
+    assert not refused.successful
+    assert "has 5 questions, more than the 4 of queue_size" in refused.reason

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.normalizers import NFC
 
+from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Generated, Sampling, load_engine
 from llava_ov_ros.onevision.plain import plain_inputs
@@ -178,8 +179,8 @@ def test_free_and_listed_questions_together(nano: Engine, make_clip: Any) -> Non
     ]
     outcomes = dict(nano.stream([make_clip()], asks))
     assert sorted(outcomes) == [0, 1, 2, 3, 4]
-    assert isinstance(outcomes[3], ValueError)
-    assert "the answer up to 1, the model's context is 32768" in str(outcomes[3])
+    assert isinstance(outcomes[3], AskError)
+    assert "the answer up to 1, the model's context is 32768: shorten the question" in str(outcomes[3])
     free, listed, unwanted = (outcomes[number] for number in range(3))
     assert isinstance(free, Generated)
     assert isinstance(listed, Generated)
@@ -189,6 +190,24 @@ def test_free_and_listed_questions_together(nano: Engine, make_clip: Any) -> Non
     assert listed.text in ("yes", "no")
     assert pieces == [], "nothing is streamed"
     assert (unwanted.finish, unwanted.text, unwanted.choices) == ("cancelled", "", ())
+
+
+def test_whose_time_is_up_while_long_texts_are_read_does_not_wait_for_them(nano: Engine, make_clip: Any) -> None:
+    read = 0
+    tokenizer = nano._state.checkpoint.tokenizer  # type: ignore[union-attr]
+    encode = tokenizer.encode
+
+    def count(segments: Any) -> Any:
+        nonlocal read
+        read += any("Long" in getattr(segment, "text", "") for segment in segments)
+        return encode(segments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "encode", count)
+        asks = [Ask(f"Long {i}?", should_stop=lambda: "deadline" if read >= 3 else None) for i in range(10)]
+        outcomes = dict(nano.stream([make_clip()], asks))
+    assert read == 3, "each text once, and none when the time is up"
+    assert {outcome.finish for outcome in outcomes.values()} == {"deadline"}  # type: ignore[union-attr]
 
 
 def test_later_batches_are_not_computed_when_nobody_wants_them(nano: Engine, make_clip: Any) -> None:

@@ -38,18 +38,16 @@ def test_same_question_same_answer(nano: Any, make_clip: Any) -> None:
 @pytest.mark.parametrize("wish", ["cancelled", "deadline"])
 def test_stops_between_tokens(nano: Any, make_clip: Any, wish: str) -> None:
     pieces: list[str] = []
-    asked = 0
 
     def should_stop() -> str | None:
-        nonlocal asked
-        asked += 1
-        return wish if asked > 5 else None
+        return wish if len(pieces) >= 5 else None
 
     generated = nano.answer(
         [make_clip()], "Go on.", max_new_tokens=1000, on_text=pieces.append, should_stop=should_stop
     )
     assert generated.finish == wish
-    assert len(generated.token_ids) == 5
+    assert len(pieces) == 5
+    assert len(generated.token_ids) < 1000
     assert "".join(pieces) == generated.text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.tasks import Asked, Query, RefusedError, Status, answer, answer_together
@@ -202,3 +203,28 @@ def test_earlier_turns_go_to_the_model_with_the_question():
     answer(query(), Noting(), cut)
     answer(query(history=turns), Noting(), cut)
     assert given == [{"max_new_tokens": 64}, {"max_new_tokens": 64, "history": turns}]
+
+
+def test_a_question_that_no_model_could_take_is_the_askers_mistake():
+    result = answer(query(), Telling(outcome=AskError("the prompt has 9 tokens: shorten the question")), cut)
+    assert (result.status, result.clips) == (Status.INVALID, ())
+    assert result.message == "the prompt has 9 tokens: shorten the question"
+
+
+def test_a_question_that_cannot_be_put_does_not_end_those_beside_it():
+    class Particular(Telling):
+        def ask(self, question, **how):
+            """Takes no question but one with a mark."""
+            if "?" not in question:
+                raise ValueError("that is no question")
+            return super().ask(question, **how)
+
+    ends = []
+    answer_together([Asked(query(name), ends.append) for name in ("a?", "b", "c?")], Particular(), cut)
+    assert {result.query.question: (result.status, result.text) for result in ends} == {
+        "a?": (Status.OK, "aredcup"),
+        "b": (Status.MODEL_ERROR, ""),
+        "c?": (Status.OK, "aredcup"),
+    }
+    answer_together([Asked(query("d"), ends.append)], Particular(), cut)
+    assert ends[-1].status is Status.MODEL_ERROR

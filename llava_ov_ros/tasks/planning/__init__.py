@@ -11,6 +11,7 @@ from .answers import (
     read_plan_answer,
 )
 from .asking import (
+    LONGEST_GOAL,
     MOST_PICTURES,
     Decoding,
     GoalTextError,
@@ -38,6 +39,7 @@ from .vocabulary import Action, Argument, Vocabulary
 from .yaml_entry import VocabularyError
 
 __all__ = [
+    "LONGEST_GOAL",
     "MOST_PICTURES",
     "Action",
     "Argument",

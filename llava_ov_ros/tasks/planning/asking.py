@@ -17,7 +17,8 @@ from .simulation import Validation
 from .vocabulary import Vocabulary
 
 Decoding = Literal["constrained", "free"]
-LONGEST_GOAL = 500
+LONGEST_GOAL, LONGEST_STEP = 500, 200
+"""Characters of what is asked for and of a step that is reported."""
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
 MOST_PICTURES = 16
 """Of steps that are done, in one prompt."""
@@ -53,11 +54,12 @@ def goal_text(text: str) -> str:
     Raises:
         GoalTextError: It is empty or too long.
     """
+    text = text.strip()
+    if len(text) > LONGEST_GOAL:
+        raise GoalTextError(f"goal has {len(text)} characters: allowed are {LONGEST_GOAL}")
     goal = " ".join(text.split()).rstrip(".。． ")
     if not goal:
         raise GoalTextError("goal is empty: say what shall be so, such as 'put the mug on the desk'")
-    if len(goal) > LONGEST_GOAL:
-        raise GoalTextError(f"goal has {len(goal)} characters: allowed are {LONGEST_GOAL}")
     return goal
 
 
@@ -65,10 +67,13 @@ def reported_step(text: str, vocabulary: Vocabulary) -> Step:
     """A step that somebody says is done, in the form `PutObject mug desk`.
 
     Raises:
-        GoalTextError: It is no step of the vocabulary.
+        GoalTextError: It is too long, or no step of the vocabulary.
     """
+    text = text.strip()
+    if len(text) > LONGEST_STEP:
+        raise GoalTextError(f"step has {len(text)} characters: allowed are {LONGEST_STEP}")
     try:
-        steps = split_line(text.strip()).steps
+        steps = split_line(text).steps
     except PlanError:
         steps = ()
     if len(steps) != 1:

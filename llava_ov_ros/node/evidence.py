@@ -1,0 +1,83 @@
+"""The evidence picture: the frames that a result rests on, drawn in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import cv2
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage
+
+from ..frames import Line, contact_sheet
+from ..tasks import Result, Status
+from .messages import newest_header
+
+QUALITY = 85
+GREEN, RED = (120, 220, 140), (250, 130, 110)
+MOST_WAITING = 8
+"""Pictures still to be drawn; where there are more, the oldest are left out."""
+
+
+class Evidence:
+    """Publishes ~/evidence/compressed. Whoever has a result to show never waits for its picture."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(CompressedImage, "~/evidence/compressed", QoSProfile(depth=1))
+        self._waiting: deque[Result] = deque(maxlen=MOST_WAITING)
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def show(self, result: Result) -> None:
+        """Have a result's frames drawn, where anybody looks and there are any."""
+        if not result.clips or not self._node.context.ok() or self._publisher.get_subscription_count() == 0:
+            return
+        with self._changed:
+            if self._closed:
+                return
+            self._waiting.append(result)
+            self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="llava_ov_evidence", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Draw no more, and wait for the picture that is being drawn."""
+        with self._changed:
+            self._closed = True
+            self._waiting.clear()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+                result = self._waiting.popleft()
+            try:
+                self._draw(result)
+            except Exception as error:  # noqa: BLE001 - a picture that fails must not end those after it
+                self._node.get_logger().error(f"no evidence picture: {type(error).__name__}: {error}")
+
+    def _draw(self, result: Result) -> None:
+        sheet = contact_sheet(result.seen, evidence_lines(result))
+        bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
+        _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        if self._node.context.ok():
+            header = newest_header(result.clips)
+            self._publisher.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
+
+
+def evidence_lines(result: Result) -> list[Line]:
+    """Question and answer as they stand under the frames."""
+    if result.status is Status.OK:
+        answer = Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)
+    else:
+        answer = Line(f"{result.status.name}: {result.message}", RED)
+    return [Line(result.query.question), answer]
