@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, RegisterEventHandler
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.event_handlers import OnProcessExit, OnProcessStart
+from launch.events.process import ProcessExited, ProcessStarted
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch import Event, EventHandler, LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from llava_ov_ros.checkpoints import MODEL_FORMS
+from llava_ov_ros.node.bring_up import bring_up
 
 PACKAGE = "llava_ov_ros"
 
 # Arguments that override a parameter of the same name, where they are not empty.
 STRINGS = ("model", "device", "visual_mode", "image_qos")
 LISTS = ("cameras", "image_topics", "image_transport")
+# The node ends within 10 s of the first signal, however long the model's forward pass or its loading takes.
+SIGTERM_AFTER_S, SIGKILL_AFTER_S = "12", "6"
+RESPAWN_DELAY_S = 2.0
+# As documented: a parameter or argument that cannot be used, which a new start does not change.
+UNUSABLE = 2
 
 
 def arguments() -> list[DeclareLaunchArgument]:
@@ -78,6 +83,20 @@ def arguments() -> list[DeclareLaunchArgument]:
             description="Whether the node is configured and activated; otherwise `ros2 lifecycle set` does it",
         ),
         DeclareLaunchArgument(
+            "respawn",
+            default_value="false",
+            choices=booleans,
+            description="Whether a node that has ended is started again, unless its parameters cannot be used; "
+            "otherwise the launch ends, with exit code 1 where the node has failed",
+        ),
+        DeclareLaunchArgument(
+            "required",
+            default_value="false",
+            choices=booleans,
+            description="Whether the launch also ends, with exit code 1, where autostart cannot configure or activate "
+            "the node; otherwise the node waits for a `ros2 lifecycle set`",
+        ),
+        DeclareLaunchArgument(
             "log_level",
             default_value="info",
             choices=["debug", "info", "warn", "error", "fatal"],
@@ -90,38 +109,83 @@ def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context).strip()
 
+    params_file = Path(given("params_file")).expanduser()
+    if not params_file.is_file():
+        # launch_ros warns of it and starts the node without, which then asks another model about other cameras.
+        raise RuntimeError(f"params_file is {params_file}, and there is no such file: correct the path")
     overrides: dict[str, Any] = {"use_sim_time": given("use_sim_time") == "true"}
     overrides |= {name: given(name) for name in STRINGS if given(name)}
     overrides |= {name: [entry.strip() for entry in given(name).split(",")] for name in LISTS if given(name)}
+    respawn = given("respawn") == "true"
     node = LifecycleNode(
         package=PACKAGE,
         executable="llava_ov_node",
         name=given("name"),
         namespace=given("namespace"),
-        parameters=[given("params_file"), overrides],
+        parameters=[str(params_file), overrides],
         ros_arguments=["--log-level", given("log_level")],
         output="screen",
+        sigterm_timeout=SIGTERM_AFTER_S,
+        sigkill_timeout=SIGKILL_AFTER_S,
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY_S,
     )
-    return [*(bring_up(node) if given("autostart") == "true" else []), node]
+    name = "/".join(["", *filter(None, given("namespace").split("/")), given("name")])
+    starts = Starts(name, given("required") == "true")
+    handlers = [OnProcessExit(target_action=node, on_exit=lambda event, context: starts.ended(event, context, respawn))]
+    if given("autostart") == "true":
+        handlers += [OnProcessStart(target_action=node, on_start=starts.begun), starts.failing()]
+    return [*(RegisterEventHandler(handler) for handler in handlers), node]
 
 
-def bring_up(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
-    # LifecycleNode(autostart=True) would do the same, but many installed launch_ros do not know it.
-    def change(transition: int) -> EmitEvent:
-        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
+class NotBroughtUp(Event):
+    """The node that the launch requires could not be configured or activated."""
 
-    return [
-        RegisterEventHandler(OnProcessStart(target_action=node, on_start=[change(Transition.TRANSITION_CONFIGURE)])),
-        # Only on the way up: a node that somebody deactivates stays inactive.
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=node,
-                start_state="configuring",
-                goal_state="inactive",
-                entities=[change(Transition.TRANSITION_ACTIVATE)],
-            )
-        ),
-    ]
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class Starts:
+    """Brings the node up at each start, and nobody else's transitions matter: one by hand activates nothing."""
+
+    def __init__(self, name: str, required: bool) -> None:
+        self._name = name
+        self._required = required
+        self._pid: int | None = None
+
+    def begun(self, event: ProcessStarted, context: LaunchContext) -> None:
+        """Bring the node up beside the launch's own work; a handler of OnProcessStart."""
+        loop = context.asyncio_loop
+        assert loop is not None, "the launch runs"
+        self._pid = event.pid
+
+        def run() -> None:
+            reason = bring_up(self._name, lambda: context.is_shutdown or self._pid != event.pid)
+            if reason and self._required:
+                loop.call_soon_threadsafe(context.emit_event_sync, NotBroughtUp(reason))
+            elif reason:
+                get_logger("launch").error(reason)
+
+        context.add_completion_future(loop.run_in_executor(None, run))
+
+    def failing(self) -> EventHandler:
+        """The handler that ends the launch where the node is required and was not brought up."""
+
+        def fail(context: LaunchContext) -> None:
+            raise RuntimeError(context.locals.event.reason)
+
+        return EventHandler(
+            matcher=lambda event: isinstance(event, NotBroughtUp), entities=[OpaqueFunction(function=fail)]
+        )
+
+    def ended(self, event: ProcessExited, context: LaunchContext, respawn: bool) -> Shutdown | None:
+        """End the launch with the node, unless it is started again; a handler of OnProcessExit."""
+        self._pid = None
+        if event.returncode != 0 and (context.is_shutdown or not respawn or event.returncode == UNUSABLE):
+            # Shutdown would end the launch as well, with exit code 0.
+            raise RuntimeError(f"{self._name} has failed with exit code {event.returncode}")
+        return None if context.is_shutdown or respawn else Shutdown(reason=f"{self._name} has ended")
 
 
 def generate_launch_description() -> LaunchDescription:

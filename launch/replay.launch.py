@@ -90,7 +90,7 @@ def chosen_topics(context: LaunchContext) -> list[ImageTopic]:
 
 
 def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """Play the bag once the node is active; end everything with the bag, or where the node cannot be configured."""
+    """Play the bag once the node is active; end everything with the bag."""
     node_name = "/".join(["", *filter(None, given(context, "namespace").split("/")), given(context, "name")])
     options = [
         option for name in OF_THE_PLAYER if given(context, name) for option in (f"--{name}", given(context, name))
@@ -107,19 +107,15 @@ def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output="screen",
     )
     return [
-        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player])),
-        RegisterEventHandler(
-            OnStateTransition(
-                start_state="configuring",
-                goal_state="unconfigured",
-                entities=[Shutdown(reason="the node could not be configured")],
-            )
-        ),
+        # Once: a node that is activated again finds the player at work, or the launch ending.
+        RegisterEventHandler(OnStateTransition(goal_state="active", entities=[player], handle_once=True)),
         RegisterEventHandler(OnProcessExit(target_action=player, on_exit=end)),
     ]
 
 
 def end(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    if event.returncode != 0 and not context.is_shutdown:
+        raise RuntimeError(f"the player has failed with exit code {event.returncode}: its output says why")
     # After Ctrl-C everything is ending already, and a second shutdown would fail.
     return None if context.is_shutdown else Shutdown(reason="the bag has ended")
 
@@ -140,6 +136,8 @@ def generate_launch_description() -> LaunchDescription:
                     **{name: LaunchConfiguration(name) for name in ("cameras", "image_topics", "image_transport")},
                     "image_qos": "match",
                     "use_sim_time": "true",
+                    # Without the node there is nobody to play to.
+                    "required": "true",
                 }.items(),
             ),
             OpaqueFunction(function=start_player),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -18,8 +17,9 @@ from std_msgs.msg import Float64
 
 from ..frames import stamp_ns
 from .allocator import keep_large_blocks
-from .main import EXECUTOR_THREADS, spin, wait_for
+from .main import EXECUTOR_THREADS, spin
 from .node import LlavaOvNode
+from .signals import StopSignals
 
 PROBE_TOPIC = "probe"
 LATENCY_TOPIC = "probe_latency_s"
@@ -37,18 +37,18 @@ def add_probe(node: LlavaOvNode) -> None:
 
 
 def main() -> int:
-    """Spin the node with its probe until SIGINT; returns the exit code."""
+    """Spin the node with its probe until SIGINT or SIGTERM; returns the exit code."""
     keep_large_blocks()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
-    told_to_stop = threading.Event()
-    signal.signal(signal.SIGINT, lambda number, frame: told_to_stop.set())
+    signals = StopSignals()
+    signals.install()
     node = LlavaOvNode()
     add_probe(node)
     executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS)
     executor.add_node(node)
     spinner = threading.Thread(target=spin, args=(executor, node.get_logger()), daemon=True)
     spinner.start()
-    wait_for(told_to_stop)
+    signals.wait()
     node.destroy_node()
     executor.shutdown(timeout_sec=5.0)
     rclpy.try_shutdown()

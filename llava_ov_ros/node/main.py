@@ -1,13 +1,11 @@
-"""Runs the node as a process: signals, threads, exit code."""
+"""Runs the node as a process: threads, ending, exit code."""
 
 from __future__ import annotations
 
-import signal
+import faulthandler
 import sys
 import threading
-import time
 import traceback
-from types import FrameType
 
 import rclpy
 from rclpy.exceptions import InvalidHandle, NameValidationException, ParameterException
@@ -19,14 +17,15 @@ from rclpy.signals import SignalHandlerOptions
 from .allocator import keep_large_blocks
 from .node import LlavaOvNode
 from .parameters import MOST_TOGETHER, MOST_WAITING, ParameterError
+from .signals import StopSignals
 
 RCLError = rclpy_implementation.RCLError
 # Threads are made when they are needed: one for each request that waits or is being answered, the rest for refusals,
 # images, parameters, cancels, timers.
 EXECUTOR_THREADS = MOST_WAITING + MOST_TOGETHER + 64
-# A terminal and a launch file may each pass on one and the same Ctrl-C.
-SAME_SIGNAL_S = 1.0
-TURN_S = 0.25
+# Whoever stops a container or a launch kills what is there after 10 s and more: whatever hangs, this ends before.
+END_WITHIN_S = 9.0
+EXECUTOR_END_S = 1.0
 
 
 def spin(executor: Executor, log: RcutilsLogger) -> None:
@@ -51,43 +50,25 @@ def spin(executor: Executor, log: RcutilsLogger) -> None:
             log.error("a callback failed: " + "".join(traceback.format_exception(error)))
 
 
-def wait_for(told_to_stop: threading.Event) -> None:
-    """Wait in the main thread until a signal's handler has set the event.
-
-    In short turns: handlers run in the main thread only, and a signal that the kernel gives to another thread (DDS and
-    torch have many) does not wake it.
-    """
-    while not told_to_stop.wait(TURN_S):
-        pass
-
-
-def main() -> int:
+def main(signals: StopSignals) -> int:
     """Spin the node until it is told to stop.
 
+    Args:
+        signals: Installed already.
+
     Returns:
-        0 after SIGINT or SIGTERM, also in mid-answer; 2 where a parameter or argument given at start cannot be used.
+        0 after SIGINT or SIGTERM, also while a model is loaded or asked; 2 where a parameter or argument given at start
+        cannot be used. Threads may be left that load or compute. A node that does not end by itself ends the process
+        with 1, and the standard error says what its threads were doing.
     """
     keep_large_blocks()
+    if signals.told:
+        return 0
     try:
         # rclpy's own handlers end the context at once, and then nobody could be told that the answer is cancelled.
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     except RCLError as error:
         return _refuse(error)
-    told_to_stop = threading.Event()
-    told_at_s = 0.0
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal told_at_s
-        if not told_to_stop.is_set():
-            told_at_s = time.monotonic()
-            told_to_stop.set()
-        elif time.monotonic() - told_at_s > SAME_SIGNAL_S:
-            # A second Ctrl-C ends the process even where the model hangs.
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
     try:
         node = LlavaOvNode()
     except (ParameterError, ParameterException, NameValidationException) as error:
@@ -98,16 +79,18 @@ def main() -> int:
 
     def spin_until_shutdown() -> None:
         spin(executor, node.get_logger())
-        told_to_stop.set()
+        signals.tell()
 
     spinner = threading.Thread(target=spin_until_shutdown, name="llava_ov_executor", daemon=True)
     spinner.start()
-    wait_for(told_to_stop)
+    signals.wait()
+    # In C, so that it works where the model keeps Python from running.
+    faulthandler.dump_traceback_later(END_WITHIN_S, exit=True)
     node.get_logger().info("stopping")
     node.destroy_node()
-    executor.shutdown(timeout_sec=5.0)
+    executor.shutdown(timeout_sec=EXECUTOR_END_S)
     rclpy.try_shutdown()
-    spinner.join(timeout=5.0)
+    spinner.join(timeout=EXECUTOR_END_S)
     return 0
 
 

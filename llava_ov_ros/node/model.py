@@ -5,25 +5,30 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from ..frames import Camera, Clip, NoFramesError
 from ..tasks import AnswersQuestions
 from .allocator import give_back
+from .loading import in_own_thread
 
 
 class Model:
     """Holds the engine. `engine` and `rest` are for the worker's thread, the rest for any."""
 
-    def __init__(self, load: Callable[[], AnswersQuestions]) -> None:
-        """Load the engine; raises what `load` raises."""
+    def __init__(self, load: Callable[[], AnswersQuestions], ending: threading.Event | None = None) -> None:
+        """Load the engine.
+
+        Args:
+            load: Makes it; its exceptions are raised here.
+            ending: Once it is set, nobody waits for the load any more.
+
+        Raises:
+            AbandonedError: `ending` was set before the engine was loaded.
+        """
         self._load = load
         self._lock = threading.Lock()
-        # Every thread that has computed with torch keeps OpenMP threads and an arena of memory while it lives, and the
-        # executor has many threads. This one ends.
-        with ThreadPoolExecutor(1, "load") as loading:
-            engine = loading.submit(load).result()
+        engine = in_own_thread(load, ending or threading.Event(), "llava_ov_load")
         self._engine: AnswersQuestions | None = engine
         self.name = engine.name
         self.planned_bytes = engine.planned_bytes()

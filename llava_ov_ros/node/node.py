@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -32,11 +30,13 @@ from ..tasks import (
 from ..tasks.planning import MOST_PICTURES
 from . import diagnostics, parameters
 from .asking import Asking
+from .bond import Bond
 from .consistency import check_together
 from .hints import Hints
 from .intake import Intake
 from .logs import passed_on
 from .model import Model, prepare_ahead
+from .own_name import OwnName
 from .parameters import ParameterError, Settings
 from .planning import Planning
 from .publishing import Publishing
@@ -44,13 +44,15 @@ from .recent import RecentCounts
 from .requests import Request
 from .set_back import SetBack
 from .submitting import Submitting
+from .transitions import Transitions
 from .whole_numbers import accept_whole_numbers
 from .words import Words, load_words
-from .worker import End, Worker
+from .worker import ENDING_JOIN_S, End, Worker
 
-RCLError = rclpy_implementation.RCLError
 # A clip and the one that it re-anchors to, a text and a frame each: twice that is more than ever needed.
 MOST_PIECES_PER_FRAME = 8
+# Of a transition nothing but the worker's end is awaited.
+TRANSITION_END_S = ENDING_JOIN_S + 0.5
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -111,14 +113,19 @@ class LlavaOvNode(LifecycleNode):
         except BaseException:
             # Left to the garbage collection, a node's entities go in any order and thread, and that can hang.
             self.destroy_node()
-            # Which rclpy's destroy_node leaves, and with it the node, in the graph.
-            self._state_machine.destroy_when_not_in_use()
             raise
         self._load = load
+        # Set when the node ends, for whatever waits in its threads.
+        self._ending = threading.Event()
+        # Between a transition that reads parameters and a request that sets them.
+        self._settling = threading.Lock()
+        self._own_name = OwnName(self)
+        self._bond = Bond(self)
         self._model: Model | None = None
         self._last_asked_s = 0.0
         self._has_been_asked = False
         self._pieces_ahead = 0
+        self._left_behind = False
         self._fault = ""
         self._cameras: dict[str, Camera] = {}
         self._recent: dict[str, RecentCounts] = {}
@@ -143,54 +150,50 @@ class LlavaOvNode(LifecycleNode):
         # What the diagnostics read, a transition may take away in another thread.
         self._parts = threading.Lock()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._refuse_impossible_transitions()
-
-    def _refuse_impossible_transitions(self) -> None:
-        """Answer change_state with success false where the state has no such transition, as nodes in C++ do.
-
-        rclpy's callback raises, and whoever called waits for a response that never comes.
-        """
-        service = self._service_change_state
-        change_state = service.callback
-
-        def respond(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-            try:
-                return change_state(request, response)
-            except RCLError as error:
-                self.get_logger().error(f"no such transition: {error}")
-                response.success = False
-                return response
-
-        service.callback = respond
+        self._transitions = Transitions(self, self._submitting.counted)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Check the model and load it."""
-        settings = self._settings
+        """Settle that the name is the node's alone, check the model and load it."""
+        self._fault = self._configure()
+        if self._fault:
+            self.get_logger().error(self._fault)
+            return FAILURE
+        return super().on_configure(state)
+
+    def _configure(self) -> str:
+        """Make what an inactive node has; why that failed, or an empty text."""
+        if not self._own_name.is_free_in_time(self._ending):
+            return "the node ended before its name was free" if self._ending.is_set() else self._own_name.refusal()
+        with self._settling:
+            settings = self._settings
+        self.get_logger().info(f"loading model {settings.model!r}")
         try:
             check_together(settings)
             words = load_words(settings)
         except ValueError as error:
-            self._fault = str(error)
-            self.get_logger().error(self._fault)
-            return FAILURE
-        self.get_logger().info(f"loading model {settings.model!r}")
+            return str(error)
         try:
             with passed_on(self.get_logger()):
-                self._model = Model(lambda: self._load(settings))
+                model = Model(lambda: self._load(settings), self._ending)
         except Exception as error:  # noqa: BLE001 - rclpy says nothing about what a transition raises
             kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
-            self._fault = f"cannot load the model: {kind}{error}"
-            self.get_logger().error(self._fault)
-            return FAILURE
-        self._fault, self._words = "", words
+            return f"cannot load the model: {kind}{error}"
+        # Discovery takes a while: two that started together may not have seen each other before.
+        if not self._own_name.hold():
+            model.rest()
+            return self._own_name.refusal()
+        with self._settling:
+            # Some have been set meanwhile that take effect at once.
+            settings = self._settings
+        self._model, self._words = model, words
         names = enumerate(settings.cameras)
         self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
         self.get_logger().info(
-            f"model {self._model.name!r} is loaded ({self._model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
+            f"model {model.name!r} is loaded ({model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
         )
-        return super().on_configure(state)
+        return ""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and take requests; fails where the queue is too short for the standing questions."""
@@ -207,6 +210,7 @@ class LlavaOvNode(LifecycleNode):
             intake.open()
         self._asking.start_standing()
         self._hints.start()
+        self._bond.start()
         topics = ", ".join(f"{name} on {intake.topic(name)}" for name in self._cameras)
         self.get_logger().info(f"active; cameras: {topics}; ask on {self.get_fully_qualified_name()}/ask")
         return super().on_activate(state)
@@ -238,6 +242,8 @@ class LlavaOvNode(LifecycleNode):
         # rclpy also calls this where the constructor has refused a parameter.
         if self._asking is not None:
             owed = self._submitting.unanswered
+            self._ending.set()
+            self._transitions.close(TRANSITION_END_S)
             self._stop("the node is shutting down")
             self._submitting.wait_until_answered(owed)
             self._asking.destroy()
@@ -245,23 +251,29 @@ class LlavaOvNode(LifecycleNode):
             self._publishing.close()
             self._unload()
         super().destroy_node()
+        # Which rclpy leaves, and with it the node, in the graph: its successor would wait for its name.
+        self._state_machine.destroy_when_not_in_use()
 
     def _stop(self, reason: str) -> None:
+        self._bond.stop()
         self._asking.stop_standing()
         self._hints.stop()
         with self._parts:
             if self._intake is not None:
                 self._intake.close()
         worker, self._worker = self._worker, None
-        if worker is not None and not worker.stop(reason):
-            self.get_logger().error("the model did not stop within 30 s; its thread is left behind")
+        if worker is not None and not worker.stop(reason, self._ending):
+            self._left_behind = True
+            self.get_logger().warning("the model is in the middle of a forward pass; its thread is left behind")
 
     def _unload(self) -> None:
+        self._own_name.give_up()
         with self._parts:
             model, self._model = self._model, None
             self._intake, self._cameras, self._recent, self._words = None, {}, {}, None
         self._hints.clear_goal()
-        if model is not None:
+        # What a thread computes with cannot be taken away from it.
+        if model is not None and not self._left_behind:
             model.rest()
 
     def _work(self, requests: Sequence[Request], end: End) -> None:
@@ -318,16 +330,18 @@ class LlavaOvNode(LifecycleNode):
         )
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        configured = self._model is not None
-        try:
-            settings = parameters.changed(self._settings, changes, configured)
-            if configured:
-                check_together(settings)
-        except ParameterError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        if self._worker is not None and (fault := settings.standing_fault()):
-            return SetParametersResult(successful=False, reason=fault)
-        before, self._settings = self._settings, settings
+        with self._settling:
+            before = self._settings
+            configured = self._transitions.state not in ("unconfigured", "finalized")
+            try:
+                settings = parameters.changed(before, changes, configured=configured)
+                if configured:
+                    check_together(settings)
+            except ParameterError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+            if self._worker is not None and (fault := settings.standing_fault()):
+                return SetParametersResult(successful=False, reason=fault)
+            self._settings = settings
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()

@@ -19,7 +19,7 @@ from .requests import Request
 from .worker import Worker
 
 CANCEL_STATE_TIMEOUT_S = 1.0
-LAST_ANSWERS_TIMEOUT_S = 5.0
+LAST_ANSWERS_TIMEOUT_S = 2.0
 RESPONSE_SENT_S = 0.3
 
 

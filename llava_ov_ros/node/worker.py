@@ -13,6 +13,9 @@ from .requests import Request
 Policy = Literal["reject", "drop_oldest"]
 End = Callable[[Request, Result], None]
 JOIN_TIMEOUT_S = 30.0
+# Whoever ends a process gives it 10 s or so, and the clients must have their answers by then.
+ENDING_JOIN_S = 4.0
+JOIN_TURN_S = 0.05
 IDLE_PERIOD_S = 0.5
 
 
@@ -120,11 +123,16 @@ class Worker:
             self._waiting.remove(request)
         request.refuse(status, message)
 
-    def stop(self, reason: str) -> bool:
+    def stop(self, reason: str, ending: threading.Event | None = None) -> bool:
         """Cancel everything, wait for the token being generated, end the thread.
 
+        Args:
+            reason: What the requests are told.
+            ending: Set once the process ends, which waits less.
+
         Returns:
-            False where the thread did not end in 30 s (a model call that hangs); its requests stay open then.
+            False where the thread did not end in 30 s (4 s, once the process ends): a forward pass or a load that takes
+            longer. Its requests are ended then, and the thread ends after it.
         """
         with self._changed:
             self._stopping = True
@@ -134,7 +142,23 @@ class Worker:
             self._changed.notify()
         for request in waiting:
             request.refuse(Status.CANCELLED, reason)
-        self._thread.join(JOIN_TIMEOUT_S)
+        if self._ends_in_time(ending):
+            return True
+        with self._changed:
+            abandoned, self._current = self._current, []
+        for request in abandoned:
+            request.refuse(
+                Status.CANCELLED, f"{reason}, and the model was in the middle of a forward pass or of loading"
+            )
+        return False
+
+    def _ends_in_time(self, ending: threading.Event | None) -> bool:
+        left_s, hurried = JOIN_TIMEOUT_S, False
+        while self._thread.is_alive() and left_s > 0:
+            if ending is not None and ending.is_set() and not hurried:
+                left_s, hurried = ENDING_JOIN_S, True
+            self._thread.join(JOIN_TURN_S)
+            left_s -= JOIN_TURN_S
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -177,6 +201,9 @@ class Worker:
 
     def _end(self, request: Request, result: Result) -> None:
         with self._changed:
+            if request not in self._current:
+                # It has been ended without the model, which took too long.
+                return
             self._current.remove(request)
         request.on_done(result)
 

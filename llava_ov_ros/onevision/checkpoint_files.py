@@ -200,13 +200,13 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
     name = "model.safetensors.index.json"
     if (directory / name).is_file():
         index = read_json(directory, name).get("weight_map")
-        files = index.values() if isinstance(index, dict) else ()
+        files = list(index.values()) if isinstance(index, dict) else []
         if not files or not all(isinstance(one, str) and _PLAIN_NAME.fullmatch(one) for one in files):
             raise CheckpointError(
                 f"{directory / name}: weight_map is {ascii(index)[:80]}: it must name a file of the directory for each "
                 "tensor"
             )
-        return tuple(whole_file(directory, one) for one in sorted(set(index.values())))
+        return tuple(whole_file(directory, one) for one in sorted(set(files)))
     raise CheckpointError(
         f"model directory {directory} has neither model.safetensors nor {name} "
         "(other weight formats can run code when they are read, and are not supported)"

@@ -101,13 +101,16 @@ def node():
 
 
 def own(node, names_and_types) -> dict[str, str]:
-    """The entities of this package and /diagnostics, `~` for the node's name; what every node has is left out."""
+    """The entities of this package and /diagnostics, `~` for the node's name.
+
+    What every node has is left out, and what is hidden (a part of the name begins with `_`).
+    """
     prefix = node.get_fully_qualified_name()
     of_every_node = ("/rosout", "/parameter_events", f"{prefix}/transition_event")
     return {
         name.replace(prefix, "~", 1): types[0]
         for name, types in names_and_types
-        if name not in of_every_node and "/_action/" not in name
+        if name not in of_every_node and "/_" not in name
     }
 
 

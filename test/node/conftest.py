@@ -279,14 +279,18 @@ class Peer:
         until(subscription.get_publisher_count, f"publisher of {full}")
         return heard
 
-    def transition(self, label: str) -> bool:
-        """Take the node through a transition, by the service; whether it succeeded."""
+    def transition_later(self, label: str) -> Any:
+        """Ask the service for a transition, and return the future of its response."""
         if label == "configure":
             for camera in self.cameras.values():
                 # The node counts from here on.
                 camera.sent = 0
         request = ChangeState.Request(transition=Transition(id=TRANSITIONS[label]))
-        return result_of(self._change_state.call_async(request)).success
+        return self._change_state.call_async(request)
+
+    def transition(self, label: str) -> bool:
+        """Take the node through a transition, by the service; whether it succeeded."""
+        return result_of(self.transition_later(label)).success
 
     def state(self) -> str:
         """The lifecycle state's label, such as active."""
