@@ -23,7 +23,8 @@ PACKAGE = "llava_ov_ros"
 STRINGS = ("model", "device", "visual_mode", "image_qos")
 LISTS = ("cameras", "image_topics", "image_transport")
 # The node ends within 10 s of the first signal, however long the model's forward pass or its loading takes.
-SIGTERM_AFTER_S, SIGKILL_AFTER_S = "12", "6"
+SIGTERM_AFTER_S = "12"
+SIGKILL_AFTER_S = "6"
 RESPAWN_DELAY_S = 2.0
 # As documented: a parameter or argument that cannot be used, which a new start does not change.
 UNUSABLE = 2

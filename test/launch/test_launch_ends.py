@@ -56,11 +56,12 @@ class Launched:
         service.include_launch_description(
             LaunchDescription(
                 [
+                    # First: the handlers that are registered last are called first, and an error in one ends the rest.
+                    included,
                     RegisterEventHandler(OnStateTransition(entities=[OpaqueFunction(function=note)])),
                     RegisterEventHandler(OnProcessStart(on_start=begun)),
                     RegisterEventHandler(OnProcessExit(on_exit=lambda event, _: self.exits.append(event.returncode))),
                     TimerAction(period=TOO_SLOW_S, actions=[OpaqueFunction(function=give_up)]),
-                    included,
                 ]
             )
         )

@@ -410,6 +410,7 @@ class Rig(Peer):
         self, load: Callable[..., Any], cameras: Mapping[str, str], reliable: bool, given: Mapping[str, Any]
     ) -> None:
         super().__init__(cameras, reliable, given)
+        self._ended = False
         try:
             self.live = LlavaOvNode(
                 load=load,
@@ -433,9 +434,15 @@ class Rig(Peer):
             feedback = f"{self.name}/{action}/_action/feedback"
             until(lambda topic=feedback: self.live.count_subscribers(topic), f"the discovery of who hears {feedback}")
 
+    def end_node(self) -> None:
+        """End the node, once."""
+        if not self._ended:
+            self._ended = True
+            self.live.destroy_node()
+
     def close(self) -> None:
         """End the node, then leave."""
-        self.live.destroy_node()
+        self.end_node()
         self._live_executor.shutdown(timeout_sec=2.0)
         self._live_spinner.join(10)
         super().close()

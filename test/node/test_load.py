@@ -74,7 +74,7 @@ def test_a_parameter_of_the_load_cannot_be_set_during_it(loading, load):
 
 def test_the_end_of_the_node_does_not_wait_for_a_load(loading, load):
     robot, asked = loading
-    robot.live.destroy_node()
+    robot.end_node()
     assert not load.may_end.is_set()
     assert not robot.outcome(asked).success
 
@@ -91,7 +91,7 @@ def test_the_end_of_the_node_does_not_wait_for_a_forward_pass(rig, scripted):
     robot.feed(count=1)
     asked = robot.ask_later()
     assert begun.wait(40)
-    robot.live.destroy_node()
+    robot.end_node()
     assert not may_end.is_set()
     answer = robot.outcome(asked).answer
     assert answer.status == Answer.CANCELLED
