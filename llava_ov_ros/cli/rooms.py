@@ -110,12 +110,15 @@ def run_evaluate(args: argparse.Namespace) -> int:
         CommandError: Options do not go together, the model cannot be loaded, or with --live the node does not do its
             part, or the model computed numbers that are none.
     """
-    from ..onevision import NotFiniteError
-
     try:
         return _run_evaluate(args)
-    except NotFiniteError as error:
-        raise CommandError(str(error)) from None
+    except ArithmeticError as error:
+        # Imported here: a model that is not there is told before torch is imported.
+        from ..onevision import NotFiniteError
+
+        if isinstance(error, NotFiniteError):
+            raise CommandError(str(error)) from None
+        raise
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:

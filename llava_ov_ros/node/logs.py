@@ -23,14 +23,16 @@ class _ToNode(logging.Handler):
 
 @contextmanager
 def passed_on(logger: Any) -> Iterator[None]:
-    """While it is open, the package's log records (info and above) go to an rclpy logger, and nowhere else."""
+    """While it is open, the package's log records (info and above) go to an rclpy logger too.
+
+    Several may be open at once, one for each node of a process; all hear the same.
+    """
     package = logging.getLogger(__name__.partition(".")[0])
-    handler, before = _ToNode(logger), (package.level, package.propagate)
+    handler = _ToNode(logger)
+    if package.level == logging.NOTSET:
+        package.setLevel(logging.INFO)
     package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    package.propagate = False
     try:
         yield
     finally:
         package.removeHandler(handler)
-        package.level, package.propagate = before
