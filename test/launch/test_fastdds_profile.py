@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("measure_pictures.py")
-PICTURES = 20
+PICTURES, TRIES = 20, 5
+
+# Pictures are sent best effort, and one that finds no core to be taken on is lost.
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +28,11 @@ def measuring():
 
 def test_pictures_arrive_through_the_large_segment(measuring):
     variables = dict.fromkeys(measuring.VARIABLES, str(measuring.PROFILE))
-    received, size = measuring.measure(f"test_fastdds_{os.getpid()}", variables, PICTURES)
-    assert size >= 32 * 2**20
+    for number in range(TRIES):
+        received, size = measuring.measure(f"test_fastdds_{os.getpid()}_{number}", variables, PICTURES)
+        assert size >= 32 * 2**20
+        if received >= 0.9 * PICTURES:
+            break
     assert received >= 0.9 * PICTURES
 
 

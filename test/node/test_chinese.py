@@ -23,7 +23,7 @@ def says(text):
         ("B", {"kind": "choice", "choices": ["红色", "蓝色"]}, {"known": True, "text": "蓝色"}),
         ("C", {"kind": "choice", "choices": ["红色", "蓝色"]}, {"known": False, "text": "无法判断"}),
         ("无法判断。", {"kind": "phrase"}, {"known": False, "text": "无法判断。"}),
-        ("红色的杯子", {"kind": "phrase"}, {"known": True, "text": "红色的杯子"}),
+        ("红色的杯子", {"kind": "phrase"}, {"known": False, "text": "红色的杯子"}),
     ],
 )
 def test_values(rig, scripted, said, fields, expected):
