@@ -34,6 +34,7 @@ from .bond import Bond
 from .consistency import check_together
 from .hints import Hints
 from .intake import Intake
+from .loading import AbandonedError
 from .logs import passed_on
 from .model import Model, prepare_ahead
 from .own_name import OwnName
@@ -175,6 +176,8 @@ class LlavaOvNode(LifecycleNode):
         try:
             with passed_on(self.get_logger()):
                 model = Model(lambda: self._load(settings), self._ending)
+        except AbandonedError:
+            return "the node ended before the model was loaded"
         except Exception as error:  # noqa: BLE001 - rclpy says nothing about what a transition raises
             kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
             return f"cannot load the model: {kind}{error}"

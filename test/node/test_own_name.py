@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -13,6 +16,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from llava_ov_ros.node import own_name
+from llava_ov_ros.node.bring_up import bring_up
 from llava_ov_ros.node.node import LlavaOvNode
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -137,3 +141,26 @@ def test_a_node_that_ends_while_it_waits_ends_at_once(twins, wait_until):
     waiting.join(20)
     assert ends == [FAILURE]
     assert second._fault == "the node ended before its name was free"
+
+
+@pytest.mark.long
+def test_the_successor_of_a_killed_node_waits_until_the_graph_forgets_it(peer, tmp_path, wait_until):
+    """Which takes Fast DDS 20 s."""
+    client = peer()
+
+    def claims():
+        topics = [topic for topic, _ in client.node.get_topic_names_and_types()]
+        return len([topic for topic in topics if topic.startswith(f"{client.name}/_claims/made_")])
+
+    arguments = ["--ros-args", *client.remapping, "-r", f"__ns:={client.namespace}"]
+    command = [sys.executable, str(Path(__file__).with_name("slow_node.py")), "compute", *arguments]
+    with subprocess.Popen(command, cwd=tmp_path) as killed:
+        client.meet()
+        killed.kill()
+    with subprocess.Popen(command, cwd=tmp_path) as successor:
+        try:
+            wait_until(lambda: claims() == 2, "both in the graph")
+            assert bring_up(client.name, lambda: False) == ""
+            wait_until(lambda: claims() == 1, "the end of the killed node in the graph")
+        finally:
+            successor.kill()
