@@ -73,12 +73,19 @@ def test_questions_that_wait_are_answered_together(rig):
     assert sorted(map(sorted, model.batches[1:])) == sorted([sorted(QUESTIONS), ["about less"]])
 
 
-def test_frames_are_encoded_before_anybody_asks(rig, rooms):
+def test_frames_are_encoded_before_anybody_asks(rig, rooms, wait_until):
     robot = rig(model=str(rooms))
     robot.feed(count=1, newest_ns=time.time_ns() - 2 * S)
     assert robot.ask(QUESTIONS[0]).status == Answer.OK
     robot.feed(count=2)
-    _, before = robot.diagnostic("model", lambda status, values: values["frames_encoded"] == "3")
+    robot.diagnostic("model", lambda status, values: values["frames_encoded"] == "3")
+
+    def settled():
+        """The diagnostics' values, once five in a row agree: a frame is counted before its tokens are prefilled."""
+        found = [robot.diagnostic("model")[1] for _ in range(5)]
+        return found[0] if len({values["prefix_tokens"] for values in found}) == 1 else None
+
+    before = wait_until(settled, "the end of preparing")
     assert robot.ask(QUESTIONS[1]).status == Answer.OK
     _, after = robot.diagnostic("model", lambda status, values: values["suffix_tokens"] != before["suffix_tokens"])
     assert after["frames_encoded"] == "3"
