@@ -37,7 +37,7 @@ MUG_ID = 375
 FOLDER = pytest.StashKey[Path]()
 MARKED = {"ros": ("node", "launch"), "transformers": ("onevision",)}
 """Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
-SLOW_FOLDERS = ("tools", "cli", "node", "onevision")
+SLOW_FOLDERS = ("cli", "docs", "node", "onevision", "tools")
 """Handed out first, so that no worker ends with a long file alone."""
 
 

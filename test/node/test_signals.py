@@ -53,7 +53,14 @@ def signalled(process, first, second, gap_s):
     return process.wait(END_S)
 
 
-@pytest.mark.parametrize(("first", "second", "gap_s"), [(INT, TERM, 0.1), (TERM, INT, 0.1), (INT, INT, 1.5)])
+def also_long(*values):
+    """Parameters of one of the many orders and pauses, each of which takes a node of its own: for the long tests."""
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "gap_s"), [(INT, TERM, 0.1), also_long(TERM, INT, 0.1), also_long(INT, INT, 1.5)]
+)
 def test_while_a_model_is_loaded(slow, first, second, gap_s):
     client, process = slow("load")
     configured = client.transition_later("configure")
@@ -65,7 +72,7 @@ def test_while_a_model_is_loaded(slow, first, second, gap_s):
 
 @pytest.mark.parametrize(
     ("first", "second", "gap_s"),
-    [(INT, TERM, 0.1), (TERM, INT, 1.5), (INT, INT, 3.0), (TERM, INT, 6.0)],
+    [(INT, TERM, 0.1), also_long(TERM, INT, 1.5), also_long(INT, INT, 3.0), also_long(TERM, INT, 6.0)],
 )
 def test_in_the_middle_of_a_forward_pass(slow, tmp_path, first, second, gap_s):
     client, process = slow("compute")
@@ -101,10 +108,10 @@ def test_while_a_node_is_deactivated_in_the_middle_of_a_forward_pass(slow):
     ("state", "first", "second", "gap_s"),
     [
         ("unconfigured", INT, TERM, 0.1),
-        ("unconfigured", TERM, INT, 0.1),
-        ("inactive", INT, INT, 0.3),
+        also_long("unconfigured", TERM, INT, 0.1),
+        also_long("inactive", INT, INT, 0.3),
         ("active", TERM, INT, 0.1),
-        ("active", INT, INT, 0.3),
+        also_long("active", INT, INT, 0.3),
     ],
 )
 def test_while_nothing_is_asked(slow, tmp_path, state, first, second, gap_s):
@@ -117,7 +124,7 @@ def test_while_nothing_is_asked(slow, tmp_path, state, first, second, gap_s):
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("number", [INT, also_long(TERM)])
 def test_the_third_signal_of_a_number_ends_the_node_at_once(slow, number):
     client, process = slow("compute")
     client.start()
