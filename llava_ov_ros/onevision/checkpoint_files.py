@@ -19,7 +19,7 @@ from .canonical_names import canonical_name
 from .config_checks import check_config, check_preprocessing, rope_of
 from .config_fields import ORIGINAL, TRANSFORMERS, check_fields, known_fields
 from .foreign_weights import check_adapters, check_quantised
-from .token_rules import RULE_FIELDS, TokenRules, token_rules
+from .token_rules import TokenRules, rules_in_config, token_rules
 
 ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -172,10 +172,7 @@ def _generation(directory: Path, raw: Mapping[str, Any]) -> tuple[Path, dict[str
     """How answers are generated, and the file that says so; without generation_config.json, config.json does."""
     if (directory / "generation_config.json").is_file():
         return directory / "generation_config.json", read_json(directory, "generation_config.json")
-    text = raw.get("text_config")
-    parts = [text if isinstance(text, Mapping) else {}, raw]
-    found = {name: part[name] for part in parts for name in RULE_FIELDS if part.get(name) is not None}
-    return directory / "config.json", found
+    return directory / "config.json", rules_in_config(raw)
 
 
 def _check_placeholders(config: Any, file: Path, rows: int) -> None:

@@ -41,8 +41,12 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
 
 # Far more than anybody means; larger ones cost without an effect, or do not fit a number.
 MOST_PENALTY, MOST_NGRAM = 1e6, 1024
-RULE_FIELDS = ("repetition_penalty", "no_repeat_ngram_size", "suppress_tokens", *_WITHOUT_EFFECT)
-"""Fields that decide the rules. Where there is no generation_config.json, `generate` takes them from config.json."""
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "repetition_penalty": (1,),
+    "no_repeat_ngram_size": (0,),
+    "suppress_tokens": ([],),
+    **_WITHOUT_EFFECT,
+}
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,21 @@ def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, coun
     return TokenRules(
         1.0 if penalty is None else float(penalty), size or 0, tuple(sorted(set(suppressed))), counts_prompt
     )
+
+
+def rules_in_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a config.json that decide the rules where there is no generation_config.json.
+
+    Those of its text_config count where the whole's have no effect, as in `GenerationConfig.from_model_config` of
+    transformers.
+    """
+    text = raw.get("text_config")
+    found: dict[str, Any] = {}
+    for part in (text if isinstance(text, Mapping) else {}, raw):
+        for name, neutral in _NEUTRAL.items():
+            if part.get(name) is not None and part[name] not in neutral:
+                found[name] = part[name]
+    return found
 
 
 def _is_number(value: Any) -> bool:
