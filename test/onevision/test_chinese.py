@@ -13,7 +13,7 @@ from llava_ov_ros.onevision.tokens import REPLACEMENT, PromptTokenizer, TextStre
 from llava_ov_ros.tasks import Kind, SceneQuestion, find_prompts, load_prompts, shape
 from llava_ov_ros.tasks.planning import find_vocabulary, load_vocabulary, plan_ask
 
-FILE = Path(__file__).with_name("qwen2_tokenizer.json")
+FILE = Path(__file__).resolve().parents[1] / "data" / "original" / "checkpoint" / "tokenizer.json"
 # As Qwen2's tokenizer publishes it (transformers, models/qwen2/tokenization_qwen2.py, PRETOKENIZE_REGEX).
 PUBLISHED = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
