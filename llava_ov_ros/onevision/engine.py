@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,34 +15,15 @@ from ..frames import Clip, Frame
 from ..modes import Mode
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
-from .feature_cache import FeatureCache
 from .generated import Generated, checked_mode
-from .grammar import Grammars
 from .key_values import PrefixKeyValues
-from .language import LanguageModel, language_model
+from .loaded import Loaded, with_caches
 from .memory import MemoryPlan, is_out_of_memory
-from .prefix_store import PrefixStore
 from .prompt import Segment, dialogue
-from .prompt_parts import Own, PromptParts
+from .prompt_parts import Own
 from .sampling import LogitHook
 from .scoring import Choosing, choose
 from .settings import Counters, EngineSettings
-from .steps import StaticSteps
-from .visual import VisualEncoder
-
-
-@dataclass(eq=False)
-class _Loaded:
-    """A model and what is kept of its work."""
-
-    checkpoint: Checkpoint
-    language: LanguageModel
-    features: FeatureCache
-    visual: VisualEncoder
-    parts: PromptParts
-    prefixes: PrefixStore
-    static_steps: StaticSteps | None
-    grammars: Grammars
 
 
 class Engine:
@@ -54,25 +35,11 @@ class Engine:
         self.name = checkpoint.name
         self.plan = plan
         self._settings = settings or EngineSettings()
-        device = checkpoint.model.lm_head.weight.device
-        language = language_model(checkpoint.model)
-        features = FeatureCache(self._settings.feature_bytes)
-        visual = VisualEncoder(checkpoint.model, features, self._settings.tiles_at_once(device))
-        static = device.type == "cuda" if self._settings.static_steps is None else self._settings.static_steps
-        self._state: _Loaded | None = _Loaded(
-            checkpoint,
-            language,
-            features,
-            visual,
-            PromptParts(checkpoint, visual, language.context),
-            PrefixStore(language, self._settings.prefix_bytes),
-            StaticSteps(language) if static else None,
-            Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
-        )
+        self._state: Loaded | None = with_caches(checkpoint, self._settings)
         self._suffix_tokens = 0
         self._decoded_tokens = 0
 
-    def _loaded(self) -> _Loaded:
+    def _loaded(self) -> Loaded:
         if self._state is None:
             raise RuntimeError(f"model {self.name!r} has been closed")
         return self._state

@@ -1,0 +1,59 @@
+"""A loaded model together with everything that an engine keeps of its work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .checkpoint import Checkpoint
+from .feature_cache import FeatureCache
+from .grammar import Grammars
+from .language import LanguageModel, language_model
+from .prefix_store import PrefixStore
+from .prompt_parts import PromptParts
+from .settings import EngineSettings
+from .steps import StaticSteps
+from .visual import VisualEncoder
+
+
+@dataclass(eq=False)
+class Loaded:
+    """A model and what is kept of its work.
+
+    Attributes:
+        checkpoint: The model, its tokenizer and its rules.
+        language: The language model's weights as plain tensors.
+        features: Visual tokens of frames.
+        visual: Makes visual tokens of frames.
+        parts: Makes prompts.
+        prefixes: Keys and values of prompts' beginnings.
+        static_steps: Runs steps in fixed shapes; None: in whatever shape there is.
+        grammars: Makes hooks that hold answers to a grammar.
+    """
+
+    checkpoint: Checkpoint
+    language: LanguageModel
+    features: FeatureCache
+    visual: VisualEncoder
+    parts: PromptParts
+    prefixes: PrefixStore
+    static_steps: StaticSteps | None
+    grammars: Grammars
+
+
+def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
+    """A model with empty caches of the settings' sizes."""
+    device = checkpoint.model.lm_head.weight.device
+    language = language_model(checkpoint.model)
+    features = FeatureCache(settings.feature_bytes)
+    visual = VisualEncoder(checkpoint.model, features, settings.tiles_at_once(device))
+    static = device.type == "cuda" if settings.static_steps is None else settings.static_steps
+    return Loaded(
+        checkpoint,
+        language,
+        features,
+        visual,
+        PromptParts(checkpoint, visual, language.context),
+        PrefixStore(language, settings.prefix_bytes),
+        StaticSteps(language) if static else None,
+        Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
+    )
