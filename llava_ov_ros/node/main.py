@@ -6,6 +6,7 @@ import faulthandler
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 
 import rclpy
 from rclpy.exceptions import InvalidHandle, NameValidationException, ParameterException
@@ -28,7 +29,7 @@ END_WITHIN_S = 9.0
 EXECUTOR_END_S = 1.0
 
 
-def spin(executor: Executor, log: RcutilsLogger) -> None:
+def spin(executor: Executor, log: RcutilsLogger, stopping: Callable[[], bool] = lambda: False) -> None:
     """Run callbacks until the executor or its context is shut down.
 
     rclpy's loop ends with the first callback that raises, which would leave a node that hears nothing any more.
@@ -36,6 +37,7 @@ def spin(executor: Executor, log: RcutilsLogger) -> None:
     Args:
         executor: Holds the node.
         log: Is told of callbacks that raise.
+        stopping: Whether the executor is being shut down, in the middle of which its own loop can raise.
     """
     while True:
         try:
@@ -47,7 +49,11 @@ def spin(executor: Executor, log: RcutilsLogger) -> None:
             # Something was destroyed in another thread between becoming ready and being run.
             continue
         except Exception as error:  # noqa: BLE001 - one failed callback must not end the others
-            log.error("a callback failed: " + "".join(traceback.format_exception(error)))
+            failed = "a callback failed: " + "".join(traceback.format_exception(error))
+            if stopping():
+                log.debug(failed)
+            else:
+                log.error(failed)
 
 
 def main(signals: StopSignals) -> int:
@@ -76,9 +82,10 @@ def main(signals: StopSignals) -> int:
         return _refuse(error)
     executor = MultiThreadedExecutor(num_threads=EXECUTOR_THREADS)
     executor.add_node(node)
+    stopping = threading.Event()
 
     def spin_until_shutdown() -> None:
-        spin(executor, node.get_logger())
+        spin(executor, node.get_logger(), stopping.is_set)
         signals.tell()
 
     spinner = threading.Thread(target=spin_until_shutdown, name="llava_ov_executor", daemon=True)
@@ -87,10 +94,13 @@ def main(signals: StopSignals) -> int:
     # In C, so that it works where the model keeps Python from running.
     faulthandler.dump_traceback_later(END_WITHIN_S, exit=True)
     node.get_logger().info("stopping")
-    node.destroy_node()
+    node.finish()
+    stopping.set()
+    # Before the entities go: rclpy waits for an action server that was destroyed meanwhile, and raises.
     executor.shutdown(timeout_sec=EXECUTOR_END_S)
-    rclpy.try_shutdown()
     spinner.join(timeout=EXECUTOR_END_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

@@ -240,15 +240,20 @@ class LlavaOvNode(LifecycleNode):
         self._unload()
         return SUCCESS
 
+    def finish(self) -> None:
+        """End what is being asked, and wait until those who asked were told; to be called while the executor runs."""
+        owed = self._submitting.unanswered
+        self._ending.set()
+        self._transitions.close(TRANSITION_END_S)
+        self._stop("the node is shutting down")
+        self._submitting.wait_until_answered(owed)
+
     def destroy_node(self) -> None:
         """Stop everything before the entities go."""
         # rclpy also calls this where the constructor has refused a parameter.
         if self._asking is not None:
-            owed = self._submitting.unanswered
-            self._ending.set()
-            self._transitions.close(TRANSITION_END_S)
-            self._stop("the node is shutting down")
-            self._submitting.wait_until_answered(owed)
+            if not self._ending.is_set():
+                self.finish()
             self._asking.destroy()
             self._planning.destroy()
             self._publishing.close()

@@ -22,6 +22,7 @@ from action_msgs.msg import GoalStatus
 from llava_ov_ros.action import Ask as AskAction
 from llava_ov_ros.srv import Ask
 from rclpy.action import ActionClient
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
@@ -72,7 +73,7 @@ class Crowd:
         self._spinner.start()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException, ShutdownException):
+        with contextlib.suppress(ExternalShutdownException, ShutdownException, InvalidHandle):
             self._executor.spin()
 
     def meet(self) -> None:

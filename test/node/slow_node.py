@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
@@ -37,10 +36,23 @@ def load(settings):
     )
 
 
+class SlowNode(main.LlavaOvNode):
+    """Says in its log whether callbacks could still run when its entities went."""
+
+    def __init__(self):
+        super().__init__(load=load)
+
+    def destroy_node(self):
+        """Say so, and go."""
+        runs = any(thread.name == "llava_ov_executor" for thread in threading.enumerate())
+        self.get_logger().info(f"entities go while the executor {'runs' if runs else 'has ended'}")
+        super().destroy_node()
+
+
 if __name__ == "__main__":
     signals = StopSignals()
     signals.install()
-    main.LlavaOvNode = functools.partial(main.LlavaOvNode, load=load)
+    main.LlavaOvNode = SlowNode
     code = main.main(signals)
     sys.stdout.flush()
     os._exit(code)
