@@ -13,6 +13,7 @@ from ..ask_error import AskError
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
+from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
 from .generated import Generated, checked_mode
@@ -280,14 +281,15 @@ class Engine:
             pictures = [part for part in before if isinstance(part, Frame)]
             state.visual.encode([*pictures, *(frame for clip in clips for frame in clip.frames)], mode)
         prefix = state.prefixes.get(chunks)
+        lengths = {number: len(its.suffix) for number, its in own.items()}
         # In an order of their own, so that equal sets of questions are equal batches.
         listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
-        for batch in _batches(listed, self._settings.batch):
+        for batch in batches(listed, lengths, self._settings.batch):
             wanted = {number: asks[number] for number in batch}
             yield from self._end_unwanted(wanted, clips, started_s)
             yield from self._choose(prefix, wanted, own, clips, started_s)
         free = [number for number, its in own.items() if not its.choices]
-        for batch in _batches(free, self._settings.batch):
+        for batch in batches(free, lengths, self._settings.batch):
             begun = [self._row(number, asks[number], own[number].prompt, mode) for number in batch]
             rows.update(zip(batch, begun, strict=True))
             suffixes = [own[number].suffix for number in batch]
@@ -378,8 +380,3 @@ class Engine:
     def prompt_ids(self, clips: Sequence[Clip], ask: Ask, mode: str = "video") -> list[int | None]:
         """Token ids of a whole prompt, None for each visual item."""
         return self._loaded().parts.ids(clips, ask, checked_mode(clips, mode))
-
-
-def _batches(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(numbers), size):
-        yield numbers[begin : begin + size]

@@ -153,7 +153,7 @@ def peak_megabytes(process: NodeProcess) -> int:
 
 def crowds_of(node: str, seconds: float) -> list[subprocess.Popen[str]]:
     """Two processes with ten clients each, which have met the node."""
-    arguments = ["--nodes", "10", "--asks", "40", "--goals", "20", "--seconds", str(seconds)]
+    arguments = ["--nodes", "10", "--asks", "40", "--goals", "20", "--seconds", str(seconds), "--patience-s", "90"]
     crowds = [
         subprocess.Popen(
             [sys.executable, str(CROWD), node, "--seed", str(number), *arguments],

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from llava_ov_ros.onevision import Ask, Engine, Sampling
+from llava_ov_ros.onevision import Ask, Engine, Generated, Sampling, decoding, scoring
+from llava_ov_ros.onevision.batches import SHORT_TOKENS
 
 
 def test_each_answer_is_that_of_the_question_alone(nano: Engine, make_clip: Any) -> None:
@@ -119,3 +120,25 @@ def test_earlier_turns_are_part_of_the_prompt(nano: Engine, make_clip: Any) -> N
     assert ids.count(None) == 1
     assert later.prompt_tokens > plain.prompt_tokens
     assert later.token_ids != plain.token_ids
+
+
+def test_a_long_text_is_prefilled_apart_from_short_ones(nano: Any, make_clip: Any, monkeypatch: Any) -> None:
+    """Rows of a batch are as long as its longest: a long text must not make the others as dear."""
+    prefilled: list[list[int]] = []
+    first_logits = decoding.first_logits
+
+    def note(model: Any, prefix: Any, suffixes: Any, *more: Any) -> Any:
+        prefilled.append([len(suffix) for suffix in suffixes])
+        return first_logits(model, prefix, suffixes, *more)
+
+    monkeypatch.setattr(decoding, "first_logits", note)
+    monkeypatch.setattr(scoring, "first_logits", note)
+    short = [Ask(f"Question {number}?", max_new_tokens=1) for number in range(6)]
+    long = [Ask("Where is it? " * 300, max_new_tokens=1), Ask("What is it? " * 300, max_new_tokens=1)]
+    listed = [Ask("Which? " * 300, choices=("a", "b")), Ask("Which?", choices=("a", "b"))]
+    outcomes = dict(nano.stream([make_clip()], [*long, *short, *listed]))
+    assert sorted(outcomes) == list(range(10))
+    assert all(isinstance(outcome, Generated) for outcome in outcomes.values())
+    assert sum(map(len, prefilled)) == 10
+    assert all(len({length <= SHORT_TOKENS for length in lengths}) == 1 for lengths in prefilled), prefilled
+    assert all(len(lengths) * max(lengths) <= 16 * SHORT_TOKENS for lengths in prefilled), prefilled
