@@ -40,7 +40,10 @@ RANGES: dict[str, str | None] = {
     "pillow": ">=10.1,<13",
     "pyyaml": ">=6",
     # 0.11 reads .mcap and .db3 files without their metadata.yaml.
+    # It brings lz4 and a zstandard, with which chunks of MCAP files are decompressed, too.
     "rosbags": ">=0.11,<0.12",
+    # Its interface is stable from 1.0 on; tried with 1.0.0 and the pinned one.
+    "mcap": ">=1.0,<2",
     "tqdm": ">=4.66",
     "psutil": None,
     # 4.10 is what Ubuntu 24.04 has beside ROS 2 Jazzy.

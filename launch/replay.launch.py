@@ -62,7 +62,8 @@ def look_into_bag(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     topics = chosen_topics(context)
     cameras = {
         "cameras": camera_names([topic.name for topic in topics]).values(),
-        "image_topics": [topic.name.removesuffix(f"/{topic.transport}") for topic in topics],
+        # The player is in no namespace; a name without a slash at its beginning would be looked for in the node's.
+        "image_topics": ["/" + topic.name.removesuffix(f"/{topic.transport}").lstrip("/") for topic in topics],
         "image_transport": [topic.transport for topic in topics],
         "topics": [topic.name for topic in topics],
     }

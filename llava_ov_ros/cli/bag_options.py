@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,14 +152,17 @@ def replay_settings(args: argparse.Namespace) -> ReplaySettings:
     )
 
 
-def progress(bag: Path, topics: Sequence[ImageTopic]) -> tqdm[BagMessage]:
-    """The messages of some topics in order, with a bar once they take longer than a second."""
+def progress(bag: Path, topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> tqdm[BagMessage]:
+    """The messages of some topics in order, with a bar once they take longer than a second.
+
+    Malformed ones are counted by the camera of their topic.
+    """
     from tqdm import tqdm
 
-    from ..replay import read_messages
+    from ..replay import counted_by, read_messages
 
     return tqdm(
-        read_messages(bag, [topic.name for topic in topics]),
+        read_messages(bag, [topic.name for topic in topics], on_malformed=counted_by(cameras)),
         total=sum(topic.count for topic in topics),
         unit="msg",
         disable=None,

@@ -169,7 +169,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
             "use_sim_time": True,
             "model": args.model,
             "cameras": [names[topic.name] for topic in topics],
-            "image_topics": [namespace + staged_base(topic) for topic in topics],
+            "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
             "image_qos": "match",
             "evidence": False,

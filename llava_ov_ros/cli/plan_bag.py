@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
         cameras = make_cameras(args, topics, args.window)
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
-            messages = progress(args.bag, topics)
+            messages = progress(args.bag, topics, cameras)
             for planned in replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options):
                 record = plan_record(planned, engine.name, args.actions, prompts, options)
                 outcomes[planned.outcome] += 1

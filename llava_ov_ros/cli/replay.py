@@ -173,7 +173,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()
     with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
-        messages = progress(args.bag, topics)
+        messages = progress(args.bag, topics, cameras)
         for answered in replay(messages, cameras, questions, engine, settings):
             record = answer_record(answered, engine.name)
             ended[record["status"]] += 1

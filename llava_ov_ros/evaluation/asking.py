@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from ..frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
-from ..replay import Schedule, frames_record, plan_about, read_messages, remarks
+from ..replay import Schedule, counted_by, frames_record, plan_about, read_messages, remarks
 from ..tasks import (
     AnswersQuestions,
     Asked,
@@ -102,7 +102,8 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
                 if not done >= {trial.number for trial in trials}:
                     yield asking.ask(trials, now_ns)
 
-    for message in read_messages(shard.bag, [camera.topic.name for camera in shard.cameras]):
+    topics = [camera.topic.name for camera in shard.cameras]
+    for message in read_messages(shard.bag, topics, on_malformed=counted_by(cameras)):
         schedule.take(message)
         yield from ask(list(schedule.due()))
         cameras[message.topic].offer(message.message, message.time_ns)

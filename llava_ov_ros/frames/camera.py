@@ -165,6 +165,14 @@ class Camera:
                 self._counts_when_fresh = self._counts
             return outcome
 
+    def count_malformed(self, reason: str) -> None:
+        """Count a message that could not even be read; `offer` does so for what it cannot decode."""
+        with self._lock:
+            counts = self._counts
+            self._counts = replace(
+                counts, received=counts.received + 1, malformed=counts.malformed + 1, last_error=reason
+            )
+
     def _take(self, message: Any, now_ns: int) -> Outcome:
         stamp = stamp_ns(message.header.stamp)
         if stamp == 0:

@@ -122,7 +122,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "prompts": named_prompts(job.suite),
         "actions": named_actions(job.suite),
         "cameras": [camera.name for camera in shard.cameras],
-        "image_topics": [namespace + staged_base(camera.topic) for camera in shard.cameras],
+        "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
         "image_qos": "match",

@@ -172,9 +172,10 @@ class Player:
 
 def staged_name(topic: ImageTopic, namespace: str) -> str:
     """Where a topic is played below a namespace; a transport is always the last part of the name, as nodes expect."""
-    return "/".join((namespace + staged_base(topic), *([] if topic.transport == "raw" else [topic.transport])))
+    return "/".join((staged_base(topic, namespace), *([] if topic.transport == "raw" else [topic.transport])))
 
 
-def staged_base(topic: ImageTopic) -> str:
-    """A topic's name without its transport."""
-    return topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
+def staged_base(topic: ImageTopic, namespace: str = "") -> str:
+    """The same without the transport. A recorded name may lack the slash at its beginning; the staged one has it."""
+    base = topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
+    return f"{namespace}/{base.lstrip('/')}"

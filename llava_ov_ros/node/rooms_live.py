@@ -114,7 +114,7 @@ def node_of_its_own(
     """
     use_large_segments()
     namespace = f"/llava_ov_rooms_{os.getpid()}"
-    values = {**parameters, "image_topics": [namespace + staged_base(TOPIC)]}
+    values = {**parameters, "image_topics": [staged_base(TOPIC, namespace)]}
     node = NodeProcess(namespace, values, log, clock=f"{namespace}/clock")
     try:
         # The session first: its publisher must be there for `image_qos: match` to match it.

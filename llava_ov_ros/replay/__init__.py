@@ -1,10 +1,11 @@
 """Recorded bags through the same path as live cameras: deterministic, every frame, no clock."""
 
-from .bag import BagError, BagMessage, Contents, ImageTopic, contents, image_topics, read_messages
+from .bag import BagMessage, Contents, ImageTopic, MalformedMessage, contents, image_topics, read_messages
+from .bag_error import BagError
 from .names import camera_names
 from .plans import Planned, plan_about, plan_record, replay_plans
 from .questions import QuestionsError, TimedQuestion, ask_at, read_questions
-from .replay import Answered, ReplaySettings, replay
+from .replay import Answered, ReplaySettings, counted_by, replay
 from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
 from .schedule import Schedule, TimedT
 
@@ -15,6 +16,7 @@ __all__ = [
     "BagMessage",
     "Contents",
     "ImageTopic",
+    "MalformedMessage",
     "Planned",
     "QuestionsError",
     "ReplaySettings",
@@ -25,6 +27,7 @@ __all__ = [
     "ask_at",
     "camera_names",
     "contents",
+    "counted_by",
     "frames_record",
     "image_topics",
     "is_correct",

@@ -8,31 +8,23 @@ back (a looped recording), a new lap begins, and later laps come after earlier o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import Reader as Reader1
-from rosbags.rosbag2 import Reader as Reader2
-from rosbags.typesys import Stores, get_typestore
-from rosbags.typesys.store import Typestore
-
 from ..frames import NS_PER_S
 from ..frames.frame import stamp_ns
+from .bag_error import BagError
+from .decoding import decode_message
+from .files import opened, raw_messages
+from .storage import CDR, ROS1, RecordedTopic, Storage, add_topic
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-_SUFFIXES = (".mcap", ".db3", ".bag")
-_REPAIR = {".bag": "rosbag reindex", ".mcap": "mcap recover"}
 _TAIL_NS = 2 * NS_PER_S
-
-
-class BagError(Exception):
-    """A bag that cannot be used as asked; the text says why, and what to do."""
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,30 @@ class BagMessage:
 
 
 @dataclass(frozen=True)
+class MalformedMessage:
+    """A message of an image topic that is none.
+
+    Attributes:
+        topic: Its topic.
+        recorded_ns: Its record time; its stamp cannot be read.
+        reason: What is wrong with it.
+    """
+
+    topic: str
+    recorded_ns: int
+    reason: str
+
+    def __str__(self) -> str:
+        """The message by topic and time, and what is wrong with it."""
+        return f"the message of {self.topic} recorded at {self.recorded_ns / NS_PER_S:.3f} s: {self.reason}"
+
+
+def warn_of_malformed(message: MalformedMessage) -> None:
+    """Log a malformed message as a warning."""
+    _logger.warning("left out %s", message)
+
+
+@dataclass(frozen=True)
 class Contents:
     """What a bag's index says of it.
 
@@ -94,10 +110,10 @@ def contents(path: Path) -> Contents:
     Raises:
         BagError: There is no such bag, or it is damaged.
     """
-    with _opened(path) as readers:
-        filled = [reader for reader in readers if reader.message_count]
-        duration_ns = max((r.end_time for r in filled), default=0) - min((r.start_time for r in filled), default=0)
-        return Contents({c.topic: c.msgtype for c in _connections(readers)}, duration_ns)
+    with opened(path) as storages:
+        spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
+        duration_ns = max((last for _, last in spans), default=0) - min((first for first, _ in spans), default=0)
+        return Contents({name: topic.type for name, topic in _topics(storages).items()}, duration_ns)
 
 
 def image_topics(path: Path) -> tuple[ImageTopic, ...]:
@@ -106,12 +122,18 @@ def image_topics(path: Path) -> tuple[ImageTopic, ...]:
     Raises:
         BagError: There is no such bag, it is damaged, or it has no image topic.
     """
-    with _opened(path) as readers:
-        kinds = _image_kinds(path, readers)
-        return tuple(_image_topic(path, readers, name, kinds[name]) for name in sorted(kinds))
+    with opened(path) as storages:
+        images = _images(path, storages)
+        return tuple(_image_topic(storages, name, images[name]) for name in sorted(images))
 
 
-def read_messages(path: Path, topics: Sequence[str], *, jump_back_ns: int = NS_PER_S) -> Iterator[BagMessage]:
+def read_messages(
+    path: Path,
+    topics: Sequence[str],
+    *,
+    jump_back_ns: int = NS_PER_S,
+    on_malformed: Callable[[MalformedMessage], None] = warn_of_malformed,
+) -> Iterator[BagMessage]:
     """Every message of some image topics, each once, in the order that this module's docstring describes.
 
     The bag is opened once per topic, so that memory holds one chunk of it per topic, however long it is.
@@ -120,71 +142,83 @@ def read_messages(path: Path, topics: Sequence[str], *, jump_back_ns: int = NS_P
         path: The bag: a folder, or a .mcap, .db3 or .bag file.
         topics: Which topics.
         jump_back_ns: A stamp earlier than the newest of its topic by more than this begins a new lap.
+        on_malformed: Told of each message that is left out because its bytes are none of its type.
 
     Raises:
         BagError: There is no such bag or topic, or the bag is damaged.
     """
-    with _opened(path) as readers:
-        known = _image_kinds(path, readers)
+    with opened(path) as storages:
+        known = _images(path, storages)
     for topic in topics:
         if topic not in known:
             raise BagError(f"{path} has no image topic {topic}; it has {', '.join(sorted(known))}")
-    streams = [_topic_messages(path, topic, jump_back_ns) for topic in topics]
+    streams = [_topic_messages(path, topic, known[topic], jump_back_ns, on_malformed) for topic in topics]
     yield from heapq.merge(*streams, key=lambda message: (message.lap, message.time_ns))
 
 
-def _topic_messages(path: Path, topic: str, jump_back_ns: int) -> Iterator[BagMessage]:
+def _topic_messages(
+    path: Path,
+    name: str,
+    topic: RecordedTopic,
+    jump_back_ns: int,
+    on_malformed: Callable[[MalformedMessage], None],
+) -> Iterator[BagMessage]:
     lap = 0
     newest_ns: int | None = None
-    with _opened(path) as readers:
-        for time_ns, _, message in _decoded(path, readers, topic):
+    with opened(path) as storages:
+        for decoded in _decoded(storages, name, topic):
+            if isinstance(decoded, MalformedMessage):
+                on_malformed(decoded)
+                continue
+            time_ns = decoded.time_ns
             if newest_ns is not None and time_ns < newest_ns - jump_back_ns:
                 lap += 1
                 newest_ns = None
             newest_ns = time_ns if newest_ns is None else max(newest_ns, time_ns)
-            yield BagMessage(topic, time_ns, lap, message)
+            yield BagMessage(name, time_ns, lap, decoded.message)
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """A message, its time, and whether that is its header stamp."""
+
+    time_ns: int
+    stamped: bool
+    message: Any
 
 
 def _decoded(
-    path: Path, readers: Sequence[Reader1 | Reader2], topic: str, start_ns: int | None = None
-) -> Iterator[tuple[int, bool, Any]]:
-    """Time, whether that is a header stamp, and message; in order of record time, from `start_ns` of it."""
-    streams = [
-        reader.messages(connections, start=start_ns)
-        for reader in readers
-        if (connections := [c for c in reader.connections if c.topic == topic])
-    ]
-    merged = heapq.merge(*streams, key=lambda item: item[1])
-    while True:
+    storages: Sequence[Storage], name: str, topic: RecordedTopic, start_ns: int | None = None
+) -> Iterator[_Decoded | MalformedMessage]:
+    """The messages of a topic in order of record time, from `start_ns` of it."""
+    for recorded_ns, raw in raw_messages(storages, name, start_ns):
         try:
-            connection, recorded_ns, raw = next(merged)
-            message = _deserialize(connection, raw)
+            message = decode_message(raw, topic.type, topic.encoding)
             stamp = stamp_ns(message.header.stamp)
-        except StopIteration:
-            return
-        except Exception as error:  # noqa: BLE001 - see _damaged
-            raise _damaged(path, error, f"a message of {topic}") from None
-        yield stamp or recorded_ns, stamp != 0, message
+        except ValueError as error:
+            yield MalformedMessage(name, recorded_ns, str(error))
+        else:
+            yield _Decoded(stamp or recorded_ns, stamp != 0, message)
 
 
-def _deserialize(connection: Connection, raw: bytes) -> Any:
-    """The message. Its definition is the standard one: bags before ROS 2 Iron do not embed any."""
-    if isinstance(connection.owner, Reader1):
-        return _types(Stores.ROS1_NOETIC).deserialize_ros1(raw, connection.msgtype)
-    return _types(Stores.LATEST).deserialize_cdr(raw, connection.msgtype)
+def _topics(storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
+    topics: dict[str, RecordedTopic] = {}
+    for storage in storages:
+        for name, topic in storage.topics.items():
+            add_topic(topics, name, topic)
+    return topics
 
 
-@cache
-def _types(store: Stores) -> Typestore:
-    return get_typestore(store)
-
-
-def _image_kinds(path: Path, readers: Sequence[Reader1 | Reader2]) -> dict[str, str]:
-    """Message type of each image topic; raises BagError where there is none."""
-    kinds = {c.topic: c.msgtype for c in _connections(readers)}
-    found = {topic: kind for topic, kind in kinds.items() if kind in (IMAGE, COMPRESSED_IMAGE)}
+def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
+    """The image topics by name; raises BagError where there is none."""
+    topics = _topics(storages)
+    found = {
+        name: topic
+        for name, topic in topics.items()
+        if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.encoding in (CDR, ROS1)
+    }
     if not found:
-        others = sorted(f"{topic} ({kind})" for topic, kind in kinds.items())
+        others = sorted(f"{name} ({_kind(topic)})" for name, topic in topics.items())
         listed = ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
         raise BagError(
             f"{path} has no topic of type {IMAGE} or {COMPRESSED_IMAGE}; it has {listed or 'no topic at all'}"
@@ -192,64 +226,26 @@ def _image_kinds(path: Path, readers: Sequence[Reader1 | Reader2]) -> dict[str, 
     return found
 
 
-def _image_topic(path: Path, readers: Sequence[Reader1 | Reader2], name: str, kind: str) -> ImageTopic:
-    count = sum(c.msgcount for c in _connections(readers) if c.topic == name)
+def _kind(topic: RecordedTopic) -> str:
+    return topic.type if topic.encoding in (CDR, ROS1) else f"{topic.type} as {topic.encoding}"
+
+
+def _image_topic(storages: Sequence[Storage], name: str, topic: RecordedTopic) -> ImageTopic:
+    kind, count = topic.type, topic.count
     transport = "raw" if kind == IMAGE else "compressedDepth" if name.endswith("/compressedDepth") else "compressed"
-    first = next(_decoded(path, readers, name), None)
+    first = next((one for one in _decoded(storages, name, topic) if isinstance(one, _Decoded)), None)
     if first is None:
-        return ImageTopic(name, kind, transport, 0, 0, 0, stamped=False)
-    first_ns, stamped, _ = first
-    start_ns = min(reader.start_time for reader in readers)
-    end_ns = max(reader.end_time for reader in readers)
+        # All are malformed, or there is none.
+        recorded = [recorded_ns for recorded_ns, _ in raw_messages(storages, name, None)] or [0]
+        return ImageTopic(name, kind, transport, count, recorded[0], recorded[-1], stamped=False)
+    spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
+    start_ns, end_ns = min(first_ns for first_ns, _ in spans), max(last_ns for _, last_ns in spans)
     tail_ns = _TAIL_NS
     # The topic may have ended before the bag did: look back further and further.
-    while not (times := [time_ns for time_ns, _, _ in _decoded(path, readers, name, end_ns - tail_ns)]):
-        if end_ns - tail_ns < start_ns:
-            return ImageTopic(name, kind, transport, count, first_ns, first_ns, stamped)
+    while True:
+        tail = _decoded(storages, name, topic, end_ns - tail_ns)
+        times = [one.time_ns for one in tail if isinstance(one, _Decoded)]
+        if times or end_ns - tail_ns < start_ns:
+            last_ns = max(times, default=first.time_ns)
+            return ImageTopic(name, kind, transport, count, first.time_ns, last_ns, first.stamped)
         tail_ns *= 8
-    return ImageTopic(name, kind, transport, count, first_ns, max(times), stamped)
-
-
-def _connections(readers: Sequence[Reader1 | Reader2]) -> list[Connection]:
-    return [connection for reader in readers for connection in reader.connections]
-
-
-def _files(path: Path) -> list[Path]:
-    """What to open for a path: itself, or the storage files of a folder whose metadata.yaml is missing."""
-    if not path.exists():
-        raise BagError(f"{path}: no such file or folder")
-    if path.is_file():
-        if path.suffix in _SUFFIXES:
-            return [path]
-        raise BagError(f"{path} is not a bag: give a folder with metadata.yaml, or a .mcap, .db3 or .bag file")
-    if (path / "metadata.yaml").exists():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
-    if not files:
-        bags = ", ".join(sorted(file.name for file in path.glob("*.bag")))
-        reason = f"give one of its ROS 1 bags: {bags}" if bags else "neither metadata.yaml nor a .mcap or .db3 file"
-        raise BagError(f"{path} is not a ROS 2 bag ({reason})")
-    return files
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[list[Reader1 | Reader2]]:
-    readers: list[Reader1 | Reader2] = []
-    with ExitStack() as stack:
-        for file in _files(path):
-            try:
-                reader: Reader1 | Reader2 = Reader1(file) if file.suffix == ".bag" else Reader2(file)
-                stack.enter_context(reader)
-            except Exception as error:  # noqa: BLE001 - see _damaged
-                raise _damaged(file, error, "the file" if file.is_file() else "the bag") from None
-            readers.append(reader)
-        yield readers
-
-
-def _damaged(path: Path, error: Exception, what: str) -> BagError:
-    """For whatever a damaged file makes rosbags raise: struct, zstd, sqlite, assertion and its own errors."""
-    if isinstance(error, PermissionError):
-        return BagError(f"{path}: not readable ({error.strerror})")
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    repair = _REPAIR.get(path.suffix, "ros2 bag reindex")
-    return BagError(f"{path}: {what} is damaged or incomplete ({reason}); `{repair}` may repair it")

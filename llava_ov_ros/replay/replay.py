@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..bounds import check_whole
 from ..frames import NS_PER_S, Camera, Clip
 from ..tasks import AnswersQuestions, Query, Result, answer, cut_clips
-from .bag import BagMessage
+from .bag import BagMessage, MalformedMessage
 from .questions import TimedQuestion
 from .schedule import Schedule
 
@@ -85,6 +85,11 @@ def replay(
     for number, question, now_ns in moments(messages, cameras, questions):
         query = query_of(number, question, by_name, settings)
         yield Answered(question, now_ns, answer(query, engine, clips_at(now_ns, by_name, settings)))
+
+
+def counted_by(cameras: Mapping[str, Camera]) -> Callable[[MalformedMessage], None]:
+    """For `read_messages`: has each malformed message counted by the camera of its topic."""
+    return lambda message: cameras[message.topic].count_malformed(str(message))
 
 
 def moments(

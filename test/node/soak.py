@@ -221,7 +221,7 @@ def main() -> int:
     use_large_segments()
     namespace = f"/llava_ov_soak_{os.getpid()}"
     parameters = {
-        "image_topics": [namespace + staged_base(TOPIC)],
+        "image_topics": [staged_base(TOPIC, namespace)],
         "image_transport": [TOPIC.transport],
         "standing_questions": ["Which object moved?", "Is a hand there?"],
         "standing_period_s": 2.0,

@@ -84,7 +84,7 @@ def test_the_demonstration_answers_every_question_rightly(rig):
 def test_a_node_that_hears_the_pictures_but_not_the_time_is_named(rig, scripted, wait_until):
     folder = shipped("examples/demo_room")
     (topic,) = image_topics(folder)
-    staged = {"image_topics": [f"/staged{staged_base(topic)}"]}
+    staged = {"image_topics": [staged_base(topic, "/staged")]}
     robot = rig(load=scripted(lambda *_: "yes"), cameras={}, **parameters_for(topic) | staged)
     with LiveSession(folder, [topic.name], robot.name, RATE, "/staged") as session:
 
@@ -94,3 +94,18 @@ def test_a_node_that_hears_the_pictures_but_not_the_time_is_named(rig, scripted,
             return f"{robot.name} does not hear /staged/clock (the node has another time" in str(raised.value)
 
         wait_until(complaint, "that only the time is missing")
+
+
+@pytest.mark.parametrize("name", ["front/image_raw", "front/image_raw/compressed"])
+def test_a_topic_without_a_slash_at_its_beginning_stays_in_the_namespace(
+    rig, scripted, write_bag, shot, tmp_path, name
+):
+    bag = write_bag(tmp_path / "bag", [shot(name, i * 0.5, level=i) for i in range(4)], "sqlite3")
+    (topic,) = image_topics(bag)
+    staged = {"image_topics": [staged_base(topic, "/staged")]}
+    robot = rig(active=False, load=scripted(lambda *_: "yes"), cameras={}, **parameters_for(topic) | staged)
+    with LiveSession(bag, [name], robot.name, RATE, "/staged") as session:
+        assert session.player.topics == [f"/staged/{name}"]
+        robot.start()
+        session.player.jump_to(topic.first_ns)
+        robot.diagnostic("camera camera", lambda status, values: values["publishers"] == "1")

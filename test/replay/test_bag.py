@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 
@@ -173,28 +174,51 @@ def test_a_path_without_a_bag(tmp_path, write_bag, shot):
 @pytest.mark.parametrize(
     ("storage", "name", "hint"),
     [
-        ("mcap", "bag/bag.mcap", "mcap recover"),
-        ("sqlite3", "bag/bag.db3", "ros2 bag reindex"),
-        ("ros1", "bag.bag", "rosbag reindex"),
+        ("mcap", "bag/bag.mcap", "mcap recover bag.mcap -o repaired.mcap"),
+        ("sqlite3", "bag/bag.db3", 'sqlite3 bag.db3 ".recover" | sqlite3 repaired.db3'),
+        ("ros1", "bag.bag", "rosbag reindex bag.bag"),
     ],
 )
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
-def test_a_damaged_file_is_named_with_a_way_to_repair_it(write_bag, shot, tmp_path, storage, name, hint, damage):
+def test_a_file_that_is_cut_off_is_named_with_a_way_to_repair_it(write_bag, shot, tmp_path, storage, name, hint):
     write_bag(path_for(tmp_path, storage), [shot(FRONT, i * 0.1, level=i) for i in range(20)], storage)
     file = tmp_path / name
     whole = file.read_bytes()
-    file.write_bytes({"truncated": whole[: len(whole) // 2], "garbage": b"\x00\xff" * 999, "empty": b""}[damage])
-    with pytest.raises(BagError, match=rf"{file.name}: .* damaged or incomplete .*`{hint}`"):
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BagError, match=rf"{file.name} is damaged or incomplete .*`{re.escape(hint)}`"):
         list(read_messages(file, [FRONT]))
 
 
-def test_damage_in_the_middle_is_found_while_reading(write_bag, shot, tmp_path):
+@pytest.mark.parametrize("name", ["bag.mcap", "bag.db3", "bag.bag"])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "bag.* is empty"), (b"\x00\xff" * 999, "bag.* is not .*, by its first bytes")]
+)
+def test_no_tool_is_named_for_a_file_that_none_can_repair(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BagError, match=said) as raised:
+        image_topics(tmp_path / name)
+    assert "`" not in str(raised.value)
+
+
+def test_a_message_with_wrong_bytes_keeps_no_other_from_being_read(write_bag, shot, tmp_path):
     bag = write_bag(tmp_path / "bag", [shot(FRONT, i * 0.1) for i in range(20)])
     file = bag / "bag.mcap"
     content = bytearray(file.read_bytes())
     # The type's own text is longer than this; only message data has so many equal bytes in a row.
     position = content.index(b"rgb8\x00")
     content[position - 8 : position + 5] = b"\xff" * 13
+    file.write_bytes(content)
+    malformed = []
+    assert len(list(read_messages(bag, [FRONT], on_malformed=malformed.append))) == 19
+    assert [one.topic for one in malformed] == [FRONT]
+
+
+def test_damage_in_the_middle_is_found_while_reading(write_bag, shot, tmp_path):
+    bag = write_bag(tmp_path / "bag", [shot(FRONT, i * 0.1) for i in range(20)])
+    file = bag / "bag.mcap"
+    content = bytearray(file.read_bytes())
+    # The chunk begins behind the header record: its length is now that of no record.
+    header_bytes = int.from_bytes(content[9:17], "little")
+    content[17 + header_bytes + 1 : 17 + header_bytes + 9] = b"\xff" * 8
     file.write_bytes(content)
     with pytest.raises(BagError, match="damaged or incomplete"):
         list(read_messages(bag, [FRONT]))

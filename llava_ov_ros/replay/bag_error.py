@@ -1,0 +1,41 @@
+"""The error of a bag that cannot be read, and which repair tool helps with which kind of damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MAGIC = {".mcap": b"\x89MCAP0\r\n", ".db3": b"SQLite format 3\x00", ".bag": b"#ROSBAG V2.0"}
+_KIND = {".mcap": "an MCAP file", ".db3": "an SQLite database", ".bag": "a bag of ROS 1"}
+_REPAIR = {
+    ".mcap": "mcap recover {file} -o {new}",
+    ".db3": 'sqlite3 {file} ".recover" | sqlite3 {new}',
+    ".bag": "rosbag reindex {file}",
+}
+
+
+class BagError(Exception):
+    """A bag that cannot be used as asked; the text says why, and what to do."""
+
+
+def unreadable(path: Path, error: Exception) -> BagError:
+    """What to tell of a file that one of the readers failed on: struct, zstd, sqlite, assertion and their own errors.
+
+    A repair tool is named where the file begins as its kind does: these tools keep what is whole behind a whole
+    beginning, and can do nothing with an empty or a wrong file.
+
+    Args:
+        path: A .mcap, .db3 or .bag file.
+        error: What the reader raised.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return BagError(f"{path}: not readable ({error.strerror})")
+    if not path.stat().st_size:
+        return BagError(f"{path} is empty: nothing was recorded, or the copy failed")
+    magic = _MAGIC[path.suffix]
+    with path.open("rb") as stream:
+        begins_well = stream.read(len(magic)) == magic
+    if not begins_well:
+        return BagError(f"{path} is not {_KIND[path.suffix]}, by its first bytes: give the file as it was recorded")
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    repair = _REPAIR[path.suffix].format(file=path.name, new=f"repaired{path.suffix}")
+    return BagError(f"{path} is damaged or incomplete ({reason}); `{repair}` keeps what can be read")

@@ -1,0 +1,66 @@
+"""From the bytes of a recorded message to the message."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys.store import Typestore
+
+from .storage import ROS1
+from .zstandard import MAGIC, zstd
+
+_CDR_HEADER = 4
+_CDR_LITTLE_ENDIAN = (0, 1)
+
+
+def decode_message(raw: bytes, kind: str, encoding: str) -> Any:
+    """A message as rosbags gives it. Its definition is the standard one: bags before ROS 2 Iron do not embed any.
+
+    Bytes after the message's end are left alone: the RealSense SDK writes 4 of them. A message that the recorder has
+    compressed is decompressed, whether or not a metadata.yaml says so.
+
+    Args:
+        raw: The bytes.
+        kind: The message type in full.
+        encoding: cdr or ros1.
+
+    Raises:
+        ValueError: The bytes are no such message; the text says how.
+    """
+    try:
+        if encoding == ROS1:
+            return _ros1(raw, kind)
+        return _cdr(zstd.decompress(raw) if raw[: len(MAGIC)] == MAGIC else raw, kind)
+    except Exception as error:  # noqa: BLE001 - rosbags lets through whatever its generated code raises
+        raise ValueError(f"its {len(raw)} bytes are no {kind}: {error}") from None
+
+
+def _ros1(raw: bytes, kind: str) -> Any:
+    store = _types(Stores.ROS1_NOETIC)
+    definition = store.get_msgdef(kind)
+    message, end = definition.deserialize_ros1(raw, 0, definition.cls, store)
+    _check_end(end, len(raw))
+    return message
+
+
+def _cdr(raw: bytes, kind: str) -> Any:
+    if len(raw) < _CDR_HEADER or raw[0] != 0 or raw[1] not in _CDR_LITTLE_ENDIAN:
+        raise ValueError(f"they begin with {raw[:_CDR_HEADER].hex(' ')}, which is no CDR")
+    store = _types(Stores.LATEST)
+    definition = store.get_msgdef(kind)
+    deserialize = definition.deserialize_cdr_le if raw[1] else definition.deserialize_cdr_be
+    message, end = deserialize(raw[_CDR_HEADER:], 0, definition.cls, store)
+    _check_end(end, len(raw) - _CDR_HEADER)
+    return message
+
+
+def _check_end(end: int, size: int) -> None:
+    if end > size:
+        raise ValueError(f"they end {end - size} bytes early")
+
+
+@cache
+def _types(store: Stores) -> Typestore:
+    return get_typestore(store)
