@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     # Only for annotations: these bring numpy and OpenCV, which --help does without.
     from ..frames import Camera
-    from ..replay import BagMessage, ImageTopic, ReplaySettings
+    from ..replay import BagMessage, ImageTopic, ReplaySettings, TimedQuestion
+
+ROUNDING_NS = 1_000_000
+"""A time that was rounded when it was written down may be so much later than the end."""
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +100,25 @@ def duration_ns(topics: Sequence[ImageTopic]) -> int:
     recorded = [topic for topic in topics if topic.count]
     first_ns = min((topic.first_ns for topic in recorded), default=0)
     return max(0, max((topic.last_ns for topic in recorded), default=0) - first_ns)
+
+
+def check_times(bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> None:
+    """Check that the recording still goes on when each question is asked.
+
+    Raises:
+        CommandError: A question's time is later than the recording's end, by its stamps and by its record times.
+    """
+    from ..frames import NS_PER_S
+    from ..replay import contents
+
+    # Stamps of a looped recording jump back; its record times go on.
+    end_ns = max(duration_ns(topics), contents(bag).duration_ns)
+    late = sorted({question.at_ns for question in questions if question.at_ns > end_ns + ROUNDING_NS})
+    if late:
+        times = ", ".join(f"{at_ns / NS_PER_S:g}" for at_ns in late)
+        raise CommandError(
+            f"{bag} lasts {end_ns / NS_PER_S:.1f} s, and a question is asked at {times} s: give an earlier time", USAGE
+        )
 
 
 def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest_s: float) -> dict[str, Camera]:

@@ -13,6 +13,7 @@ from .bag_options import (
     add_bag,
     add_clip,
     add_model,
+    check_times,
     duration_ns,
     make_cameras,
     progress,
@@ -130,6 +131,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         topics = chosen_topics(args.bag, args.topic, image_topics(args.bag))
         goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
+        check_times(args.bag, topics, goals)
         cameras = make_cameras(args, topics, args.window)
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
             messages = progress(args.bag, topics, cameras)

@@ -16,6 +16,7 @@ from .bag_options import (
     add_bag,
     add_clip,
     add_model,
+    check_times,
     duration_ns,
     make_cameras,
     progress,
@@ -128,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
             return _list_topics(args, topics)
         chosen = chosen_topics(args.bag, args.topic, topics)
         questions = _questions(args, chosen)
+        check_times(args.bag, chosen, questions)
         if args.live:
             from .live import run_live
 

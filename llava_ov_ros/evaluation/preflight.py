@@ -11,7 +11,17 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
-from ..replay import BagError, Contents, ImageTopic, camera_names, contents, image_topics
+from ..replay import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    BagError,
+    Contents,
+    ImageTopic,
+    camera_names,
+    contents,
+    image_topics,
+    why_no_picture,
+)
 from ..share import ACTIONS, MODELS, PROMPTS
 from ..tasks import Prompts, PromptsError, find_prompts, load_prompts
 from ..tasks.planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary
@@ -120,7 +130,10 @@ class _Preflight:
         self._check_model()
         shards: list[Shard] = []
         for entry in suite.bags:
-            for bag in self._bags(entry):
+            bags = self._bags(entry)
+            if not bags:
+                self._maker(BagTimes(None, 0, None, 0), prompts, vocabulary).make(entry)
+            for bag in bags:
                 shard = self._shard(len(shards), bag, entry, prompts, vocabulary)
                 if shard is not None:
                     shards.append(shard)
@@ -169,19 +182,13 @@ class _Preflight:
         self, number: int, bag: Path, entry: BagEntry, prompts: Prompts | None, vocabulary: Vocabulary | None
     ) -> Shard | None:
         where = (*entry.place, "bag")
-        if bag.is_dir() and not (bag / "metadata.yaml").exists():
-            self._note(
-                where, f"{bag}/metadata.yaml is missing: no bag, or not closed; `ros2 bag reindex` may repair it"
-            )
-            return None
-        try:
-            held = contents(bag)
-            topics = {topic.name: topic for topic in image_topics(bag)}
-        except BagError as error:
-            self._note(where, str(error))
-            return None
-        chosen = self._chosen(bag, entry, held, topics)
-        if chosen is None:
+        held, topics = self._held(bag, entry, where)
+        chosen = self._chosen(bag, entry, held, topics) if held is not None and (topics or entry.topics) else None
+        if held is None or chosen is None:
+            # What is wrong with the questions is said in the same round.
+            filled = [topic for topic in topics.values() if topic.count]
+            times = _times(bag, filled, held) if held is not None and filled else None
+            self._maker(times or BagTimes(bag, 0, None, 0), prompts, vocabulary).make(entry)
             return None
         names = camera_names([topic.name for topic, _ in chosen])
         cameras = tuple(ShardCamera(topic, names[topic.name], one.rotate_deg) for topic, one in chosen)
@@ -190,18 +197,26 @@ class _Preflight:
                 text = f"{camera.topic.name} of {bag} has no header stamps: its record time is used"
                 self._remark((*entry.place, "bag"), text)
         times = _times(bag, [topic for topic, _ in chosen], held)
-        model = self._suite.model
-        maker = TrialMaker(
-            times,
-            self._suite.clip,
-            model.max_new_tokens,
-            prompts,
-            vocabulary,
-            self._suite.folder,
-            self._note,
-            self._remark,
-        )
-        return Shard(number, "", bag, cameras, maker.make(entry))
+        return Shard(number, "", bag, cameras, self._maker(times, prompts, vocabulary).make(entry))
+
+    def _maker(self, times: BagTimes, prompts: Prompts | None, vocabulary: Vocabulary | None) -> TrialMaker:
+        suite = self._suite
+        tokens = suite.model.max_new_tokens
+        return TrialMaker(times, suite.clip, tokens, prompts, vocabulary, suite.folder, self._note, self._remark)
+
+    def _held(self, bag: Path, entry: BagEntry, where: Place) -> tuple[Contents | None, dict[str, ImageTopic]]:
+        """What a bag holds, None where it cannot be read, and its image topics; what is wrong is noted."""
+        held = None
+        try:
+            held = contents(bag)
+            return held, {topic.name: topic for topic in image_topics(bag)}
+        except BagError as error:
+            pictures = held is not None and {IMAGE, COMPRESSED_IMAGE} & set(held.types.values())
+            if held is None or pictures or not entry.topics:
+                self._note(where, str(error))
+                return None, {}
+            # Each topic that was asked for is named with its type.
+            return held, {}
 
     def _chosen(
         self, bag: Path, entry: BagEntry, held: Contents, topics: dict[str, ImageTopic]
@@ -221,7 +236,7 @@ class _Preflight:
             where = (*place, number) if entry.topics else (*entry.place, "bag")
             topic = topics.get(one.topic)
             if topic is None and one.topic in held.types:
-                self._note(where, f"{one.topic} of {bag} is of type {held.types[one.topic]}, which is no picture")
+                self._note(where, f"{one.topic} of {bag} {why_no_picture(held.types[one.topic])}")
             elif topic is None:
                 self._note(where, f"{bag} has no topic {one.topic}{one_of(one.topic, topics)}")
             elif not topic.count:

@@ -81,15 +81,15 @@ class BagTimes:
     """What of a bag's time matters here.
 
     Attributes:
-        path: The bag.
+        path: The bag; None: there is none, and what depends on its name is not checked.
         end_ns: Its last frame, after the first one.
-        length_ns: How long it goes on, loops of its stamps included.
+        length_ns: How long it goes on, loops of its stamps included; None: not known, and no time is too late.
         period_ns: Between two frames of the slowest camera.
     """
 
-    path: Path
+    path: Path | None
     end_ns: int
-    length_ns: int
+    length_ns: int | None
     period_ns: int
 
 
@@ -148,6 +148,8 @@ class TrialMaker:
             self._trials.append(trial)
 
     def _in_bag(self, at_ns: int, place: Place) -> bool:
+        if self._times.length_ns is None:
+            return True
         end_ns = max(self._times.end_ns, self._times.length_ns)
         if at_ns <= end_ns + ROUNDING_NS:
             return True
@@ -192,6 +194,8 @@ class TrialMaker:
 
     def _questions_file(self, name: str, place: Place) -> None:
         bag = self._times.path
+        if bag is None:
+            return
         path = (bag if bag.is_dir() else bag.parent) / name.replace("{bag}", bag.stem)
         try:
             questions = read_questions(path)
@@ -232,7 +236,7 @@ class TrialMaker:
             if from_s > to_s:
                 self._note(where, f"{from_s:g} to {to_s:g} s: ends before it begins")
                 continue
-            if not self._in_bag(_ns(to_s), where):
+            if self._times.length_ns is None or not self._in_bag(_ns(to_s), where):
                 continue
             first_ns = _ns(from_s) + settle_ns
             if first_ns > _ns(to_s):
@@ -253,7 +257,7 @@ class TrialMaker:
     def _from_file(self, given: Mapping[str, Any], place: Place) -> tuple[str | None, Any]:
         """Question and stable intervals of a file's entry; what is wrong with it is noted."""
         path = self._folder / given["file"]
-        name = given.get("entry", self._times.path.stem)
+        name = given.get("entry", "" if self._times.path is None else self._times.path.stem)
         where = (*place, "file")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -262,6 +266,8 @@ class TrialMaker:
             return None, None
         except (ValueError, RecursionError) as error:
             self._note(where, f"{path}: not JSON: {error}")
+            return None, None
+        if not name:
             return None, None
         entry = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entry, dict):

@@ -1,6 +1,17 @@
 """Recorded bags through the same path as live cameras: deterministic, every frame, no clock."""
 
-from .bag import BagMessage, Contents, ImageTopic, MalformedMessage, contents, image_topics, read_messages
+from .bag import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    BagMessage,
+    Contents,
+    ImageTopic,
+    MalformedMessage,
+    contents,
+    image_topics,
+    read_messages,
+    why_no_picture,
+)
 from .bag_error import BagError
 from .names import camera_names
 from .plans import Planned, plan_about, plan_record, replay_plans
@@ -10,6 +21,8 @@ from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
 from .schedule import Schedule, TimedT
 
 __all__ = [
+    "COMPRESSED_IMAGE",
+    "IMAGE",
     "TIMINGS",
     "Answered",
     "BagError",
@@ -38,4 +51,5 @@ __all__ = [
     "remarks",
     "replay",
     "replay_plans",
+    "why_no_picture",
 ]

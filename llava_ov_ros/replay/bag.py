@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from .storage import CDR, ROS1, RecordedTopic, Storage, add_topic
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+_VIDEO = re.compile(r"video|ffmpeg|h26[45]|theora", re.IGNORECASE)
 _TAIL_NS = 2 * NS_PER_S
 _logger = logging.getLogger(__name__)
 
@@ -114,6 +116,13 @@ def contents(path: Path) -> Contents:
         spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
         duration_ns = max((last for _, last in spans), default=0) - min((first for first, _ in spans), default=0)
         return Contents({name: topic.type for name, topic in _topics(storages).items()}, duration_ns)
+
+
+def why_no_picture(kind: str) -> str:
+    """Why a topic of some message type cannot be looked at, as the end of a sentence about it."""
+    if _VIDEO.search(kind):
+        return f"is of type {kind}, which is video: turn it into {COMPRESSED_IMAGE} first"
+    return f"is of type {kind}, which is no picture"
 
 
 def image_topics(path: Path) -> tuple[ImageTopic, ...]:
@@ -220,8 +229,9 @@ def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]
     if not found:
         others = sorted(f"{name} ({_kind(topic)})" for name, topic in topics.items())
         listed = ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
+        video = next((f"; {n} {why_no_picture(t.type)}" for n, t in topics.items() if _VIDEO.search(t.type)), "")
         raise BagError(
-            f"{path} has no topic of type {IMAGE} or {COMPRESSED_IMAGE}; it has {listed or 'no topic at all'}"
+            f"{path} has no topic of type {IMAGE} or {COMPRESSED_IMAGE}; it has {listed or 'no topic at all'}{video}"
         )
     return found
 

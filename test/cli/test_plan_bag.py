@@ -79,11 +79,18 @@ def test_a_goal_in_the_models_own_words(capsys, bag):
     assert " 2. take the mug" in plan_text(record)
 
 
-def test_old_frames_give_no_plan(capsys, bag):
-    code, out, _ = run(capsys, bag, "--goal", GOAL, "--at", 60)
+def test_old_frames_give_no_plan(capsys, write_bag, shot, tmp_path):
+    bag = write_bag(tmp_path / "gap", [shot(TOPIC, at, level=10 * at) for at in (0, 1, 2, 3, 12)])
+    code, out, _ = run(capsys, bag, "--goal", GOAL, "--at", 9)
     assert code == 1
     assert "no plan: STALE" in out
-    assert "is 50.0 s old" in out
+    assert "is 6.0 s old" in out
+
+
+def test_a_time_after_the_end_is_told_before_a_model_is_looked_for(capsys, bag):
+    code, _, err = run(capsys, bag, "--goal", GOAL, "--at", 60, "--model", "no-such-model")
+    assert code == 2
+    assert "lasts 10.0 s, and a question is asked at 60 s" in err
 
 
 def test_a_bag_of_several_cameras_asks_which(capsys, write_bag, shot, tmp_path):

@@ -127,8 +127,9 @@ def test_questions_from_a_file_are_judged_by_their_truth(capsys, bag, tmp_path):
     assert "1 question, 0 of 1 as the truth has it" in out
 
 
-def test_a_question_without_an_answer_gives_exit_code_1(capsys, bag):
-    code, out, err = run(capsys, "replay", bag, "--ask", "?", "--at", "3", "--at", "60", "--json")
+def test_a_question_without_an_answer_gives_exit_code_1(capsys, write_bag, shot, tmp_path):
+    bag = write_bag(tmp_path / "gap", [shot(TOPIC, at, level=10 * at) for at in (0, 1, 2, 3, 12)])
+    code, out, err = run(capsys, "replay", bag, "--ask", "?", "--at", "3", "--at", "9", "--json")
     assert code == 1
     answered, stale = map(json.loads, out.splitlines())
     assert (answered["status"], stale["status"]) == ("OK", "STALE")
@@ -161,6 +162,8 @@ def test_sheets_of_the_frames_used(capsys, bag, tmp_path):
         (["--ask", "?", "--sheet", "sheet.txt"], 2, "the name must end in .png"),
         (["--questions", "nothing.json"], 2, "nothing.json: No such file"),
         (["--ask", "?", "--model", "no-such-model"], 1, "no-such-model"),
+        # Said before a model is looked for.
+        (["--ask", "?", "--at", "99", "--model", "no-such-model"], 2, "lasts 10.0 s, and a question is asked at 99 s"),
         (["--ask", "?", "--device", "warp"], 1, "device is 'warp'"),
     ],
 )

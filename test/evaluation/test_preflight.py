@@ -144,6 +144,38 @@ def test_everything_is_said_at_once(checked):
     assert "did you mean 'em'?" in found[2]
 
 
+@pytest.mark.parametrize(
+    ("entry", "field", "problem"),
+    [
+        ({"bag": "none"}, "bags[0].bag", "no such file"),
+        ({"bag": "broken.mcap"}, "bags[0].bag", "by its first bytes"),
+        ({"bag": "two"}, "bags[0].topics", "choose among"),
+        ({"bag": "good", "topics": ["/x"]}, "bags[0].topics[0]", "has no topic /x"),
+        ({"bag": "film"}, "bags[0].bag", "/film/h264 is of type foxglove_msgs/msg/CompressedVideo, which is video"),
+        (
+            {"bag": "film", "topics": ["/film/h264"]},
+            "bags[0].topics[0]",
+            "CompressedVideo, which is video: turn it into",
+        ),
+    ],
+)
+def test_what_is_wrong_with_bag_and_questions_is_said_in_one_round(checked, bags, entry, field, problem):
+    (bags / "broken.mcap").write_bytes(b"no bag")
+    if not (bags / "film").exists():
+        with Writer(bags / "film", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            definition = {"msgdef": "uint8[] data\n", "rihs01": "RIHS01_" + "0" * 64}
+            video = writer.add_connection("/film/h264", "foxglove_msgs/msg/CompressedVideo", **definition)
+            writer.write(video, T0_NS, b"\0\1\0\0\0\0\0\0")
+    questions = [{"ask": "How many?", "kind": "count", "gold": "two"}, {"ask": "?", "range_s": [2, 1]}]
+    found = checked({**entry, "questions": questions})
+    assert [one.partition(": ")[0] for one in found] == [
+        field,
+        "bags[0].questions[0].gold",
+        "bags[0].questions[1].range_s",
+    ]
+    assert problem in found[0]
+
+
 def test_topics_of_the_whole_suite(checked):
     (found,) = checked({"bag": "good", "questions": ASK}, topics=[TOPIC, "/x"])
     assert found.startswith("topics[1]: ")
@@ -166,12 +198,11 @@ def test_nothing_asked(checked):
     assert "nothing is asked" in checked({"bag": "good"})[0]
 
 
-def test_a_bag_that_was_not_closed(checked, bags):
+def test_a_bag_without_metadata_is_opened_as_replay_opens_it(checked, bags):
     shutil.copytree(bags / "good", bags / "open", dirs_exist_ok=True)
     (bags / "open" / "metadata.yaml").unlink(missing_ok=True)
-    (found,) = checked({"bag": "open", "questions": ASK})
-    assert found.startswith("bags[0].bag: ")
-    assert "open/metadata.yaml is missing" in found
+    (shard,) = checked({"bag": "open", "questions": ASK}).shards
+    assert (shard.name, shard.messages) == ("open", 21)
 
 
 def test_a_bag_that_was_cut_off(checked, bags):
