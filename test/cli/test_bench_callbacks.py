@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 
 def test_a_short_run_measures_everything(capsys):
-    assert main(["bench", "callbacks", "--seconds", "3", "--json"]) == 0
+    assert main(["bench", "callbacks", "--seconds", "8", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert sorted(result) == ["cancel", "get", "image"]
     for measure in result.values():
