@@ -19,7 +19,7 @@ from llava_ov_ros.node.session import Session
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch" / "llava_ov.launch.py"
 TOO_SLOW_S = 90.0
-WRONG = {"cameras": "front,rear", "image_topics": "front/image"}
+WRONG = {"visual_mode": "film"}
 
 
 class Launched:
