@@ -79,9 +79,8 @@ def test_a_goal_in_the_models_own_words(capsys, bag):
     assert " 2. take the mug" in plan_text(record)
 
 
-def test_old_frames_give_no_plan(capsys, write_bag, shot, tmp_path):
-    bag = write_bag(tmp_path / "gap", [shot(TOPIC, at, level=10 * at) for at in (0, 1, 2, 3, 12)])
-    code, out, _ = run(capsys, bag, "--goal", GOAL, "--at", 9)
+def test_old_frames_give_no_plan(capsys, bag_with_gap):
+    code, out, _ = run(capsys, bag_with_gap(TOPIC), "--goal", GOAL, "--at", 9)
     assert code == 1
     assert "no plan: STALE" in out
     assert "is 6.0 s old" in out

@@ -127,9 +127,8 @@ def test_questions_from_a_file_are_judged_by_their_truth(capsys, bag, tmp_path):
     assert "1 question, 0 of 1 as the truth has it" in out
 
 
-def test_a_question_without_an_answer_gives_exit_code_1(capsys, write_bag, shot, tmp_path):
-    bag = write_bag(tmp_path / "gap", [shot(TOPIC, at, level=10 * at) for at in (0, 1, 2, 3, 12)])
-    code, out, err = run(capsys, "replay", bag, "--ask", "?", "--at", "3", "--at", "9", "--json")
+def test_a_question_without_an_answer_gives_exit_code_1(capsys, bag_with_gap):
+    code, out, err = run(capsys, "replay", bag_with_gap(TOPIC), "--ask", "?", "--at", "3", "--at", "9", "--json")
     assert code == 1
     answered, stale = map(json.loads, out.splitlines())
     assert (answered["status"], stale["status"]) == ("OK", "STALE")

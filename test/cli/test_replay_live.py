@@ -86,8 +86,8 @@ def test_truth_window_and_standing_questions_to_read(capsys, bag, tmp_path):
     assert "1 question, 0 of 1 as the truth has it" in out
 
 
-def test_a_question_without_an_answer_gives_exit_code_1(capsys, write_bag, shot, tmp_path):
-    bag = write_bag(tmp_path / "gap", [shot(TOPIC, at, level=10 * at) for at in (0, 1, 2, 3, 12)])
+def test_a_question_without_an_answer_gives_exit_code_1(capsys, bag_with_gap, tmp_path):
+    bag = bag_with_gap(TOPIC)
     with running(tmp_path, bag):
         code, out, _ = replay_live(capsys, bag, "--ask", "?", "--at", "9", "--rate", "4")
     assert code == 1
