@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ..frames import Camera
     from ..replay import BagMessage, ImageTopic, ReplaySettings, TimedQuestion
 
-ROUNDING_NS = 1_000_000
-"""A time that was rounded when it was written down may be so much later than the end."""
-
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
     """Add the recording and its topics."""
@@ -109,12 +106,17 @@ def check_times(bag: Path, topics: Sequence[ImageTopic], questions: Sequence[Tim
         CommandError: A question's time is later than the recording's end, by its stamps and by its record times.
     """
     from ..frames import NS_PER_S
-    from ..replay import contents
+    from ..replay import ROUNDING_NS, contents
 
-    # Stamps of a looped recording jump back; its record times go on.
-    end_ns = max(duration_ns(topics), contents(bag).duration_ns)
-    late = sorted({question.at_ns for question in questions if question.at_ns > end_ns + ROUNDING_NS})
-    if late:
+    def later_than(end_ns: int) -> list[int]:
+        return sorted({question.at_ns for question in questions if question.at_ns > end_ns + ROUNDING_NS})
+
+    end_ns = duration_ns(topics)
+    if not later_than(end_ns):
+        return
+    # Stamps of a looped recording jump back; its record times go on. They take another look into the bag.
+    end_ns = max(end_ns, contents(bag).duration_ns)
+    if late := later_than(end_ns):
         times = ", ".join(f"{at_ns / NS_PER_S:g}" for at_ns in late)
         raise CommandError(
             f"{bag} lasts {end_ns / NS_PER_S:.1f} s, and a question is asked at {times} s: give an earlier time", USAGE

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..frames import NS_PER_S
-from ..replay import QuestionsError, read_questions
+from ..replay import ROUNDING_NS, QuestionsError, read_questions
 from ..tasks import Kind, Prompts, SceneQuestion, shape
 from ..tasks.planning import (
     GoalError,
@@ -26,8 +26,6 @@ from .yaml_file import Place, one_of
 
 Gold = str | int | float | bool
 PLAN = "plan"
-# Of a time that was rounded when it was written down.
-ROUNDING_NS = 1_000_000
 # The gate that admits frames chooses the nearest to each due time, so that two can be so many periods apart.
 APART_PERIODS = 1.5
 

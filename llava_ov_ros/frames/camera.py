@@ -155,12 +155,7 @@ class Camera:
             except ImageError as error:
                 outcome = Outcome.MALFORMED
                 self._counts = replace(self._counts, last_error=str(error))
-            name = _COUNTER[outcome]
-            self._counts = replace(
-                self._counts,
-                received=self._counts.received + 1,
-                **{name: getattr(self._counts, name) + 1},
-            )
+            self._count(outcome)
             if outcome in (Outcome.ADMITTED, Outcome.UNCHANGED):
                 self._counts_when_fresh = self._counts
             return outcome
@@ -168,10 +163,14 @@ class Camera:
     def count_malformed(self, reason: str) -> None:
         """Count a message that could not even be read; `offer` does so for what it cannot decode."""
         with self._lock:
-            counts = self._counts
-            self._counts = replace(
-                counts, received=counts.received + 1, malformed=counts.malformed + 1, last_error=reason
-            )
+            self._counts = replace(self._counts, last_error=reason)
+            self._count(Outcome.MALFORMED)
+
+    def _count(self, outcome: Outcome) -> None:
+        name = _COUNTER[outcome]
+        self._counts = replace(
+            self._counts, received=self._counts.received + 1, **{name: getattr(self._counts, name) + 1}
+        )
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
         stamp = stamp_ns(message.header.stamp)

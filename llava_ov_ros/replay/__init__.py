@@ -15,7 +15,7 @@ from .bag import (
 from .bag_error import BagError
 from .names import camera_names
 from .plans import Planned, plan_about, plan_record, replay_plans
-from .questions import QuestionsError, TimedQuestion, ask_at, read_questions
+from .questions import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .replay import Answered, ReplaySettings, counted_by, replay
 from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
 from .schedule import Schedule, TimedT
@@ -23,6 +23,7 @@ from .schedule import Schedule, TimedT
 __all__ = [
     "COMPRESSED_IMAGE",
     "IMAGE",
+    "ROUNDING_NS",
     "TIMINGS",
     "Answered",
     "BagError",

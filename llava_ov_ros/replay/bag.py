@@ -113,9 +113,8 @@ def contents(path: Path) -> Contents:
         BagError: There is no such bag, or it is damaged.
     """
     with opened(path) as storages:
-        spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
-        duration_ns = max((last for _, last in spans), default=0) - min((first for first, _ in spans), default=0)
-        return Contents({name: topic.type for name, topic in _topics(storages).items()}, duration_ns)
+        first_ns, last_ns = _span_ns(storages)
+        return Contents({name: topic.type for name, topic in _topics(storages).items()}, last_ns - first_ns)
 
 
 def why_no_picture(kind: str) -> str:
@@ -218,6 +217,12 @@ def _topics(storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
     return topics
 
 
+def _span_ns(storages: Sequence[Storage]) -> tuple[int, int]:
+    """First and last record time of all files, in nanoseconds; zeros where there is no message."""
+    spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
+    return min((first for first, _ in spans), default=0), max((last for _, last in spans), default=0)
+
+
 def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
     """The image topics by name; raises BagError where there is none."""
     topics = _topics(storages)
@@ -248,8 +253,7 @@ def _image_topic(storages: Sequence[Storage], name: str, topic: RecordedTopic) -
         # All are malformed, or there is none.
         recorded = [recorded_ns for recorded_ns, _ in raw_messages(storages, name, None)] or [0]
         return ImageTopic(name, kind, transport, count, recorded[0], recorded[-1], stamped=False)
-    spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
-    start_ns, end_ns = min(first_ns for first_ns, _ in spans), max(last_ns for _, last_ns in spans)
+    start_ns, end_ns = _span_ns(storages)
     tail_ns = _TAIL_NS
     # The topic may have ended before the bag did: look back further and further.
     while True:

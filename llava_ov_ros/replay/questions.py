@@ -12,6 +12,8 @@ from ..frames import NS_PER_S
 
 MOST_SECONDS = 1_000_000_000
 """Thirty years, as in suites; longer times do not fit the nanoseconds of stamps."""
+ROUNDING_NS = 1_000_000
+"""A time that was rounded when it was written down may be so much later than the recording's end."""
 MOST_SHOWN = 60
 _FIELDS = ("ask", "at_s", "window_s", "truth", "kind")
 
