@@ -26,6 +26,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from llava_ov_ros.node.player import staged_base
 from llava_ov_ros.replay import BagError, ImageTopic, camera_names, image_topics
 
 PACKAGE = "llava_ov_ros"
@@ -63,7 +64,7 @@ def look_into_bag(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     cameras = {
         "cameras": camera_names([topic.name for topic in topics]).values(),
         # The player is in no namespace; a name without a slash at its beginning would be looked for in the node's.
-        "image_topics": ["/" + topic.name.removesuffix(f"/{topic.transport}").lstrip("/") for topic in topics],
+        "image_topics": [staged_base(topic) for topic in topics],
         "image_transport": [topic.transport for topic in topics],
         "topics": [topic.name for topic in topics],
     }

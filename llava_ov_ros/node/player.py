@@ -176,6 +176,9 @@ def staged_name(topic: ImageTopic, namespace: str) -> str:
 
 
 def staged_base(topic: ImageTopic, namespace: str = "") -> str:
-    """The same without the transport. A recorded name may lack the slash at its beginning; the staged one has it."""
+    """A staged topic's name without its transport.
+
+    A recorded name may lack the slash at its beginning; the staged one has it.
+    """
     base = topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
     return f"{namespace}/{base.lstrip('/')}"

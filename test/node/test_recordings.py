@@ -17,9 +17,8 @@ RATE = 8.0
 
 def parameters_for(topic):
     """What the node needs to hear a topic of a bag."""
-    base = topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
     return {
-        "image_topics": [base],
+        "image_topics": [staged_base(topic)],
         "image_transport": [topic.transport],
         "image_qos": "match",
         "use_sim_time": True,
