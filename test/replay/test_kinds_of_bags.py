@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,9 +140,5 @@ def test_a_metadata_file_that_is_wrong_is_told_with_the_remedy(tmp_path, metadat
 
 
 def _execute(database, statement):
-    import sqlite3
-
-    connection = sqlite3.connect(database)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
