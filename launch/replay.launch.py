@@ -62,7 +62,7 @@ def look_into_bag(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     topics = chosen_topics(context)
     cameras = {
         "cameras": camera_names([topic.name for topic in topics]).values(),
-        "image_topics": [topic.name.removesuffix(f"/{topic.transport}") for topic in topics],
+        "image_topics": [topic.base for topic in topics],
         "image_transport": [topic.transport for topic in topics],
         "topics": [topic.name for topic in topics],
     }

@@ -156,7 +156,6 @@ def _introduce(
 
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
     from ..node.live import LiveError, LiveSession
-    from ..node.player import staged_base
     from ..node.process import NodeProcess, use_large_segments
     from ..replay import camera_names
 
@@ -169,7 +168,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
             "use_sim_time": True,
             "model": args.model,
             "cameras": [names[topic.name] for topic in topics],
-            "image_topics": [namespace + staged_base(topic) for topic in topics],
+            "image_topics": [namespace + topic.base for topic in topics],
             "image_transport": [topic.transport for topic in topics],
             "image_qos": "match",
             "evidence": False,

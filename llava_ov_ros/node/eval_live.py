@@ -36,7 +36,7 @@ from ..tasks import Kind, Status
 from ..tasks.marks import says
 from .depths import requests_qos
 from .live import LiveSession
-from .player import staged_base, to_stamp
+from .player import to_stamp
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report
 
@@ -122,7 +122,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "prompts": named_prompts(job.suite),
         "actions": named_actions(job.suite),
         "cameras": [camera.name for camera in shard.cameras],
-        "image_topics": [namespace + staged_base(camera.topic) for camera in shard.cameras],
+        "image_topics": [namespace + camera.topic.base for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
         "image_qos": "match",

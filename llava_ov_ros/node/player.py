@@ -172,9 +172,4 @@ class Player:
 
 def staged_name(topic: ImageTopic, namespace: str) -> str:
     """Where a topic is played below a namespace; a transport is always the last part of the name, as nodes expect."""
-    return "/".join((namespace + staged_base(topic), *([] if topic.transport == "raw" else [topic.transport])))
-
-
-def staged_base(topic: ImageTopic) -> str:
-    """A topic's name without its transport."""
-    return topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
+    return "/".join((namespace + topic.base, *([] if topic.transport == "raw" else [topic.transport])))

@@ -21,7 +21,7 @@ from ..frames import NS_PER_S, Rgb, stamp_ns
 from ..replay import ImageTopic
 from ..tasks import Status
 from .parameters import Value
-from .player import staged_base, to_stamp
+from .player import to_stamp
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report, Session
 
@@ -114,7 +114,7 @@ def node_of_its_own(
     """
     use_large_segments()
     namespace = f"/llava_ov_rooms_{os.getpid()}"
-    values = {**parameters, "image_topics": [namespace + staged_base(TOPIC)]}
+    values = {**parameters, "image_topics": [namespace + TOPIC.base]}
     node = NodeProcess(namespace, values, log, clock=f"{namespace}/clock")
     try:
         # The session first: its publisher must be there for `image_qos: match` to match it.

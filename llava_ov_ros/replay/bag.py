@@ -57,6 +57,11 @@ class ImageTopic:
     last_ns: int
     stamped: bool
 
+    @property
+    def base(self) -> str:
+        """The topic without its transport, as the node's parameter `image_topics` names it."""
+        return self.name if self.transport == "raw" else self.name.removesuffix(f"/{self.transport}")
+
 
 @dataclass(frozen=True, eq=False)
 class BagMessage:

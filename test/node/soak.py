@@ -27,7 +27,7 @@ from llava_ov_ros.srv import Ask, ClearGoal, Plan, ReportStep, SetGoal
 from rclpy.action import ActionClient
 
 from llava_ov_ros.frames import DecodeOptions, Rgb, decode
-from llava_ov_ros.node.player import staged_base, to_stamp
+from llava_ov_ros.node.player import to_stamp
 from llava_ov_ros.node.process import NodeProcess, use_large_segments
 from llava_ov_ros.node.rooms_live import TOPIC, jpeg_message
 from llava_ov_ros.node.session import LiveError, Session
@@ -221,7 +221,7 @@ def main() -> int:
     use_large_segments()
     namespace = f"/llava_ov_soak_{os.getpid()}"
     parameters = {
-        "image_topics": [namespace + staged_base(TOPIC)],
+        "image_topics": [namespace + TOPIC.base],
         "image_transport": [TOPIC.transport],
         "standing_questions": ["Which object moved?", "Is a hand there?"],
         "standing_period_s": 2.0,

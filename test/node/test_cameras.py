@@ -208,3 +208,48 @@ def test_a_topic_of_another_type_is_said(rig, peer, yes):
     status, values = robot.diagnostic("camera camera", lambda status, values: values["publishers"] == "1")
     assert (status.level, values["matched"]) == (status.ERROR, "0")
     assert status.message.startswith(f"{topic} is published, but not as sensor_msgs/msg/Image (image_transport)")
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed", "compressedDepth"])
+@pytest.mark.parametrize("topic", ["front/image_raw", "/front/image_raw"])
+def test_who_remaps_a_cameras_topic_moves_all_its_transports(rig, yes, transport, topic):
+    robot = rig(
+        load=yes, cameras={"other": transport}, image_topics=[topic], remap={topic: "other/image_raw"}, active=False
+    )
+    assert robot.transition("configure")
+    status, _ = robot.diagnostic("camera other")
+    suffix = "" if transport == "raw" else f"/{transport}"
+    assert status.hardware_id == f"{robot.namespace}/other/image_raw{suffix}"
+    robot.activate()
+    robot.feed("other", count=2)
+    assert robot.ask().status == Answer.OK
+
+
+def test_a_remapping_of_one_transport_moves_that_alone(rig, yes):
+    rule = {"front/image_raw/compressed": "other/image_raw/compressed"}
+    robot = rig(load=yes, cameras={"other": "compressed"}, image_topics=["front/image_raw"], remap=rule)
+    robot.feed("other", count=2)
+    assert robot.ask().status == Answer.OK
+
+
+def test_two_cameras_whose_topics_are_exchanged_by_remapping(rig, yes):
+    rules = {"front/image_raw": "side/image_raw", "side/image_raw": "front/image_raw"}
+    cameras = {"front": "raw", "side": "compressed"}
+    robot = rig(load=yes, cameras=cameras, remap=rules, active=False)
+    assert robot.transition("configure")
+    topics = {name: robot.diagnostic(f"camera {name}")[0].hardware_id for name in robot.cameras}
+    assert topics == {
+        "front": f"{robot.namespace}/side/image_raw",
+        "side": f"{robot.namespace}/front/image_raw/compressed",
+    }
+
+
+def test_a_topic_that_is_remapped_to_one_with_its_transport_fails_configure(rig, yes):
+    rule = {"/front/image_raw": "/other/image_raw/compressed"}
+    robot = rig(load=yes, image_topics=["/front/image_raw"], image_transport=["compressed"], remap=rule, active=False)
+    assert not robot.transition("configure")
+    status, _ = robot.diagnostic("model")
+    assert status.message == (
+        "image_topics has '/front/image_raw', remapped to '/other/image_raw/compressed', with image_transport "
+        "compressed, which appends /compressed itself: name the topic without it, '/other/image_raw'"
+    )

@@ -14,7 +14,6 @@ from llava_ov_ros.node.live_episodes import (
     live_episodes,
     read_episode,
 )
-from llava_ov_ros.node.player import staged_base
 from llava_ov_ros.node.process import PROFILE_VARIABLES
 from llava_ov_ros.node.rooms_live import TOPIC
 from llava_ov_ros.node.session import LiveError
@@ -69,7 +68,7 @@ def test_from_goal_to_done_and_what_goes_wrong_on_the_way(rig, scripted, tmp_pat
     oracle = Oracle(steps)
     # A rig without cameras of its own has the parameter of that name as here.
     given = {name: value for name, value in EPISODE_PARAMETERS.items() if name != "cameras"}
-    given |= {"image_topics": [staged_base(TOPIC)], "hint_confidence": 0.2}
+    given |= {"image_topics": [TOPIC.base], "hint_confidence": 0.2}
     robot = rig(load=scripted(oracle), cameras={}, **given)
     reports = deque(maxlen=1)
     with EpisodeSession([TOPIC], robot.name) as session:

@@ -7,7 +7,7 @@ from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.frames import stamp_ns
 from llava_ov_ros.node.live import LiveError, LiveSession
-from llava_ov_ros.node.player import staged_base, to_stamp
+from llava_ov_ros.node.player import to_stamp
 from llava_ov_ros.replay import ask_at, image_topics, is_correct, read_messages, read_questions
 from llava_ov_ros.share import shipped
 
@@ -84,7 +84,7 @@ def test_the_demonstration_answers_every_question_rightly(rig):
 def test_a_node_that_hears_the_pictures_but_not_the_time_is_named(rig, scripted, wait_until):
     folder = shipped("examples/demo_room")
     (topic,) = image_topics(folder)
-    staged = {"image_topics": [f"/staged{staged_base(topic)}"]}
+    staged = {"image_topics": [f"/staged{topic.base}"]}
     robot = rig(load=scripted(lambda *_: "yes"), cameras={}, **parameters_for(topic) | staged)
     with LiveSession(folder, [topic.name], robot.name, RATE, "/staged") as session:
 

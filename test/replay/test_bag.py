@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from llava_ov_ros.replay import BagError, image_topics, read_messages
+from llava_ov_ros.replay import BagError, ImageTopic, image_topics, read_messages
 
 NS_PER_S = 1_000_000_000
 T0_NS = 1_700_000_000 * NS_PER_S
@@ -94,6 +94,18 @@ def test_small_disorder_within_a_topic_is_neither_sorted_nor_a_new_lap(write_bag
     messages = list(read_messages(write_bag(tmp_path / "bag", shots), [FRONT]))
     assert times_s(messages) == [(FRONT, 0.0), (FRONT, 0.3), (FRONT, 0.2), (FRONT, 0.4)]
     assert {message.lap for message in messages} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "transport", "base"),
+    [
+        ("/a/raw", "raw", "/a/raw"),
+        ("/a/image/compressed", "compressed", "/a/image"),
+        ("/a/image/compressedDepth", "compressedDepth", "/a/image"),
+    ],
+)
+def test_a_topics_base_is_its_name_without_the_transport(name, transport, base):
+    assert ImageTopic(name, "", transport, 0, 0, 0, stamped=True).base == base
 
 
 @pytest.mark.parametrize(("storage", "suffix"), [("mcap", ".mcap"), ("sqlite3", ".db3")])
