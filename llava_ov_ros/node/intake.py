@@ -17,6 +17,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..bounds import quoted
 from ..frames import Camera, Outcome
+from ..tasks.freshness import OTHER_CLOCK
 from .parameters import ParameterError, Settings
 
 WARN_PERIOD_S = 5.0
@@ -181,8 +182,8 @@ class Intake:
         elif outcome is Outcome.FUTURE_STAMP:
             self._warn(
                 camera.name,
-                f"camera {camera.name!r}: refused a frame stamped in the future (parameter future_tolerance_s); "
-                "do the camera's machine and this one agree on the time, or does one use simulated time?",
+                f"camera {camera.name!r}: refused a frame stamped in the future (parameter future_tolerance_s): "
+                f"{OTHER_CLOCK}",
             )
 
     def _warn(self, camera: str, text: str) -> None:
