@@ -13,8 +13,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
-from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
-from ..frames.frame import NS_PER_S
+from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
 from ..modes import MODES
 from .request_bounds import LONGEST_TEXT
 
@@ -77,9 +76,9 @@ class Settings:
     )
     stamp_source: list[str] = described(
         ["header"],
-        "Time of a frame, one for all cameras or one for each: header (header.stamp of its message) or arrival (the "
-        "node's clock when the message arrived, for drivers that stamp since boot or by another clock)",
-        choices=tuple(str(source) for source in StampSource),
+        "Time of a frame, one for all cameras or one for each: header (header.stamp of its message), or arrival (the "
+        "node's clock then, for drivers that stamp since boot or by another clock)",
+        choices=tuple(StampSource),
     )
     image_qos: str = described(
         "sensor_data",
