@@ -6,7 +6,7 @@ from .camera import Camera, CameraCounts, CameraSettings, Outcome
 from .contact_sheet import Line, contact_sheet
 from .decode import decode
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import ImageError
 
@@ -27,6 +27,7 @@ __all__ = [
     "NoFramesError",
     "Outcome",
     "Rgb",
+    "StampSource",
     "contact_sheet",
     "decode",
     "stamp_ns",

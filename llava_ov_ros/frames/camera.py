@@ -16,7 +16,7 @@ from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
 from .decode import decode
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import ImageError
 
@@ -38,6 +38,7 @@ class CameraSettings:
     """How one camera's messages become clips.
 
     Attributes:
+        stamp_source: Where the time of a frame comes from.
         decode: Rotation, depth range, size bound.
         admission: Rate, change, sharpness.
         growth: How the clip grows that stands for "now".
@@ -48,6 +49,7 @@ class CameraSettings:
             by less, the frame is out of order and refused, unless the newest itself lies too far in the future.
     """
 
+    stamp_source: StampSource = StampSource.HEADER
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     growth: GrowthSettings = field(default_factory=GrowthSettings)
@@ -111,6 +113,7 @@ class Camera:
         self._counts_when_fresh = CameraCounts()
         self._newest_seen_ns: int | None = None
         self._fresh_ns: int | None = None
+        self._age_on_arrival_ns = 0
         self._thumbnail: npt.NDArray[np.float32] | None = None
         self._digest: int | None = None
         self._picture_since_ns = 0
@@ -144,7 +147,8 @@ class Camera:
 
         Args:
             message: The message; its data may be kept, so the caller must not change it.
-            now_ns: The clock's time in nanoseconds. It is also the stamp of a message whose own is zero.
+            now_ns: The clock's time in nanoseconds. With the stamp source arrival it is the frame's time, and also of
+                a message whose own stamp is zero.
 
         Returns:
             What became of it; the counters record the same.
@@ -173,8 +177,13 @@ class Camera:
         )
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
-        stamp = stamp_ns(message.header.stamp)
-        if stamp == 0:
+        stamp = header_stamp = stamp_ns(message.header.stamp)
+        if self._settings.stamp_source is StampSource.ARRIVAL:
+            stamp = now_ns
+            if stamp == self._newest_seen_ns:
+                # A clock that stands or ticks slower than the camera (simulated time) is no disorder of its messages.
+                return Outcome.NOT_DUE
+        elif stamp == 0:
             stamp = now_ns
             self._counts = replace(self._counts, zero_stamps=self._counts.zero_stamps + 1)
         elif stamp > now_ns + self._settings.future_tolerance_ns:
@@ -197,8 +206,15 @@ class Camera:
         if outcome is not Outcome.BLURRED:
             self._gate.advance(stamp)
             self._fresh_ns = stamp
+            self._age_on_arrival_ns = now_ns - stamp
         if outcome is Outcome.ADMITTED:
-            frame = Frame(self.name, stamp, str(message.header.frame_id), rgb)
+            frame = Frame(
+                self.name,
+                stamp,
+                str(message.header.frame_id),
+                rgb,
+                header_stamp_ns=None if header_stamp == stamp else header_stamp,
+            )
             self._buffer.append(frame)
             self._growing.add(frame, self._buffer.oldest_ns)
         return outcome
@@ -251,6 +267,11 @@ class Camera:
         """
         with self._lock:
             return None if self._fresh_ns is None else now_ns - self._fresh_ns
+
+    def age_on_arrival_ns(self) -> int:
+        """How old, by its stamp, the newest usable frame was when it arrived, in nanoseconds; 0 before the first."""
+        with self._lock:
+            return 0 if self._fresh_ns is None else self._age_on_arrival_ns
 
     def same_picture_ns(self) -> int:
         """For how long, by stamps, the camera has sent an identical picture."""

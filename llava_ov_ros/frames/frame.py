@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,32 @@ Rgb = npt.NDArray[np.uint8]
 NS_PER_S = 1_000_000_000
 
 
+class StampSource(StrEnum):
+    """Where a frame's time comes from."""
+
+    HEADER = "header"
+    """`header.stamp` of the message; where that is zero, its arrival."""
+    ARRIVAL = "arrival"
+    """The clock when the message arrived, for drivers that stamp by another clock, as one that counts since boot."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One decoded camera picture.
 
     Attributes:
         camera: The camera's name, as questions use it.
-        stamp_ns: `header.stamp` of the message in integer nanoseconds.
+        stamp_ns: The frame's time in integer nanoseconds: `header.stamp` of the message, or when it arrived.
         frame_id: `header.frame_id` of the message.
         rgb: The picture, uint8 (height, width, 3).
+        header_stamp_ns: `header.stamp` of the message where the frame's time is another; None: it is the frame's time.
     """
 
     camera: str
     stamp_ns: int
     frame_id: str
     rgb: Rgb
+    header_stamp_ns: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

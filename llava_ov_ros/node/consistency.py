@@ -20,7 +20,7 @@ def check_together(settings: Settings) -> None:
         raise ParameterError(
             f"image_topics has {len(settings.image_topics)} entries and cameras {cameras}: give one topic per camera"
         )
-    for name in ("image_transport", "rotations_deg"):
+    for name in ("image_transport", "stamp_source", "rotations_deg"):
         entries = len(getattr(settings, name))
         if entries not in (1, cameras):
             raise ParameterError(

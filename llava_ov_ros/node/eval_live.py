@@ -290,7 +290,7 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
         **({"choices": list(trial.choices)} if trial.choices else {}),
         "gold": gold_of(trial),
         "frames": [
-            {"camera": frame.camera, "stamp_ns": stamp_ns(frame.header.stamp), "frame_id": frame.header.frame_id}
+            {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
             for frame in answer.frames
         ],
     }

@@ -15,8 +15,10 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image
 
+from ..bounds import quoted
 from ..frames import Camera, Outcome
-from .parameters import Settings
+from ..tasks.freshness import OTHER_CLOCK
+from .parameters import ParameterError, Settings
 
 WARN_PERIOD_S = 5.0
 
@@ -36,12 +38,34 @@ def reliability_name(qos: QoSProfile) -> str:
     return "reliable" if qos.reliability == ReliabilityPolicy.RELIABLE else "best_effort"
 
 
-def camera_topics(settings: Settings) -> list[tuple[str, type]]:
-    """Topic and message type of each camera, the transport's suffix added."""
-    return [
-        (topic, Image) if transport == "raw" else (f"{topic}/{transport}", CompressedImage)
-        for topic, transport in zip(settings.image_topics, settings.per_camera("image_transport"), strict=True)
-    ]
+def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tuple[str, type]]:
+    """Topic and message type of each camera, to be subscribed to.
+
+    As with image_transport, a transport's suffix follows the resolved name: who remaps the camera's topic means all of
+    its transports.
+
+    Args:
+        settings: The parameters; as many topics as cameras.
+        resolve: The full name of a topic after remapping (rclpy: `node.resolve_topic_name`).
+
+    Raises:
+        ParameterError: A topic ends with its transport already.
+    """
+    topics: list[tuple[str, type]] = []
+    for topic, transport in zip(settings.image_topics, settings.per_camera("image_transport"), strict=True):
+        if transport == "raw":
+            # Not resolved here: the subscription would remap it once more.
+            topics.append((topic, Image))
+            continue
+        base, suffix = resolve(topic), f"/{transport}"
+        if base.endswith(suffix):
+            given = quoted(topic) if topic.endswith(suffix) else f"{quoted(topic)}, remapped to {quoted(base)},"
+            raise ParameterError(
+                f"image_topics has {given} with image_transport {transport}, which appends {suffix} itself: name the "
+                f"topic without it, {quoted(base.removesuffix(suffix))}"
+            )
+        topics.append((base + suffix, CompressedImage))
+    return topics
 
 
 @dataclass(frozen=True)
@@ -78,7 +102,7 @@ class Intake:
         self._on_admitted = on_admitted
         self._warned_s: dict[str, float] = {}
         self._groups = {name: MutuallyExclusiveCallbackGroup() for name in cameras}
-        self._topics = dict(zip(cameras, camera_topics(settings), strict=True))
+        self._topics = dict(zip(cameras, camera_topics(settings, node.resolve_topic_name), strict=True))
         self._full_names = {name: node.resolve_topic_name(topic) for name, (topic, _) in self._topics.items()}
         self._reliable = dict.fromkeys(cameras, False)
         self._subscriptions: dict[str, Subscription] = {}
@@ -158,8 +182,8 @@ class Intake:
         elif outcome is Outcome.FUTURE_STAMP:
             self._warn(
                 camera.name,
-                f"camera {camera.name!r}: refused a frame stamped in the future (parameter future_tolerance_s); "
-                "do the camera's machine and this one agree on the time, or does one use simulated time?",
+                f"camera {camera.name!r}: refused a frame stamped in the future (parameter future_tolerance_s): "
+                f"{OTHER_CLOCK}",
             )
 
     def _warn(self, camera: str, text: str) -> None:

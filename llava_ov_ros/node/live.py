@@ -185,7 +185,7 @@ def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
         "frames": [
             {
                 "camera": frame.camera,
-                "stamp_ns": stamp_ns(frame.header.stamp),
+                "stamp_ns": stamp_ns(frame.stamp_used),
                 "frame_id": frame.header.frame_id,
             }
             for frame in answer.frames

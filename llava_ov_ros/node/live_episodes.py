@@ -239,7 +239,7 @@ class LiveEpisodes:
                     HINTS[hint.hint],
                     " ".join((hint.action, *hint.arguments)).strip(),
                     float(hint.confidence),
-                    tuple(stamp_ns(frame.header.stamp) for frame in hint.frames),
+                    tuple(stamp_ns(frame.stamp_used) for frame in hint.frames),
                     now_ns,
                 )
             )

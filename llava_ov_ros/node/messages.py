@@ -133,9 +133,14 @@ def standing_query(question: str, settings: Settings) -> Query:
 
 
 def frame_header(frame: Frame) -> Header:
-    """The header of the message that a frame came from."""
-    sec, nanosec = divmod(frame.stamp_ns, NS_PER_S)
-    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame.frame_id)
+    """The header of the message that a frame came from, unchanged."""
+    stamp = frame.stamp_ns if frame.header_stamp_ns is None else frame.header_stamp_ns
+    return Header(stamp=_time(stamp), frame_id=frame.frame_id)
+
+
+def _time(time_ns: int) -> Time:
+    sec, nanosec = divmod(time_ns, NS_PER_S)
+    return Time(sec=sec, nanosec=nanosec)
 
 
 def newest_header(clips: Sequence[Clip]) -> Header:
@@ -146,8 +151,12 @@ def newest_header(clips: Sequence[Clip]) -> Header:
 
 
 def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
-    """Every frame of some clips, by camera and header."""
-    return [FrameUsed(camera=clip.camera, header=frame_header(frame)) for clip in clips for frame in clip.frames]
+    """Every frame of some clips: its camera, the header of its message, its time."""
+    return [
+        FrameUsed(camera=clip.camera, header=frame_header(frame), stamp_used=_time(frame.stamp_ns))
+        for clip in clips
+        for frame in clip.frames
+    ]
 
 
 def answer_message(result: Result, answered_at: Time, model: str) -> Answer:

@@ -33,7 +33,7 @@ from .asking import Asking
 from .bond import Bond
 from .consistency import check_together
 from .hints import Hints
-from .intake import Intake
+from .intake import Intake, camera_topics
 from .loading import AbandonedError
 from .logs import passed_on
 from .model import Model, prepare_ahead
@@ -170,6 +170,7 @@ class LlavaOvNode(LifecycleNode):
         self.get_logger().info(f"loading model {settings.model!r}")
         try:
             check_together(settings)
+            camera_topics(settings, self.resolve_topic_name)
             words = load_words(settings)
         except ValueError as error:
             return str(error)

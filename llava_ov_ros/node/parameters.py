@@ -13,8 +13,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
-from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings
-from ..frames.frame import NS_PER_S
+from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
 from ..modes import MODES
 from .request_bounds import LONGEST_TEXT
 
@@ -74,6 +73,12 @@ class Settings:
     image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")
     image_transport: list[str] = described(
         ["raw"], "Transport, one for all cameras or one for each", choices=("raw", "compressed", "compressedDepth")
+    )
+    stamp_source: list[str] = described(
+        ["header"],
+        "Time of a frame, one for all cameras or one for each: header (header.stamp of its message), or arrival (the "
+        "node's clock then, for drivers that stamp since boot or by another clock)",
+        choices=tuple(StampSource),
     )
     image_qos: str = described(
         "sensor_data",
@@ -268,6 +273,7 @@ class Settings:
     def camera_settings(self, index: int) -> CameraSettings:
         """What the frames layer needs to know of one camera."""
         return CameraSettings(
+            stamp_source=StampSource(self.per_camera("stamp_source")[index]),
             decode=DecodeOptions(
                 rotate_deg=self.per_camera("rotations_deg")[index],
                 depth_near_m=self.depth_near_m,

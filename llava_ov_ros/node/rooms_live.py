@@ -228,7 +228,7 @@ def _checked(answer: Answer, stamps: Sequence[int]) -> str:
     status = Status(answer.status)
     if status is not Status.OK:
         raise LiveError(f"no answer to {answer.question!r}: {status.name}: {answer.message}")
-    used = [stamp_ns(frame.header.stamp) for frame in answer.frames]
+    used = [stamp_ns(frame.stamp_used) for frame in answer.frames]
     if used != list(stamps):
         raise LiveError(
             f"the answer to {answer.question!r} rests on other frames than asked for: stamps {used} instead of "

@@ -8,6 +8,12 @@ from ..frames import NS_PER_S, Camera
 from ..frames.buffer import seconds
 from .query import Status
 
+OTHER_CLOCK = (
+    "probably its driver stamps by another clock than the node's; synchronise the clocks, use simulated time on both "
+    "sides or on none (use_sim_time), or set stamp_source: arrival for this camera"
+)
+"""Cause and remedy of stamps that are far off."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -40,6 +46,7 @@ def doubt_of(camera: Camera, now_ns: int, max_age_ns: int, frozen_after_ns: int)
         return Doubt(
             Status.STALE,
             f"{newest} is {age_ns / NS_PER_S:.1f} s old, more than max_frame_age_s {max_age_ns / NS_PER_S:g}"
+            + _late(camera, age_ns, max_age_ns)
             + messages_since(camera),
         )
     if -age_ns > camera.future_tolerance_ns:
@@ -57,6 +64,15 @@ def doubt_of(camera: Camera, now_ns: int, max_age_ns: int, frozen_after_ns: int)
             f"(frozen_after_s {frozen_after_ns / NS_PER_S:g}): restart its driver",
         )
     return None
+
+
+def _late(camera: Camera, age_ns: int, max_age_ns: int) -> str:
+    """The cause and remedy where the newest usable frame was too old already when it arrived; else empty."""
+    at_first_ns = camera.age_on_arrival_ns()
+    # A frame that has become younger since tells of a clock that was set back.
+    if not max_age_ns < at_first_ns <= age_ns:
+        return ""
+    return f", and was {at_first_ns / NS_PER_S:.1f} s old when it arrived: {OTHER_CLOCK}"
 
 
 def messages_since(camera: Camera) -> str:
@@ -77,5 +93,6 @@ def messages_since(camera: Camera) -> str:
         if count
     ]
     since = "" if counts.received == camera.counts.received else " since"
+    remedy = f"; stamped in the future: {OTHER_CLOCK}" if counts.future_stamps else ""
     text = f" ({', '.join([f'{counts.received} messages received{since}', *reasons])})"
-    return text + (f"; last error: {counts.last_error}" if counts.last_error else "")
+    return text + remedy + (f"; last error: {counts.last_error}" if counts.last_error else "")

@@ -16,6 +16,7 @@ from llava_ov_ros.frames import (
     DecodeOptions,
     NoFramesError,
     Outcome,
+    StampSource,
 )
 
 MS = 1_000_000
@@ -48,6 +49,32 @@ def test_a_frame_carries_what_the_message_says(gray) -> None:
     assert (frame.camera, frame.stamp_ns, frame.frame_id) == ("front", 3 * NS_PER_S + 7, "optical")
     np.testing.assert_array_equal(frame.rgb, np.full((16, 12, 3), 42))
     assert camera.buffered == (1, 16 * 12 * 3)
+
+
+def test_by_arrival_a_frame_has_the_time_of_the_clock_whatever_its_message_says(gray) -> None:
+    camera = camera_with(stamp_source=StampSource.ARRIVAL)
+    own = [7, 0, 3 * NS_PER_S, 10**9 * NS_PER_S]
+    for i, stamp in enumerate(own):
+        assert camera.offer(gray(stamp, 10 * i), (100 + i) * NS_PER_S) is Outcome.ADMITTED
+    frames = camera.clip(0, 10**30, 10).frames
+    assert [frame.stamp_ns for frame in frames] == [(100 + i) * NS_PER_S for i in range(4)]
+    assert [frame.header_stamp_ns for frame in frames] == own
+    assert camera.age_ns(105 * NS_PER_S) == 2 * NS_PER_S
+    counts = camera.counts
+    assert (counts.zero_stamps, counts.future_stamps, counts.out_of_order, counts.jumps_back) == (0, 0, 0, 0)
+
+
+def test_by_arrival_a_clock_that_stands_makes_no_disorder(gray) -> None:
+    camera = camera_with(stamp_source=StampSource.ARRIVAL)
+    outcomes = [camera.offer(gray(i, i), NS_PER_S) for i in range(1, 4)]
+    assert outcomes == [Outcome.ADMITTED, Outcome.NOT_DUE, Outcome.NOT_DUE]
+
+
+def test_by_arrival_a_clock_that_was_set_back_starts_the_buffer_anew(gray) -> None:
+    camera = camera_with(stamp_source=StampSource.ARRIVAL)
+    camera.offer(gray(1), 100 * NS_PER_S)
+    assert camera.offer(gray(2), 50 * NS_PER_S) is Outcome.ADMITTED
+    assert (stamps(camera), camera.counts.jumps_back) == ([50 * NS_PER_S], 1)
 
 
 def test_compressed_messages_take_the_same_path(compressed, encode) -> None:

@@ -407,10 +407,16 @@ class Rig(Peer):
     """
 
     def __init__(
-        self, load: Callable[..., Any], cameras: Mapping[str, str], reliable: bool, given: Mapping[str, Any]
+        self,
+        load: Callable[..., Any],
+        cameras: Mapping[str, str],
+        reliable: bool,
+        given: Mapping[str, Any],
+        remap: Mapping[str, str],
     ) -> None:
         super().__init__(cameras, reliable, given)
         self._ended = False
+        self.remapping += [part for old, new in remap.items() for part in ("-r", f"{old}:={new}")]
         try:
             self.live = LlavaOvNode(
                 load=load,
@@ -515,7 +521,7 @@ class Scripted:
 
 @pytest.fixture
 def rig() -> Iterator[Callable[..., Rig]]:
-    """Starts nodes: `rig(load=..., cameras={name: transport}, reliable=True, active=True, **parameters)`."""
+    """Starts nodes: `rig(load=..., cameras={name: transport}, reliable=True, remap={old: new}, **parameters)`."""
     rigs: list[Rig] = []
 
     def start(
@@ -523,9 +529,10 @@ def rig() -> Iterator[Callable[..., Rig]]:
         cameras: Mapping[str, str] | None = None,
         reliable: bool = True,
         active: bool = True,
+        remap: Mapping[str, str] | None = None,
         **parameters: Any,
     ) -> Rig:
-        one = Rig(load, {"front": "raw"} if cameras is None else cameras, reliable, parameters)
+        one = Rig(load, {"front": "raw"} if cameras is None else cameras, reliable, parameters, remap or {})
         rigs.append(one)
         if active:
             one.start()

@@ -82,12 +82,85 @@ def test_zero_stamps_take_the_time_of_arrival(rig, yes):
         robot.cameras["front"].send(0)
         robot.wait_until_received("front")
     answer = robot.ask()
-    stamps = [stamp_ns(frame.header.stamp) for frame in answer.frames]
+    stamps = [stamp_ns(frame.stamp_used) for frame in answer.frames]
     assert len(stamps) == 3
+    assert {stamp_ns(frame.header.stamp) for frame in answer.frames} == {0}
     assert before_ns <= stamps[0] < stamps[1] < stamps[2] <= time.time_ns()
     status, values = robot.diagnostic("camera front")
     assert (status.level, values["zero_stamps"]) == (status.WARN, "3")
     assert "3 zero (time of arrival used)" in status.message
+
+
+REMEDY = "set stamp_source: arrival for this camera"
+BOOT_NS = 1234 * S
+"""A camera's clock that counts since boot."""
+
+
+def test_a_camera_that_stamps_since_boot_is_stale_by_its_header_and_answered_by_arrival(rig, yes):
+    robot = rig(load=yes, cameras={"front": "raw", "side": "compressed"}, stamp_source=["header", "arrival"])
+    before_ns = time.time_ns()
+    for i in range(3):
+        for camera in robot.cameras.values():
+            camera.send(BOOT_NS + i * S)
+    for name in robot.cameras:
+        assert robot.wait_until_received(name)["admitted"] == "3"
+    refused = robot.ask(cameras=["front"])
+    assert (refused.status, list(refused.frames)) == (Answer.STALE, [])
+    assert "s old when it arrived: probably its driver stamps by another clock than the node's" in refused.message
+    assert REMEDY in refused.message
+    status, _ = robot.diagnostic("camera front")
+    assert status.level == status.ERROR
+    assert REMEDY in status.message
+    answer = robot.ask(cameras=["side"])
+    assert answer.status == Answer.OK
+    assert [stamp_ns(frame.header.stamp) for frame in answer.frames] == [BOOT_NS + i * S for i in range(3)]
+    used = [stamp_ns(frame.stamp_used) for frame in answer.frames]
+    assert before_ns <= used[0] < used[1] < used[2] <= stamp_ns(answer.answered_at)
+    assert answer.header == answer.frames[-1].header
+    status, values = robot.diagnostic("camera side")
+    assert (status.level, status.message) == (status.OK, "frames come in")
+    # Not 1.7 billion seconds, and rounded to milliseconds.
+    assert 0.0 <= float(values["age_s"]) <= (time.time_ns() - used[-1]) / S + 0.001
+    # A past range is one of the times used.
+    past = {"from_stamp": answer.frames[0].stamp_used, "to_stamp": answer.frames[1].stamp_used}
+    ranged = robot.ask(cameras=["side"], **past)
+    assert list(ranged.frames) == list(answer.frames)[:2]
+
+
+def test_a_camera_that_stamps_in_the_future_is_answered_by_arrival(rig, yes):
+    robot = rig(load=yes, cameras={"front": "raw", "side": "raw"}, stamp_source=["header", "arrival"])
+    stamp = time.time_ns() + 3600 * S
+    for name, camera in robot.cameras.items():
+        camera.send(stamp)
+        robot.wait_until_received(name)
+    refused = robot.ask(cameras=["front"])
+    assert refused.status == Answer.NO_FRAMES
+    assert REMEDY in refused.message
+    answer = robot.ask(cameras=["side"])
+    assert (answer.status, stamp_ns(answer.header.stamp)) == (Answer.OK, stamp)
+    assert stamp_ns(answer.frames[0].stamp_used) < stamp
+
+
+def test_a_camera_by_arrival_that_falls_silent_is_stale_without_a_word_of_its_clock(rig, yes):
+    robot = rig(load=yes, stamp_source=["arrival"], max_frame_age_s=0.5)
+    robot.cameras["front"].send(BOOT_NS)
+    robot.wait_until_received("front")
+    robot.diagnostic("camera front", lambda status, values: status.message.startswith("stale"))
+    answer = robot.ask()
+    assert answer.status == Answer.STALE
+    assert "stamp_source" not in answer.message
+
+
+def test_a_camera_by_arrival_that_repeats_a_picture_is_frozen(rig, yes):
+    robot = rig(load=yes, stamp_source=["arrival"], frozen_after_s=0.05)
+    front = robot.cameras["front"]
+    picture = front.picture()
+    # The camera's own clock stands.
+    front.send(BOOT_NS, picture)
+    robot.wait_until_received("front")
+    front.send(BOOT_NS, picture)
+    robot.wait_until_received("front")
+    assert robot.ask().status == Answer.FROZEN
 
 
 def test_stamps_of_the_future_are_refused_and_said(rig, yes):
@@ -101,6 +174,7 @@ def test_stamps_of_the_future_are_refused_and_said(rig, yes):
     assert "3 in the future" in status.message
     warning = log.wait(lambda line: line.level == Log.WARN)
     assert "stamped in the future (parameter future_tolerance_s)" in warning.msg
+    assert REMEDY in warning.msg
     assert [stamp_ns(frame.header.stamp) for frame in robot.ask().frames] == stamps
 
 
@@ -208,3 +282,48 @@ def test_a_topic_of_another_type_is_said(rig, peer, yes):
     status, values = robot.diagnostic("camera camera", lambda status, values: values["publishers"] == "1")
     assert (status.level, values["matched"]) == (status.ERROR, "0")
     assert status.message.startswith(f"{topic} is published, but not as sensor_msgs/msg/Image (image_transport)")
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed", "compressedDepth"])
+@pytest.mark.parametrize("topic", ["front/image_raw", "/front/image_raw"])
+def test_who_remaps_a_cameras_topic_moves_all_its_transports(rig, yes, transport, topic):
+    robot = rig(
+        load=yes, cameras={"other": transport}, image_topics=[topic], remap={topic: "other/image_raw"}, active=False
+    )
+    assert robot.transition("configure")
+    status, _ = robot.diagnostic("camera other")
+    suffix = "" if transport == "raw" else f"/{transport}"
+    assert status.hardware_id == f"{robot.namespace}/other/image_raw{suffix}"
+    robot.activate()
+    robot.feed("other", count=2)
+    assert robot.ask().status == Answer.OK
+
+
+def test_a_remapping_of_one_transport_moves_that_alone(rig, yes):
+    rule = {"front/image_raw/compressed": "other/image_raw/compressed"}
+    robot = rig(load=yes, cameras={"other": "compressed"}, image_topics=["front/image_raw"], remap=rule)
+    robot.feed("other", count=2)
+    assert robot.ask().status == Answer.OK
+
+
+def test_two_cameras_whose_topics_are_exchanged_by_remapping(rig, yes):
+    rules = {"front/image_raw": "side/image_raw", "side/image_raw": "front/image_raw"}
+    cameras = {"front": "raw", "side": "compressed"}
+    robot = rig(load=yes, cameras=cameras, remap=rules, active=False)
+    assert robot.transition("configure")
+    topics = {name: robot.diagnostic(f"camera {name}")[0].hardware_id for name in robot.cameras}
+    assert topics == {
+        "front": f"{robot.namespace}/side/image_raw",
+        "side": f"{robot.namespace}/front/image_raw/compressed",
+    }
+
+
+def test_a_topic_that_is_remapped_to_one_with_its_transport_fails_configure(rig, yes):
+    rule = {"/front/image_raw": "/other/image_raw/compressed"}
+    robot = rig(load=yes, image_topics=["/front/image_raw"], image_transport=["compressed"], remap=rule, active=False)
+    assert not robot.transition("configure")
+    status, _ = robot.diagnostic("model")
+    assert status.message == (
+        "image_topics has '/front/image_raw', remapped to '/other/image_raw/compressed', with image_transport "
+        "compressed, which appends /compressed itself: name the topic without it, '/other/image_raw'"
+    )

@@ -44,6 +44,19 @@ def test_stamps_keep_every_nanosecond():
     assert newest_header(tuple(reversed(clips))) == message.header
 
 
+def test_a_frame_is_listed_with_the_header_of_its_message_and_the_time_that_was_used():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    since_boot = Frame("front", STAMP_NS, "optical", picture, header_stamp_ns=12 * S + 1)
+    clips = (Clip("front", (since_boot,)), clip("side", STAMP_NS - 1))
+    message = answer_message(Result(Query("?", ("front", "side")), Status.OK, clips=clips), Time(sec=5), "model")
+    assert [(stamp_ns(used.header.stamp), stamp_ns(used.stamp_used)) for used in message.frames] == [
+        (12 * S + 1, STAMP_NS),
+        (STAMP_NS - 1, STAMP_NS - 1),
+    ]
+    # The newest by the times used, with its own header.
+    assert (stamp_ns(message.header.stamp), message.header.frame_id) == (12 * S + 1, "optical")
+
+
 @pytest.mark.parametrize(
     "number", [1, np.float32(1), np.float64(1), 1.0, True], ids=lambda number: type(number).__name__
 )

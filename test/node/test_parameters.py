@@ -76,6 +76,7 @@ def test_every_parameter_is_read_somewhere():
         ({"max_new_token": 5}, "unknown parameter max_new_token; `llava-ov parameters` lists those that there are"),
         ({"image_topics": ["/a b"]}, "image_topics has '/a b': Invalid topic name"),
         ({"image_transport": ["theora"]}, "image_transport is 'theora': allowed are raw, compressed, compressedDepth"),
+        ({"stamp_source": ["driver"]}, "stamp_source is 'driver': allowed are header, arrival"),
         ({"rotations_deg": [45]}, "rotations_deg is 45: allowed are 0, 90, 180, 270"),
         ({"visual_mode": "film"}, "visual_mode is 'film'"),
         ({"max_new_tokens": 0}, "out of range. Min: 1, Max: 4096"),
@@ -93,6 +94,12 @@ def test_a_bad_value_at_start_is_refused_with_a_reason(rig, given, reason):
 TOGETHER = [
     ({"image_topics": ["/a", "/b"]}, "image_topics has 2 entries and cameras 1: give one topic per camera"),
     ({"image_transport": ["raw", "raw"]}, "image_transport has 2 entries: give one for all cameras, or one for each"),
+    (
+        {"image_topics": ["/c/image_raw/compressed"], "image_transport": ["compressed"]},
+        "image_topics has '/c/image_raw/compressed' with image_transport compressed, which appends /compressed itself: "
+        "name the topic without it, '/c/image_raw'",
+    ),
+    ({"stamp_source": ["header", "arrival"]}, "stamp_source has 2 entries: give one for all cameras, or one for each"),
     ({"rotations_deg": [0, 90, 0]}, "give one for all cameras, or one for each of the 1"),
     ({"clip_frames": 1}, "clip_min_frames 2, clip_frames 1 and buffer_frames 32 must not become less in this order"),
     ({"depth_near_m": 20.0}, "depth_near_m 20.0 must be less than depth_far_m 10.0"),

@@ -114,6 +114,20 @@ def test_a_refusal_tells_of_the_messages_after_the_newest_usable_frame_only():
     assert "step is 1" not in refused.value.message
 
 
+def test_a_frame_that_was_old_when_it_arrived_tells_of_another_clock():
+    front = camera("front")
+    front.offer(image(2 * S, 0), 100 * S)
+    with pytest.raises(RefusedError) as refused:
+        cut([front], 101)
+    assert "is 99.0 s old, more than max_frame_age_s 2, and was 98.0 s old when it arrived" in refused.value.message
+    assert "set stamp_source: arrival for this camera (0 messages received since)" in refused.value.message
+    # One that has only grown old since does not.
+    front.offer(image(101 * S, 1), 102 * S)
+    with pytest.raises(RefusedError) as refused:
+        cut([front], 110)
+    assert refused.value.message.endswith("is 9.0 s old, more than max_frame_age_s 2 (0 messages received since)")
+
+
 def test_one_old_camera_of_two_is_enough():
     with pytest.raises(RefusedError, match="camera 'side'"):
         cut([camera("front", 9), camera("side", 1)], 9, names=("front", "side"))
