@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import cv2
@@ -92,10 +94,13 @@ def stored_format(text: str, data: bytes) -> StoredFormat:
 
 def _decompress(payload: bytes, max_pixels: int) -> npt.NDArray[Any]:
     """Decodes a JPEG, PNG or TIFF unchanged: (height, width) or (height, width, 3 or 4) in OpenCV's BGR order."""
-    codec = check_header(payload, max_pixels)
+    codec, declared = check_header(payload, max_pixels)
     pixels: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError(f"the {len(payload)} bytes of {codec} data are damaged or cut off")
+    height, width = pixels.shape[:2]
+    if (width, height) != declared:
+        raise ValueError(f"the {codec} declares {declared[0]}x{declared[1]} pixels and holds {width}x{height}")
     return pixels
 
 
@@ -103,7 +108,7 @@ def _stored_to_rgb(pixels: npt.NDArray[Any], layout: str, options: DecodeOptions
     """Converts decompressed pixels to RGB by the layout that the publisher compressed."""
     if pixels.ndim == 2:
         if layout == "16uc1" and pixels.dtype == np.uint16:
-            return depth_to_rgb(millimetres_to_metres(pixels), options.depth_near_m, options.depth_far_m)
+            return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m, millimetres_to_metres)
         if layout == "32fc1" and pixels.dtype == np.float32:
             return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m)
         # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
@@ -128,9 +133,9 @@ def _compressed_depth_to_rgb(data: bytes, stored: StoredFormat, options: DecodeO
     if depth.ndim != 2 or depth.dtype != np.uint16:
         raise ValueError(f"compressedDepth holds {depth.dtype} {depth.shape}, not one channel of uint16")
     if stored.layout != "32fc1":
-        depth_m = millimetres_to_metres(depth)
+        to_metres: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] = millimetres_to_metres
     elif header:
-        depth_m = quantised_to_metres(depth, header)
+        to_metres = partial(quantised_to_metres, config_header=header)
     else:
         raise ValueError("the compressedDepth header, without which 32FC1 has no scale, is missing")
-    return depth_to_rgb(depth_m, options.depth_near_m, options.depth_far_m)
+    return depth_to_rgb(depth, options.depth_near_m, options.depth_far_m, to_metres)

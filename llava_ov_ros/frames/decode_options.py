@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+PIXELS_WITHOUT_PROOF = 4096 * 4096
+"""A picture of one colour may be stored in a few bytes, whatever its size: up to this size that is believed."""
+
+PIXELS_PER_BYTE = 1032
+"""Deflate makes at most 1032 bytes of one (zlib's technical details), so no PNG of whole bytes has more pixels."""
+
 
 @dataclass(frozen=True)
 class DecodeOptions:
@@ -47,3 +53,24 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise ValueError(f"size is {width}x{height}: a picture needs at least one pixel")
     if width * height > max_pixels:
         raise ValueError(f"size is {width}x{height} = {width * height} pixels, more than {max_pixels}")
+
+
+def check_claim(width: int, height: int, data_bytes: int) -> None:
+    """Refuses compressed data that are too few for the size that they declare, before anything of it is allocated.
+
+    A run-length code stores any number of equal pixels in a few bytes, so a few bytes can ask for any memory.
+
+    Args:
+        width: Declared pixels of a row.
+        height: Declared rows.
+        data_bytes: Length of the compressed data.
+
+    Raises:
+        ValueError: There are more than `PIXELS_WITHOUT_PROOF` pixels, and more than `PIXELS_PER_BYTE` for a byte.
+    """
+    pixels = width * height
+    if pixels > PIXELS_WITHOUT_PROOF and pixels > PIXELS_PER_BYTE * data_bytes:
+        raise ValueError(
+            f"size is {width}x{height} = {pixels} pixels, but there are only {data_bytes} bytes of data: above "
+            f"{PIXELS_WITHOUT_PROOF} pixels each byte may stand for at most {PIXELS_PER_BYTE}"
+        )
