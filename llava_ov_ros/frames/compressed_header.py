@@ -5,16 +5,11 @@ from __future__ import annotations
 import struct
 
 from .decode_options import check_claim, check_size
+from .jpeg import JPEG_MAGIC, read_jpeg_header
 
-JPEG_MAGIC = b"\xff\xd8\xff"
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
 
-_JPEG_END_OF_IMAGE = b"\xff\xd9"
-_JPEG_START_OF_SCAN = 0xDA
-# Frame headers carry the size; C4, C8 and CC in their range are something else (ITU-T T.81, table B.1).
-_JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 258, 277, 322, 323
 _TIFF_SIZE_TAGS = {
     _TIFF_WIDTH: "ImageWidth",
@@ -30,7 +25,7 @@ _LARGEST_TILE = 1024 * 1024
 
 
 def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]:
-    """Refuses data that are no picture, declare a size that is absurd or too large for them, or lack a JPEG's end.
+    """Refuses data that are no picture, declare a size that is absurd or too large for them, or lack a PNG's end.
 
     Args:
         payload: A whole file.
@@ -60,32 +55,9 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
 
 
 def _jpeg_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of the frame header; makes sure that the end-of-image marker follows the picture."""
-    size = None
-    position = 2
-    while True:
-        position = payload.find(b"\xff", position)
-        if position < 0:
-            raise ValueError(f"the {len(payload)} bytes of JPEG data hold no picture")
-        marker, length = struct.unpack_from(">BH", payload, position + 1)
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker in _JPEG_WITHOUT_LENGTH:
-            position += 2
-            continue
-        if marker == _JPEG_START_OF_SCAN:
-            break
-        if marker in _JPEG_FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", payload, position + 5)
-            size = width, height
-        position += 2 + length
-    if size is None:
-        raise ValueError("the JPEG has no frame header before its pixels")
-    # Decoders fill what is missing with gray. A thumbnail in the header has an end of its own, hence the start.
-    if payload.rfind(_JPEG_END_OF_IMAGE, position) < 0:
-        raise ValueError(f"the JPEG is cut off: its {len(payload)} bytes have no end-of-image marker")
-    return size
+    """Width and height of the frame header."""
+    header = read_jpeg_header(payload)
+    return header.width, header.height
 
 
 def _png_size(payload: bytes) -> tuple[int, int]:

@@ -1,9 +1,12 @@
-"""What a camera's owner chooses about decoding: rotation, the depth range shown, the size refused."""
+"""What a camera's owner chooses about decoding: rotation, the depth range shown, the size and damage refused."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+REFUSE, USE = "refuse", "use"
+ON_DAMAGED = (REFUSE, USE)
 
 PIXELS_WITHOUT_PROOF = 4096 * 4096
 """A picture of one colour may be stored in a few bytes, whatever its size: up to this size that is believed."""
@@ -21,6 +24,7 @@ class DecodeOptions:
         depth_near_m: Depth in metres that is shown white; nearer is white too.
         depth_far_m: Depth in metres that is shown darkest; farther is shown the same.
         max_pixels: Most pixels (width * height) that a message may have.
+        on_damaged: What becomes of a picture that can be decoded and of which parts are damaged: `refuse` or `use`.
 
     Raises:
         ValueError: A value is outside its range; the text names it.
@@ -30,6 +34,7 @@ class DecodeOptions:
     depth_near_m: float = 0.2
     depth_far_m: float = 10.0
     max_pixels: int = 8192 * 8192
+    on_damaged: str = REFUSE
 
     def __post_init__(self) -> None:
         if self.rotate_deg not in (0, 90, 180, 270):
@@ -41,6 +46,8 @@ class DecodeOptions:
             )
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels must be at least 1, not {self.max_pixels}")
+        if self.on_damaged not in ON_DAMAGED:
+            raise ValueError(f"on_damaged must be {' or '.join(ON_DAMAGED)}, not {self.on_damaged!r}")
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

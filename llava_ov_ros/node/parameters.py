@@ -14,6 +14,7 @@ from rclpy.validate_topic_name import validate_topic_name
 from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings
+from ..frames.decode_options import ON_DAMAGED
 from ..frames.frame import NS_PER_S
 from ..modes import MODES
 from .request_bounds import LONGEST_TEXT
@@ -87,6 +88,7 @@ class Settings:
     depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
     depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
     max_image_pixels: int = described(64_000_000, "Larger pictures are refused as malformed", low=1, high=1_000_000_000)
+    on_damaged: str = described("refuse", "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
     admission_rate_hz: float = described(
         2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
     )
@@ -273,6 +275,7 @@ class Settings:
                 depth_near_m=self.depth_near_m,
                 depth_far_m=self.depth_far_m,
                 max_pixels=self.max_image_pixels,
+                on_damaged=self.on_damaged,
             ),
             admission=AdmissionSettings(
                 self.admission_rate_hz, self.admission_min_change, self.admission_min_sharpness
