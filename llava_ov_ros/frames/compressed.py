@@ -110,7 +110,7 @@ class _Stored:
 
 
 def _decompress(payload: bytes, max_pixels: int) -> _Stored:
-    """Decodes a JPEG, PNG or TIFF unchanged."""
+    """Decodes a picture of one of `CODECS` unchanged."""
     codec, declared = check_header(payload, max_pixels)
     if codec == "JPEG":
         jpeg = decode_jpeg(payload)

@@ -1,12 +1,23 @@
-"""What the header of a JPEG, PNG or TIFF declares, read before a decoder allocates memory for it."""
+"""What the header of a compressed picture declares, read before a decoder allocates memory for it."""
 
 from __future__ import annotations
 
 import struct
 
 from .decode_options import check_claim, check_size
+from .further_headers import (
+    BMP_MAGIC,
+    CODESTREAM_MAGIC,
+    JP2_MAGIC,
+    bmp_size,
+    is_avif,
+    is_webp,
+    jpeg2000_size,
+    webp_size,
+)
 from .jpeg import JPEG_MAGIC, read_jpeg_header
 
+CODECS = ("JPEG", "PNG", "TIFF", "WebP", "JPEG 2000", "BMP")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
 
@@ -32,7 +43,7 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
         max_pixels: Most pixels that it may have.
 
     Returns:
-        The codec's name (JPEG, PNG or TIFF), and the picture's (width, height) as they are declared.
+        The codec's name, such as JPEG, and the picture's (width, height) as they are declared.
 
     Raises:
         ValueError: The data are refused; the text says why.
@@ -43,8 +54,19 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
         codec, read_size = "PNG", _png_size
     elif payload.startswith(TIFF_MAGICS):
         codec, read_size = "TIFF", _tiff_size
+    elif is_webp(payload):
+        codec, read_size = "WebP", webp_size
+    elif payload.startswith((JP2_MAGIC, CODESTREAM_MAGIC)):
+        codec, read_size = "JPEG 2000", jpeg2000_size
+    elif payload.startswith(BMP_MAGIC):
+        codec, read_size = "BMP", bmp_size
+    elif is_avif(payload):
+        # Its decoder takes the memory that the coded video asks for, whatever size the file declares.
+        raise ValueError("AVIF is not read, since nothing bounds its memory before it is decoded: send JPEG or WebP")
     else:
-        raise ValueError(f"data starts with {payload[:8].hex(' ')}, as no JPEG, PNG or TIFF does")
+        raise ValueError(
+            f"data starts with {payload[:8].hex(' ')}, as no {', '.join(CODECS[:-1])} or {CODECS[-1]} does"
+        )
     try:
         width, height = read_size(payload)
     except struct.error:
