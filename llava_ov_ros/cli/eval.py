@@ -110,11 +110,13 @@ def run(args: argparse.Namespace) -> int:
     """
     from ..evaluation.comparison import ComparisonError, read_rows
     from ..evaluation.identity import identity
-    from ..evaluation.journal import FolderError, Journal
+    from ..evaluation.journal import FolderError, Journal, WriteError
+    from ..evaluation.pictures import read_again
     from ..evaluation.preflight import describe, preflight
     from ..evaluation.running import finish
     from ..evaluation.suite import SuiteError, read_suite
     from ..evaluation.workers import WorkError
+    from ..replay import BagError
 
     try:
         job = preflight(read_suite(args.suite, _named_here(args.model)))
@@ -141,7 +143,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.suite}: {describe(job)}", file=sys.stderr)
     try:
         with journal:
+            if journal.damaged:
+                print(f"{_damaged(journal)}: what was answered there is asked again", file=sys.stderr)
             pace = _ask(args, job, journal)
+            if missing := read_again(job, journal):
+                print(f"{missing} pictures were missing in {args.out}: they were read from the bags", file=sys.stderr)
             found = finish(
                 job,
                 journal,
@@ -153,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
             )
     except (FolderError, ComparisonError) as error:
         raise CommandError(str(error), USAGE) from None
-    except WorkError as error:
+    except (WorkError, WriteError, BagError) as error:
         raise CommandError(f"{error}\n{_kept(args)}") from None
     except KeyboardInterrupt:
         print(_kept(args), file=sys.stderr)
@@ -169,6 +175,11 @@ def _named_here(model: str | None) -> str | None:
 
 def _kept(args: argparse.Namespace) -> str:
     return f"What was answered is in {args.out}: the same command goes on from there"
+
+
+def _damaged(journal: Journal) -> str:
+    lines = ", ".join(map(str, journal.damaged[:5])) + (", ..." if len(journal.damaged) > 5 else "")
+    return f"{journal.folder}: the journal was damaged in line {lines}"
 
 
 def _limits(given: Sequence[str], job: Job) -> dict[str, float]:

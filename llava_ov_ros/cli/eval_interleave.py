@@ -87,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error), USAGE) from None
     results = score_rows(read_rows(file), "interleave")
     summary = json.dumps({name: one.as_dict() for name, one in results.items()}, ensure_ascii=False, indent=2)
-    (args.out / SUMMARY_FILE).write_text(summary + "\n", encoding="utf-8")
+    try:
+        (args.out / SUMMARY_FILE).write_text(summary + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{args.out / SUMMARY_FILE} cannot be written: {error.strerror}") from None
     print_results(results, as_json=args.json, with_categories=True)
     return 0

@@ -12,6 +12,7 @@ from .judging import Row
 from .metrics import ZERO_ONE, paired
 
 Key = tuple[Any, ...]
+_FIELDS = frozenset(("bag", "kind", "question", "at_s", "window_s", "text", "status", "confidence", "scores", "frames"))
 
 
 class ComparisonError(ValueError):
@@ -26,11 +27,15 @@ def read_rows(folder: Path) -> list[Row]:
     """
     path = folder / "results.jsonl"
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise ComparisonError(f"{path}: {error.strerror}: there is no finished run to compare with") from None
     except (ValueError, RecursionError) as error:
         raise ComparisonError(f"{path}: not results of llava-ov eval: {error}") from None
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not row.keys() >= _FIELDS:
+            raise ComparisonError(f"{path}:{number}: not results of llava-ov eval: it is no answer with its scores")
+    return rows
 
 
 def keyed(rows: Sequence[Row]) -> Iterator[tuple[Key, Row]]:

@@ -49,21 +49,27 @@ def run(
         The file of result rows.
 
     Raises:
-        InterleaveError: A picture cannot be read, or the folder holds the results of something else.
+        InterleaveError: A picture cannot be read, or the folder holds the results of something else or cannot be
+            written, as on a full disk; the same call goes on then.
         ValueError: max_new_tokens is no whole number from 1.
     """
     check_whole("max_new_tokens", max_new_tokens, 1)
-    out.mkdir(parents=True, exist_ok=True)
     file = out / RESULT_FILE
-    done = _go_on(file, items, engine.name)
-    for _ in range(done):
-        on_item()
-    with file.open("a", encoding="utf-8") as results:
-        for item in items[done:]:
-            for row in answered(engine, item, max_new_tokens, on_remark):
-                results.write(json.dumps(row, ensure_ascii=False) + "\n")
-            results.flush()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        done = _go_on(file, items, engine.name)
+        for _ in range(done):
             on_item()
+        with file.open("a", encoding="utf-8") as results:
+            for item in items[done:]:
+                for row in answered(engine, item, max_new_tokens, on_remark):
+                    results.write(json.dumps(row, ensure_ascii=False) + "\n")
+                results.flush()
+                on_item()
+    except OSError as error:
+        raise InterleaveError(
+            f"{out} cannot be written: {error.strerror or error}. What was answered is there: the same goes on from it"
+        ) from None
     return file
 
 

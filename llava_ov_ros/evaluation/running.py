@@ -12,7 +12,7 @@ from typing import Any
 from ..frames import NS_PER_S
 from .asking import Answered, Event, Ready
 from .comparison import compare
-from .journal import FRAMES, Journal, write_whole
+from .journal import FRAMES, Journal, write_whole, writing
 from .judging import Row, Scored, scored
 from .preflight import Job, Shard
 from .report import report
@@ -33,8 +33,13 @@ class Pace:
 
 
 def open_shards(job: Job, journal: Journal) -> list[int]:
-    """Numbers of the bags that are not through."""
-    return [shard.number for shard in job.shards if shard.number not in journal.remarks]
+    """Numbers of the bags that are not through, or of which answers are missing, as after a damaged journal."""
+    return [
+        shard.number
+        for shard in job.shards
+        if shard.number not in journal.remarks
+        or any((shard.number, trial.number) not in journal.rows for trial in shard.trials)
+    ]
 
 
 class Collecting:
@@ -107,6 +112,7 @@ def finish(
 
     Raises:
         ComparisonError: The other run has no question in common with this one.
+        WriteError: The results cannot be written, as on a full disk.
     """
     results: list[tuple[Shard, Scored]] = []
     for shard in job.shards:
@@ -129,14 +135,15 @@ def finish(
         comparison,
         compared_with,
     )
-    write_whole(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    write_json(folder / "summary.json", table)
-    write_json(folder / "timing.json", times)
-    if comparison is not None:
-        write_json(folder / "comparison.json", comparison)
-    else:
-        (folder / "comparison.json").unlink(missing_ok=True)
-    write_whole(folder / "report.html", page)
+    with writing(folder):
+        write_whole(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_json(folder / "summary.json", table)
+        write_json(folder / "timing.json", times)
+        if comparison is not None:
+            write_json(folder / "comparison.json", comparison)
+        else:
+            (folder / "comparison.json").unlink(missing_ok=True)
+        write_whole(folder / "report.html", page)
     return table
 
 

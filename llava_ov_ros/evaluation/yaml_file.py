@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from ..tasks.yaml_aliases import AliasError, check_aliases
+
 Place = tuple[str | int, ...]
 """Keys and numbers that lead to a value, such as ("bags", 0, "questions", 2, "at_s")."""
 
@@ -64,6 +66,7 @@ def read_yaml(path: Path) -> YamlFile:
         text = path.read_text(encoding="utf-8")
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
+        check_aliases(node)
         content = None if node is None else loader.construct_document(node)
         lines: dict[Place, int] = {}
         twice: list[Place] = []
@@ -75,6 +78,8 @@ def read_yaml(path: Path) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise FileError(f"{path}{line}: not YAML: {error.problem}") from None
+    except AliasError as error:
+        raise FileError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: not YAML: {error}") from None
     return YamlFile(path, content, lines, tuple(twice))

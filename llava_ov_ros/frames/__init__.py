@@ -8,7 +8,7 @@ from .decode import decode
 from .decode_options import DecodeOptions
 from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
 from .growing import GrowingClip, GrowthSettings
-from .image_error import ImageError
+from .image_error import DamagedError, ImageError
 
 __all__ = [
     "NS_PER_S",
@@ -17,6 +17,7 @@ __all__ = [
     "CameraCounts",
     "CameraSettings",
     "Clip",
+    "DamagedError",
     "DecodeOptions",
     "Frame",
     "FrameBuffer",

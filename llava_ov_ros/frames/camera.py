@@ -14,11 +14,11 @@ import numpy.typing as npt
 from . import admission
 from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
-from .decode import decode
+from .decode import decode_and_check
 from .decode_options import DecodeOptions
 from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
 from .growing import GrowingClip, GrowthSettings
-from .image_error import ImageError
+from .image_error import DamagedError, ImageError
 
 
 class Outcome(Enum):
@@ -29,6 +29,7 @@ class Outcome(Enum):
     UNCHANGED = "changed too little"
     BLURRED = "not sharp enough"
     MALFORMED = "malformed"
+    DAMAGED = "damaged"
     FUTURE_STAMP = "stamped in the future"
     OUT_OF_ORDER = "not newer than the frame before it"
 
@@ -61,7 +62,11 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class CameraCounts:
-    """What has happened to a camera's messages since the start; the diagnostics publish it."""
+    """What has happened to a camera's messages since the start; the diagnostics publish it.
+
+    `damaged` counts all damaged pictures: refused, or used where `DecodeOptions.on_damaged` says so, in which case
+    each is counted as what became of it, too.
+    """
 
     received: int = 0
     admitted: int = 0
@@ -69,6 +74,7 @@ class CameraCounts:
     unchanged: int = 0
     blurred: int = 0
     malformed: int = 0
+    damaged: int = 0
     future_stamps: int = 0
     out_of_order: int = 0
     zero_stamps: int = 0
@@ -78,9 +84,9 @@ class CameraCounts:
     last_sharpness: float = 0.0
 
     def since(self, earlier: CameraCounts) -> CameraCounts:
-        """What was counted after an earlier moment; `last_error` is empty where no malformed message came since."""
+        """What was counted after an earlier moment; `last_error` is empty where nothing malformed or damaged came."""
         counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTED}
-        error = self.last_error if counted["malformed"] else ""
+        error = self.last_error if counted["malformed"] or counted["damaged"] else ""
         return replace(self, **counted, last_error=error)
 
 
@@ -91,6 +97,7 @@ _COUNTER = {
     Outcome.UNCHANGED: "unchanged",
     Outcome.BLURRED: "blurred",
     Outcome.MALFORMED: "malformed",
+    Outcome.DAMAGED: "damaged",
     Outcome.FUTURE_STAMP: "future_stamps",
     Outcome.OUT_OF_ORDER: "out_of_order",
 }
@@ -157,7 +164,7 @@ class Camera:
             try:
                 outcome = self._take(message, now_ns)
             except ImageError as error:
-                outcome = Outcome.MALFORMED
+                outcome = Outcome.DAMAGED if isinstance(error, DamagedError) else Outcome.MALFORMED
                 self._counts = replace(self._counts, last_error=str(error))
             self._count(outcome)
             if outcome in (Outcome.ADMITTED, Outcome.UNCHANGED):
@@ -199,10 +206,13 @@ class Camera:
         self._newest_seen_ns = stamp
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
-        rgb = decode(message, self.name, self._settings.decode)
+        decoded = decode_and_check(message, self.name, self._settings.decode)
+        rgb = decoded.rgb
+        if decoded.damage:
+            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
         self._watch_picture(rgb, stamp)
         outcome = self._judge(rgb)
-        # A malformed or blurred frame does not use up the turn: the next good one takes it.
+        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
         if outcome is not Outcome.BLURRED:
             self._gate.advance(stamp)
             self._fresh_ns = stamp

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import cv2
@@ -13,6 +15,7 @@ from .compressed_header import PNG_MAGIC, check_header
 from .decode_options import DecodeOptions
 from .depth import CONFIG_HEADER_BYTES, depth_to_rgb, millimetres_to_metres, quantised_to_metres
 from .frame import Rgb
+from .jpeg import decode_jpeg
 from .raw_image import bayer_code, to_rgb8
 from .rvl import decode_rvl
 
@@ -39,7 +42,7 @@ class StoredFormat:
     is_rvl: bool = False
 
 
-def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> Rgb:
+def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> tuple[Rgb, str]:
     """Decodes a sensor_msgs/CompressedImage.
 
     Data are decoded as they are stored (no EXIF rotation, 16 bits stay 16) and converted once.
@@ -49,7 +52,7 @@ def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> Rgb:
         options: Depth range and size limit; the picture is not rotated here.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous.
+        The picture, uint8 (height, width, 3), C-contiguous; and what is damaged in it, empty where nothing was found.
 
     Raises:
         ValueError: The data are no such picture.
@@ -60,8 +63,9 @@ def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> Rgb:
         raise ValueError("data is empty")
     stored = stored_format(msg.format, data)
     if stored.is_compressed_depth:
-        return _compressed_depth_to_rgb(data, stored, options)
-    return _stored_to_rgb(_decompress(data, options.max_pixels), stored.layout, options)
+        return _compressed_depth_to_rgb(data, stored, options), ""
+    found = _decompress(data, options.max_pixels)
+    return _stored_to_rgb(found, stored.layout, options), found.damage
 
 
 def stored_format(text: str, data: bytes) -> StoredFormat:
@@ -90,27 +94,51 @@ def stored_format(text: str, data: bytes) -> StoredFormat:
     return StoredFormat("")
 
 
-def _decompress(payload: bytes, max_pixels: int) -> npt.NDArray[Any]:
-    """Decodes a JPEG, PNG or TIFF unchanged: (height, width) or (height, width, 3 or 4) in OpenCV's BGR order."""
-    codec = check_header(payload, max_pixels)
-    pixels: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError(f"the {len(payload)} bytes of {codec} data are damaged or cut off")
-    return pixels
+@dataclass(frozen=True)
+class _Stored:
+    """Decompressed pixels as they were stored.
+
+    Attributes:
+        pixels: (height, width) or (height, width, 3 or 4).
+        is_rgb: Colours are red first, taking it that the publisher compressed BGR; else blue first.
+        damage: What is damaged; empty where nothing was found.
+    """
+
+    pixels: npt.NDArray[Any]
+    is_rgb: bool = False
+    damage: str = ""
 
 
-def _stored_to_rgb(pixels: npt.NDArray[Any], layout: str, options: DecodeOptions) -> Rgb:
+def _decompress(payload: bytes, max_pixels: int) -> _Stored:
+    """Decodes a picture of one of `CODECS` unchanged."""
+    codec, declared = check_header(payload, max_pixels)
+    if codec == "JPEG":
+        jpeg = decode_jpeg(payload)
+        found = _Stored(jpeg.pixels, jpeg.is_rgb, jpeg.damage)
+    else:
+        pixels = cv2.imdecode(np.frombuffer(payload, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is None:
+            raise ValueError(f"the {len(payload)} bytes of {codec} data are damaged or cut off")
+        found = _Stored(pixels)
+    height, width = found.pixels.shape[:2]
+    if (width, height) != declared:
+        raise ValueError(f"the {codec} declares {declared[0]}x{declared[1]} pixels and holds {width}x{height}")
+    return found
+
+
+def _stored_to_rgb(found: _Stored, layout: str, options: DecodeOptions) -> Rgb:
     """Converts decompressed pixels to RGB by the layout that the publisher compressed."""
+    pixels = found.pixels
     if pixels.ndim == 2:
         if layout == "16uc1" and pixels.dtype == np.uint16:
-            return depth_to_rgb(millimetres_to_metres(pixels), options.depth_near_m, options.depth_far_m)
+            return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m, millimetres_to_metres)
         if layout == "32fc1" and pixels.dtype == np.float32:
             return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m)
         # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
         return to_rgb8(pixels, bayer_code(layout) or cv2.COLOR_GRAY2RGB)
     # OpenCV takes and gives BGR. A publisher that handed it RGB ("compressed rgb8") therefore wrote a file with
     # red and blue exchanged, and decoding it gives RGB. image_transport's subscriber has the same rule.
-    is_rgb = layout.startswith("rgb")
+    is_rgb = layout.startswith("rgb") != found.is_rgb
     if pixels.shape[2] == 4:
         return to_rgb8(pixels, cv2.COLOR_RGBA2RGB if is_rgb else cv2.COLOR_BGRA2RGB)
     return to_rgb8(pixels, None if is_rgb else cv2.COLOR_BGR2RGB)
@@ -124,13 +152,17 @@ def _compressed_depth_to_rgb(data: bytes, stored: StoredFormat, options: DecodeO
         header, payload = b"", data
     if not payload:
         raise ValueError(f"data has {len(data)} bytes, the compressedDepth header alone has {CONFIG_HEADER_BYTES}")
-    depth = decode_rvl(payload, options.max_pixels) if stored.is_rvl else _decompress(payload, options.max_pixels)
+    depth: npt.NDArray[Any]
+    if stored.is_rvl:
+        depth = decode_rvl(payload, options.max_pixels)
+    else:
+        depth = _decompress(payload, options.max_pixels).pixels
     if depth.ndim != 2 or depth.dtype != np.uint16:
         raise ValueError(f"compressedDepth holds {depth.dtype} {depth.shape}, not one channel of uint16")
     if stored.layout != "32fc1":
-        depth_m = millimetres_to_metres(depth)
+        to_metres: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] = millimetres_to_metres
     elif header:
-        depth_m = quantised_to_metres(depth, header)
+        to_metres = partial(quantised_to_metres, config_header=header)
     else:
         raise ValueError("the compressedDepth header, without which 32FC1 has no scale, is missing")
-    return depth_to_rgb(depth_m, options.depth_near_m, options.depth_far_m)
+    return depth_to_rgb(depth, options.depth_near_m, options.depth_far_m, to_metres)

@@ -1,33 +1,49 @@
-"""What the header of a JPEG, PNG or TIFF declares, read before a decoder allocates memory for it."""
+"""What the header of a compressed picture declares, read before a decoder allocates memory for it."""
 
 from __future__ import annotations
 
 import struct
 
-from .decode_options import check_size
+from .decode_options import check_claim, check_size
+from .further_headers import (
+    BMP_MAGIC,
+    CODESTREAM_MAGIC,
+    JP2_MAGIC,
+    bmp_size,
+    is_avif,
+    is_webp,
+    jpeg2000_size,
+    webp_size,
+)
+from .jpeg import JPEG_MAGIC, read_jpeg_header
 
-JPEG_MAGIC = b"\xff\xd8\xff"
+CODECS = ("JPEG", "PNG", "TIFF", "WebP", "JPEG 2000", "BMP")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
 
-_JPEG_END_OF_IMAGE = b"\xff\xd9"
-_JPEG_START_OF_SCAN = 0xDA
-# Frame headers carry the size; C4, C8 and CC in their range are something else (ITU-T T.81, table B.1).
-_JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
-_TIFF_SHORT = 3
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 258, 277, 322, 323
+_TIFF_SIZE_TAGS = {
+    _TIFF_WIDTH: "ImageWidth",
+    _TIFF_HEIGHT: "ImageLength",
+    _TIFF_BITS: "BitsPerSample",
+    _TIFF_SAMPLES: "SamplesPerPixel",
+    _TIFF_TILE_WIDTH: "TileWidth",
+    _TIFF_TILE_HEIGHT: "TileLength",
+}
+_TIFF_SHORT, _TIFF_LONG = 3, 4
+_MOST_TIFF_BITS_OF_A_PIXEL = 64
+_LARGEST_TILE = 1024 * 1024
 
 
-def check_header(payload: bytes, max_pixels: int) -> str:
-    """Refuses data that are no picture, declare an absurd size, or are a JPEG without its end.
+def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]:
+    """Refuses data that are no picture, declare a size that is absurd or too large for them, or lack a PNG's end.
 
     Args:
         payload: A whole file.
         max_pixels: Most pixels that it may have.
 
     Returns:
-        The codec's name: JPEG, PNG or TIFF.
+        The codec's name, such as JPEG, and the picture's (width, height) as they are declared.
 
     Raises:
         ValueError: The data are refused; the text says why.
@@ -38,68 +54,82 @@ def check_header(payload: bytes, max_pixels: int) -> str:
         codec, read_size = "PNG", _png_size
     elif payload.startswith(TIFF_MAGICS):
         codec, read_size = "TIFF", _tiff_size
+    elif is_webp(payload):
+        codec, read_size = "WebP", webp_size
+    elif payload.startswith((JP2_MAGIC, CODESTREAM_MAGIC)):
+        codec, read_size = "JPEG 2000", jpeg2000_size
+    elif payload.startswith(BMP_MAGIC):
+        codec, read_size = "BMP", bmp_size
+    elif is_avif(payload):
+        # Its decoder takes the memory that the coded video asks for, whatever size the file declares.
+        raise ValueError("AVIF is not read, since nothing bounds its memory before it is decoded: send JPEG or WebP")
     else:
-        raise ValueError(f"data starts with {payload[:8].hex(' ')}, as no JPEG, PNG or TIFF does")
+        raise ValueError(
+            f"data starts with {payload[:8].hex(' ')}, as no {', '.join(CODECS[:-1])} or {CODECS[-1]} does"
+        )
     try:
         width, height = read_size(payload)
     except struct.error:
         raise ValueError(f"the {len(payload)} bytes of {codec} data end within the header") from None
     check_size(width, height, max_pixels)
-    return codec
+    check_claim(width, height, len(payload))
+    return codec, (width, height)
 
 
 def _jpeg_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of the frame header; makes sure that the end-of-image marker follows the picture."""
-    size = None
-    position = 2
-    while True:
-        position = payload.find(b"\xff", position)
-        if position < 0:
-            raise ValueError(f"the {len(payload)} bytes of JPEG data hold no picture")
-        marker, length = struct.unpack_from(">BH", payload, position + 1)
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker in _JPEG_WITHOUT_LENGTH:
-            position += 2
-            continue
-        if marker == _JPEG_START_OF_SCAN:
-            break
-        if marker in _JPEG_FRAME_HEADERS:
-            height, width = struct.unpack_from(">HH", payload, position + 5)
-            size = width, height
-        position += 2 + length
-    if size is None:
-        raise ValueError("the JPEG has no frame header before its pixels")
-    # Decoders fill what is missing with gray. A thumbnail in the header has an end of its own, hence the start.
-    if payload.rfind(_JPEG_END_OF_IMAGE, position) < 0:
-        raise ValueError(f"the JPEG is cut off: its {len(payload)} bytes have no end-of-image marker")
-    return size
+    """Width and height of the frame header."""
+    header = read_jpeg_header(payload)
+    return header.width, header.height
 
 
 def _png_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of the first chunk; makes sure that all chunks are there, up to the one that ends the file.
+    """Width and height of the header chunk; makes sure that it is the first and only one, and that no chunk is cut off.
 
     OpenCV allocates what a chunk declares as its length, up to 4 GB, before it looks for the bytes.
     """
-    width, height = struct.unpack_from(">4xII", payload, len(PNG_MAGIC) + 4)
+    name, width, height = struct.unpack_from(">4sII", payload, len(PNG_MAGIC) + 4)
+    if name != b"IHDR":
+        raise ValueError(f"the PNG begins with a chunk {name.decode('latin-1')!r}, not with its IHDR")
     position = len(PNG_MAGIC)
     while payload[position + 4 : position + 8] != b"IEND":
         if position + 8 > len(payload):
             raise ValueError(f"the PNG is cut off: its {len(payload)} bytes have no IEND chunk")
-        (length,) = struct.unpack_from(">I", payload, position)
+        length, name = struct.unpack_from(">I4s", payload, position)
+        if name == b"IHDR" and position > len(PNG_MAGIC):
+            raise ValueError("the PNG declares its size twice: a picture has one IHDR chunk")
         position += 12 + length
     return int(width), int(height)
 
 
 def _tiff_size(payload: bytes) -> tuple[int, int]:
-    """Width and height from the tags of the first directory."""
+    """Width and height from the tags of the first directory; makes sure that no decoder reads another size there.
+
+    Tags that decide how much memory a decoder takes must be there once, as plain numbers. Tiles count as pixels, too,
+    since a decoder holds a whole one, however small the picture is.
+    """
     order = "<" if payload.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(f"{order}I", payload, 4)
     (entries,) = struct.unpack_from(f"{order}H", payload, directory)
-    values = {}
+    values: dict[int, int] = {}
     for place in range(directory + 2, directory + 2 + 12 * entries, 12):
-        tag, kind = struct.unpack_from(f"{order}HH", payload, place)
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
-            (values[tag],) = struct.unpack_from(f"{order}{'H' if kind == _TIFF_SHORT else 'I'}", payload, place + 8)
-    return values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0)
+        tag, kind, count = struct.unpack_from(f"{order}HHI", payload, place)
+        if tag not in _TIFF_SIZE_TAGS:
+            continue
+        name = _TIFF_SIZE_TAGS[tag]
+        if tag in values:
+            raise ValueError(f"the TIFF has the tag {name} twice: a picture has one size")
+        if kind not in (_TIFF_SHORT, _TIFF_LONG) or count < 1 or (count > 1 and tag != _TIFF_BITS):
+            raise ValueError(f"the TIFF's tag {name} has {count} values of type {kind}, not one SHORT or LONG")
+        size = 2 if kind == _TIFF_SHORT else 4
+        at = place + 8
+        if count * size > 4:
+            (at,) = struct.unpack_from(f"{order}I", payload, at)
+        (values[tag],) = struct.unpack_from(f"{order}{'H' if kind == _TIFF_SHORT else 'I'}", payload, at)
+    bits = values.get(_TIFF_BITS, 1) * values.get(_TIFF_SAMPLES, 1)
+    if bits > _MOST_TIFF_BITS_OF_A_PIXEL:
+        raise ValueError(f"the TIFF has {bits} bits a pixel, more than {_MOST_TIFF_BITS_OF_A_PIXEL}")
+    width, height = values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0)
+    tile = values.get(_TIFF_TILE_WIDTH, 0) * values.get(_TIFF_TILE_HEIGHT, 0)
+    if tile > max(_LARGEST_TILE, 4 * width * height):
+        raise ValueError(f"the TIFF has tiles of {tile} pixels for a picture of {width}x{height}")
+    return width, height

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 
 from .compressed import compressed_to_rgb
-from .decode_options import DecodeOptions
+from .decode_options import REFUSE, DecodeOptions
 from .frame import Rgb
-from .image_error import ImageError
+from .image_error import DamagedError, ImageError
 from .raw_image import image_to_rgb
 
 _ROTATIONS: dict[int, int] = {
@@ -19,28 +20,53 @@ _ROTATIONS: dict[int, int] = {
 }
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture.
+
+    Attributes:
+        rgb: uint8 (height, width, 3), C-contiguous and read-only.
+        damage: What is damaged in it, with the camera's name; empty where nothing was found.
+    """
+
+    rgb: Rgb
+    damage: str
+
+
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
+    """Decodes a sensor_msgs Image or CompressedImage; `decode_and_check` without what is damaged."""
+    return decode_and_check(message, camera_name, options).rgb
+
+
+def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
     """Decodes a sensor_msgs Image or CompressedImage, told apart by the field `format`.
 
     Args:
         message: The message; its data must not be changed afterwards.
         camera_name: Names the camera in the error.
-        options: Rotation, depth range, size limit.
+        options: Rotation, depth range, size limit, and whether a damaged picture is used.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous and read-only. Of an rgb8 Image without padding and
-        rotation it is a view, which keeps the message's memory alive; of everything else it is a copy.
+        The picture. Of an rgb8 Image without padding and rotation it is a view, which keeps the message's memory
+        alive; of everything else it is a copy.
 
     Raises:
+        DamagedError: The picture is damaged, and such ones are refused.
         ImageError: The message holds no picture that can be decoded.
     """
     is_compressed = hasattr(message, "format")
+    encoding = message.format if is_compressed else message.encoding
+    damage = ""
     try:
-        rgb = compressed_to_rgb(message, options) if is_compressed else image_to_rgb(message, options)
+        if is_compressed:
+            rgb, damage = compressed_to_rgb(message, options)
+        else:
+            rgb = image_to_rgb(message, options)
         if options.rotate_deg:
             rgb = cv2.rotate(rgb, _ROTATIONS[options.rotate_deg])
     except (ValueError, cv2.error) as error:
-        encoding = message.format if is_compressed else message.encoding
         raise ImageError(camera_name, encoding, " ".join(str(error).split())) from error
+    if damage and options.on_damaged == REFUSE:
+        raise DamagedError(camera_name, encoding, damage)
     rgb.flags.writeable = False
-    return rgb
+    return Decoded(rgb, str(ImageError(camera_name, encoding, damage)) if damage else "")

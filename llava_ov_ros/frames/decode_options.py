@@ -1,9 +1,18 @@
-"""What a camera's owner chooses about decoding: rotation, the depth range shown, the size refused."""
+"""What a camera's owner chooses about decoding: rotation, the depth range shown, the size and damage refused."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+REFUSE, USE = "refuse", "use"
+ON_DAMAGED = (REFUSE, USE)
+
+PIXELS_WITHOUT_PROOF = 4096 * 4096
+"""A picture of one colour may be stored in a few bytes, whatever its size: up to this size that is believed."""
+
+PIXELS_PER_BYTE = 1032
+"""Deflate makes at most 1032 bytes of one (zlib's technical details), so no PNG of whole bytes has more pixels."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +24,7 @@ class DecodeOptions:
         depth_near_m: Depth in metres that is shown white; nearer is white too.
         depth_far_m: Depth in metres that is shown darkest; farther is shown the same.
         max_pixels: Most pixels (width * height) that a message may have.
+        on_damaged: What becomes of a picture that can be decoded and of which parts are damaged: `refuse` or `use`.
 
     Raises:
         ValueError: A value is outside its range; the text names it.
@@ -24,6 +34,7 @@ class DecodeOptions:
     depth_near_m: float = 0.2
     depth_far_m: float = 10.0
     max_pixels: int = 8192 * 8192
+    on_damaged: str = REFUSE
 
     def __post_init__(self) -> None:
         if self.rotate_deg not in (0, 90, 180, 270):
@@ -35,6 +46,8 @@ class DecodeOptions:
             )
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels must be at least 1, not {self.max_pixels}")
+        if self.on_damaged not in ON_DAMAGED:
+            raise ValueError(f"on_damaged must be {' or '.join(ON_DAMAGED)}, not {self.on_damaged!r}")
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -47,3 +60,24 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         raise ValueError(f"size is {width}x{height}: a picture needs at least one pixel")
     if width * height > max_pixels:
         raise ValueError(f"size is {width}x{height} = {width * height} pixels, more than {max_pixels}")
+
+
+def check_claim(width: int, height: int, data_bytes: int) -> None:
+    """Refuses compressed data that are too few for the size that they declare, before anything of it is allocated.
+
+    A run-length code stores any number of equal pixels in a few bytes, so a few bytes can ask for any memory.
+
+    Args:
+        width: Declared pixels of a row.
+        height: Declared rows.
+        data_bytes: Length of the compressed data.
+
+    Raises:
+        ValueError: There are more than `PIXELS_WITHOUT_PROOF` pixels, and more than `PIXELS_PER_BYTE` for a byte.
+    """
+    pixels = width * height
+    if pixels > PIXELS_WITHOUT_PROOF and pixels > PIXELS_PER_BYTE * data_bytes:
+        raise ValueError(
+            f"size is {width}x{height} = {pixels} pixels, but there are only {data_bytes} bytes of data: above "
+            f"{PIXELS_WITHOUT_PROOF} pixels each byte may stand for at most {PIXELS_PER_BYTE}"
+        )

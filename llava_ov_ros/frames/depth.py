@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,21 +15,41 @@ from .frame import Rgb
 
 METRES_PER_MILLIMETRE = 0.001
 CONFIG_HEADER_BYTES = 12
+_PIXELS_AT_A_TIME = 2**18
 
 
-def depth_to_rgb(depth_m: npt.NDArray[np.float32], near_m: float, far_m: float) -> Rgb:
+def depth_to_rgb(
+    depth: npt.NDArray[Any],
+    near_m: float,
+    far_m: float,
+    to_metres: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] | None = None,
+) -> Rgb:
     """Shows depth as gray: linear from 255 at `near_m` (and nearer) down to 1 at `far_m` (and farther).
 
-    Pixels without a measurement (0, negative, NaN, infinite) are 0, a level that no measured pixel has.
+    Pixels without a measurement (0, negative, NaN, infinite) are 0, a level that no measured pixel has. The depth is
+    converted some rows at a time: beside the depth and the picture no array of the picture's size is made.
 
     Args:
-        depth_m: Depth in metres, float32 (height, width).
-        near_m: Depth shown as 255.
-        far_m: Depth shown as 1; larger than `near_m`.
+        depth: Depth as it is stored, (height, width).
+        near_m: Depth in metres that is shown as 255.
+        far_m: Depth in metres that is shown as 1; larger than `near_m`.
+        to_metres: Makes metres of some rows of `depth`; None where they are float32 metres.
 
     Returns:
         The gray picture, uint8 (height, width, 3) with three equal channels.
     """
+    height, width = depth.shape
+    rgb: Rgb = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(1, _PIXELS_AT_A_TIME // width)
+    for top in range(0, height, rows):
+        band = depth[top : top + rows]
+        depth_m = band if to_metres is None else to_metres(band)
+        cv2.cvtColor(_gray_levels(depth_m, near_m, far_m), cv2.COLOR_GRAY2RGB, dst=rgb[top : top + rows])
+    return rgb
+
+
+def _gray_levels(depth_m: npt.NDArray[np.float32], near_m: float, far_m: float) -> npt.NDArray[np.uint8]:
+    """Gray levels of depth in metres, uint8 (height, width)."""
     level = np.clip(depth_m, near_m, far_m)
     np.subtract(far_m, level, out=level)
     level *= 254 / (far_m - near_m)
@@ -35,9 +57,7 @@ def depth_to_rgb(depth_m: npt.NDArray[np.float32], near_m: float, far_m: float) 
     np.rint(level, out=level)
     measured = (depth_m > 0) & (depth_m < np.inf)
     np.copyto(level, 0, where=~measured)
-    gray = level.astype(np.uint8)
-    rgb: Rgb = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
-    return rgb
+    return level.astype(np.uint8)
 
 
 def millimetres_to_metres(depth_mm: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The one error that a camera message without a usable picture raises."""
+"""The error that a camera message without a usable picture raises, and its kind for damaged pictures."""
 
 from __future__ import annotations
 
@@ -20,3 +20,7 @@ class ImageError(ValueError):
 
     def __str__(self) -> str:
         return f"camera {self.camera!r}, encoding {self.encoding!r}: {self.reason}"
+
+
+class DamagedError(ImageError):
+    """A picture of which parts are damaged, where such pictures are refused."""

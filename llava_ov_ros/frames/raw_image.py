@@ -110,7 +110,7 @@ def image_to_rgb(msg: ImageMessage, options: DecodeOptions) -> Rgb:
         return to_rgb8(pixels, code)
     if encoding == "16uc1":
         depth_mm = _rows(data, np.uint16, height, width, 1, step, is_bigendian)
-        return depth_to_rgb(millimetres_to_metres(depth_mm), options.depth_near_m, options.depth_far_m)
+        return depth_to_rgb(depth_mm, options.depth_near_m, options.depth_far_m, millimetres_to_metres)
     if encoding == "32fc1":
         depth_m = _rows(data, np.float32, height, width, 1, step, is_bigendian)
         return depth_to_rgb(depth_m, options.depth_near_m, options.depth_far_m)

@@ -11,10 +11,11 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from .decode_options import check_size
+from .decode_options import check_claim, check_size
 
 _SIZE_BYTES = 8
 _MOST_NIBBLES_OF_A_VALUE = 10
+_WORDS_AT_A_TIME = 2**16
 
 
 def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
@@ -31,18 +32,20 @@ def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
         The picture, uint16 (rows, columns).
 
     Raises:
-        ValueError: The size is absurd, or the code does not yield exactly that many pixels.
+        ValueError: The size is absurd or too large for so little code, or the code yields more or fewer pixels.
     """
     if len(payload) < _SIZE_BYTES:
         raise ValueError(f"RVL data has {len(payload)} bytes, its size alone takes {_SIZE_BYTES}")
     columns, rows = struct.unpack_from("<II", payload)
     check_size(columns, rows, max_pixels)
+    check_claim(columns, rows, len(payload))
     pixel_count = rows * columns
     # No encoder needs more than 6 nibbles a pixel, so what lies behind that is not worth expanding.
     code = payload[_SIZE_BYTES : _SIZE_BYTES + 3 * pixel_count + 12]
     values = _variable_length_values(code)
 
-    known: list[int] = values.tolist()
+    # A view hands out plain integers, as a list of all of them would, which took 36 bytes for each.
+    known = values.data
     run_starts: list[int] = []
     run_lengths: list[int] = []
     position = 0
@@ -64,25 +67,40 @@ def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
     is_difference[run_starts] = False
     is_difference[np.array(run_starts) + 1] = False
     zigzag = values[:position][is_difference]
-    differences = (zigzag >> 1) ^ -(zigzag & 1)
+    # The codec's running value is an unsigned short, which wraps at 65536, so the sum may wrap at every step.
+    differences = ((zigzag >> 1) ^ -(zigzag & 1)).astype(np.uint16)
     is_nonzero = np.repeat(np.tile((False, True), len(run_starts)), run_lengths)
     depth = np.zeros(pixel_count, dtype=np.uint16)
-    # The codec's running value is an unsigned short, so the sum wraps at 65536 as the cast does.
-    depth[is_nonzero] = np.cumsum(differences, dtype=np.int64).astype(np.uint16)
+    depth[is_nonzero] = np.cumsum(differences, dtype=np.uint16)
     return depth.reshape(rows, columns)
 
 
 def _variable_length_values(code: bytes) -> npt.NDArray[np.int32]:
-    """Splits the code into its values: 3 bits a nibble, least significant first, bit 3 set if more follow."""
-    words = np.frombuffer(code, dtype="<u4", count=len(code) // 4)
-    most_significant_first = words.astype(">u4").view(np.uint8)
-    nibbles = np.empty(2 * most_significant_first.size, dtype=np.uint8)
-    nibbles[0::2] = most_significant_first >> 4
-    nibbles[1::2] = most_significant_first & 0xF
+    """Splits the code into its values: 3 bits a nibble, least significant first, bit 3 set if more follow.
 
-    last = np.flatnonzero(nibbles < 8)
-    if last.size == 0:
-        return np.empty(0, dtype=np.int32)
+    The code is split a piece at a time, since the work on a nibble takes 50 times its memory.
+    """
+    words = np.frombuffer(code, dtype="<u4", count=len(code) // 4)
+    pieces = [np.empty(0, dtype=np.int32)]
+    begun = np.empty(0, dtype=np.uint8)
+    for start in range(0, words.size, _WORDS_AT_A_TIME):
+        most_significant_first = words[start : start + _WORDS_AT_A_TIME].astype(">u4").view(np.uint8)
+        nibbles = np.empty(begun.size + 2 * most_significant_first.size, dtype=np.uint8)
+        nibbles[: begun.size] = begun
+        nibbles[begun.size :: 2] = most_significant_first >> 4
+        nibbles[begun.size + 1 :: 2] = most_significant_first & 0xF
+        last = np.flatnonzero(nibbles < 8)
+        whole = 0 if last.size == 0 else int(last[-1]) + 1
+        if last.size:
+            pieces.append(_values_of_nibbles(nibbles, last))
+        begun = nibbles[whole:]
+        if begun.size > _MOST_NIBBLES_OF_A_VALUE:
+            raise ValueError(f"RVL value of {begun.size} nibbles, more than {_MOST_NIBBLES_OF_A_VALUE}")
+    return np.concatenate(pieces)
+
+
+def _values_of_nibbles(nibbles: npt.NDArray[np.uint8], last: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+    """The values of nibbles, uint8 (nibbles,), of which the places of each value's last one are given."""
     first = np.concatenate(([0], last[:-1] + 1))
     lengths = last - first + 1
     longest = int(lengths.max())

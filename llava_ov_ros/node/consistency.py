@@ -6,7 +6,8 @@ camera to two there is a moment with two cameras and one topic.
 
 from __future__ import annotations
 
-from .parameters import ParameterError, Settings
+from .described import ParameterError
+from .parameters import Settings
 
 
 def check_together(settings: Settings) -> None:

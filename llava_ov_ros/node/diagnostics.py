@@ -65,8 +65,13 @@ def camera_status(
         level, message = ERROR, f"no usable frame yet{messages_since(camera)}"
     elif doubt := doubt_of(camera, now_ns, settings.max_frame_age_ns, settings.frozen_after_ns):
         level, message = ERROR, f"{doubt.status.name.lower()}: {doubt.reason}"
-    elif recent.malformed:
-        level, message = WARN, f"{recent.malformed} malformed messages {window}, the last: {recent.last_error}"
+    elif recent.malformed or recent.damaged:
+        counted = [
+            f"{count} {what}"
+            for count, what in ((recent.malformed, "malformed messages"), (recent.damaged, "damaged pictures"))
+            if count
+        ]
+        level, message = WARN, f"{' and '.join(counted)} {window}, the last: {recent.last_error}"
     elif recent.zero_stamps or recent.future_stamps or recent.out_of_order or recent.jumps_back:
         level, message = (
             WARN,

@@ -24,14 +24,13 @@ from ..evaluation.asking import (
     absolute,
     buffer_frames,
     gold_of,
-    picture_name,
-    tile,
 )
+from ..evaluation.pictures import pictures_of
 from ..evaluation.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
-from ..frames import NS_PER_S, DecodeOptions, ImageError, decode, stamp_ns
-from ..replay import BagError, BagMessage, Schedule, read_messages
+from ..frames import NS_PER_S, stamp_ns
+from ..replay import BagError, Schedule
 from ..tasks import Kind, Status
 from ..tasks.marks import says
 from .depths import requests_qos
@@ -201,26 +200,7 @@ def _play(
             take(Answered(shard.number, rows, times, {}))
 
     session.play_schedule(Schedule(shard.trials), ask, lambda message: None)
-    take(Answered(shard.number, (), (), _pictures(shard, used)))
-
-
-def _pictures(shard: Shard, used: AbstractSet[tuple[str, int]]) -> dict[str, bytes]:
-    """Small JPEGs of the frames that the node has used, from the bag."""
-    cameras = {one.topic.name: (number, one) for number, one in enumerate(shard.cameras)}
-    found: dict[str, bytes] = {}
-    for message in read_messages(shard.bag, list(cameras)):
-        number, camera = cameras[message.topic]
-        if (camera.name, _stamp(message)) in used:
-            try:
-                rgb = decode(message.message, camera.name, DecodeOptions(rotate_deg=camera.rotate_deg))
-            except ImageError:
-                continue
-            found[picture_name(shard.number, number, _stamp(message))] = tile(rgb)
-    return found
-
-
-def _stamp(message: BagMessage) -> int:
-    return stamp_ns(message.message.header.stamp) or message.time_ns
+    take(Answered(shard.number, (), (), pictures_of(shard, used)))
 
 
 def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> Delivery:

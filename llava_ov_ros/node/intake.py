@@ -18,7 +18,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from ..bounds import quoted
 from ..frames import Camera, Outcome
 from ..tasks.freshness import OTHER_CLOCK
-from .parameters import ParameterError, Settings
+from .described import ParameterError
+from .parameters import Settings
 
 WARN_PERIOD_S = 5.0
 
@@ -174,11 +175,13 @@ class Intake:
         self._subscriptions.clear()
 
     def _take(self, camera: Camera, message: Any) -> None:
+        damaged = camera.counts.damaged
         outcome = camera.offer(message, self._node.get_clock().now().nanoseconds)
+        counts = camera.counts
+        if outcome is Outcome.MALFORMED or counts.damaged > damaged:
+            self._warn(camera.name, counts.last_error)
         if outcome is Outcome.ADMITTED:
             self._on_admitted()
-        elif outcome is Outcome.MALFORMED:
-            self._warn(camera.name, camera.counts.last_error)
         elif outcome is Outcome.FUTURE_STAMP:
             self._warn(
                 camera.name,

@@ -16,8 +16,9 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.signals import SignalHandlerOptions
 
 from .allocator import keep_large_blocks
+from .described import ParameterError
 from .node import LlavaOvNode
-from .parameters import MOST_TOGETHER, MOST_WAITING, ParameterError
+from .parameters import MOST_TOGETHER, MOST_WAITING
 from .signals import StopSignals
 
 RCLError = rclpy_implementation.RCLError

@@ -28,17 +28,18 @@ from ..tasks import (
     load_prompts,
 )
 from ..tasks.planning import MOST_PICTURES
-from . import diagnostics, parameters
+from . import diagnostics, ros_parameters
 from .asking import Asking
 from .bond import Bond
 from .consistency import check_together
+from .described import ParameterError
 from .hints import Hints
 from .intake import Intake, camera_topics
 from .loading import AbandonedError
 from .logs import passed_on
 from .model import Model, prepare_ahead
 from .own_name import OwnName
-from .parameters import ParameterError, Settings
+from .parameters import Settings
 from .planning import Planning
 from .publishing import Publishing
 from .recent import RecentCounts
@@ -109,8 +110,8 @@ class LlavaOvNode(LifecycleNode):
         super().__init__(name, **options)
         try:
             accept_whole_numbers(self)
-            parameters.declare(self)
-            self._settings = parameters.read(self)
+            ros_parameters.declare(self)
+            self._settings = ros_parameters.read(self)
         except BaseException:
             # Left to the garbage collection, a node's entities go in any order and thread, and that can hang.
             self.destroy_node()
@@ -343,7 +344,7 @@ class LlavaOvNode(LifecycleNode):
             before = self._settings
             configured = self._transitions.state not in ("unconfigured", "finalized")
             try:
-                settings = parameters.changed(before, changes, configured=configured)
+                settings = ros_parameters.changed(before, changes, configured=configured)
                 if configured:
                     check_together(settings)
             except ParameterError as error:

@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidTopicNameException, ParameterUninitializedException
-from rclpy.node import Node
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_topic_name import validate_topic_name
 
 from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
+from ..frames.decode_options import ON_DAMAGED
 from ..modes import MODES
-from .request_bounds import LONGEST_TEXT
+from .described import ParameterError, check_value, described
 
 MOST_WAITING, MOST_TOGETHER = 100, 64
 """Greatest queue_size and batch_size."""
-MOST_ENTRIES = 100
-"""Of a list."""
-
-Value = bool | int | float | str | list[int] | list[str]
-
-
-class ParameterError(ValueError):
-    """A parameter's value cannot be used; the text names the parameter, the value and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Described:
-    """What a user is told about one parameter, and what is checked.
-
-    Attributes:
-        text: Description, with the unit.
-        low: Smallest value allowed (numbers).
-        high: Largest value allowed (numbers).
-        choices: Values allowed (strings, and the elements of string lists).
-        live: Whether a change takes effect at once; the others need the node to be unconfigured.
-    """
-
-    text: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-    live: bool = False
-
-
-def described(default: Value, text: str, **checks: Any) -> Any:
-    """A dataclass field with its description in the metadata."""
-    about = Described(text, **checks)
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"about": about})
-    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True)
@@ -92,6 +55,7 @@ class Settings:
     depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
     depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
     max_image_pixels: int = described(64_000_000, "Larger pictures are refused as malformed", low=1, high=1_000_000_000)
+    on_damaged: str = described("refuse", "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
     admission_rate_hz: float = described(
         2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
     )
@@ -279,6 +243,7 @@ class Settings:
                 depth_near_m=self.depth_near_m,
                 depth_far_m=self.depth_far_m,
                 max_pixels=self.max_image_pixels,
+                on_damaged=self.on_damaged,
             ),
             admission=AdmissionSettings(
                 self.admission_rate_hz, self.admission_min_change, self.admission_min_sharpness
@@ -289,112 +254,3 @@ class Settings:
             future_tolerance_ns=round(self.future_tolerance_s * NS_PER_S),
             jump_back_ns=round(self.jump_back_s * NS_PER_S),
         )
-
-
-def about(entry: Field[Any]) -> Described:
-    """The description of one field of Settings."""
-    described: Described = entry.metadata["about"]
-    return described
-
-
-def check_value(entry: Field[Any], value: Value) -> None:
-    """Raise ParameterError where a value is outside its parameter's range or choices."""
-    rule = about(entry)
-    items = value if isinstance(value, list) else [value]
-    if len(items) > MOST_ENTRIES:
-        raise ParameterError(f"{entry.name} has {len(items)} entries: allowed are up to {MOST_ENTRIES}")
-    for item in items:
-        if isinstance(item, str) and len(item) > LONGEST_TEXT:
-            raise ParameterError(f"{entry.name} has a text of {len(item)} characters: allowed are up to {LONGEST_TEXT}")
-        if rule.choices and item not in rule.choices:
-            allowed = ", ".join(str(choice) for choice in rule.choices)
-            raise ParameterError(
-                f"{entry.name} is {quoted(item) if isinstance(item, str) else item}: allowed are {allowed}"
-            )
-        if rule.low is not None and rule.high is not None and not rule.low <= float(item) <= rule.high:
-            raise ParameterError(f"{entry.name} is {item}: allowed is {rule.low:g} to {rule.high:g}")
-
-
-def declare(node: Node) -> None:
-    """Declare every parameter of the table on a node.
-
-    Raises:
-        ParameterError: A start-up override names no parameter of this node.
-        rclpy.exceptions.InvalidParameterValueException: A start-up value is outside its range.
-    """
-    known = {entry.name for entry in fields(Settings)} | {"use_sim_time", "start_type_description_service"}
-    # rclpy keeps silent about overrides that nothing declares, so a misspelt name would never be noticed.
-    unknown = sorted(
-        name for name in node._parameter_overrides if name not in known and not name.startswith("qos_overrides.")
-    )
-    if unknown:
-        raise ParameterError(
-            f"unknown parameter {', '.join(unknown)}; `llava-ov parameters` lists those that there are"
-        )
-    defaults = Settings()
-    for entry in fields(Settings):
-        node.declare_parameter(entry.name, getattr(defaults, entry.name), descriptor(entry))
-
-
-def descriptor(entry: Field[Any]) -> ParameterDescriptor:
-    """The ROS description of one parameter: text, constraint, range."""
-    rule = about(entry)
-    message = ParameterDescriptor(name=entry.name, description=rule.text)
-    if rule.choices:
-        message.additional_constraints = "one of: " + ", ".join(str(choice) for choice in rule.choices)
-    if rule.low is not None and rule.high is not None:
-        if entry.type == "int":
-            message.integer_range = [IntegerRange(from_value=int(rule.low), to_value=int(rule.high))]
-        else:
-            message.floating_point_range = [FloatingPointRange(from_value=rule.low, to_value=rule.high)]
-    return message
-
-
-def read(node: Node) -> Settings:
-    """Read all parameters of a node.
-
-    Raises:
-        ParameterError: A value is outside its range or choices.
-    """
-    return Settings(**{entry.name: _value(node, entry) for entry in fields(Settings)})
-
-
-def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Settings:
-    """The settings after a request to set some parameters.
-
-    Args:
-        before: The settings now.
-        parameters: rclpy Parameters to be set; those that are not of the table are ignored.
-        configured: Whether the node holds a model and subscriptions, which only some parameters may change.
-
-    Raises:
-        ParameterError: A value is not allowed, or cannot be changed now.
-    """
-    table = {entry.name: entry for entry in fields(Settings)}
-    values = {entry.name: getattr(before, entry.name) for entry in fields(Settings)}
-    for parameter in parameters:
-        entry = table.get(parameter.name)
-        if entry is None:
-            continue
-        value = _plain(parameter.value)
-        if configured and not about(entry).live and value != values[entry.name]:
-            raise ParameterError(
-                f"{entry.name} takes effect at configure: deactivate and clean up the node, then set it"
-            )
-        values[entry.name] = value
-    return Settings(**values)
-
-
-def _value(node: Node, entry: Field[Any]) -> Any:
-    try:
-        return _plain(node.get_parameter(entry.name).value)
-    except ParameterUninitializedException:
-        # An empty list in YAML has no type, and leaves the parameter without a value.
-        if entry.type == "list[str]" or entry.type == "list[int]":
-            return []
-        raise ParameterError(f"{entry.name} is given without a value") from None
-
-
-def _plain(value: Any) -> Any:
-    """Lists where rclpy gives array.array."""
-    return value if isinstance(value, (str, bool, int, float)) else list(value)

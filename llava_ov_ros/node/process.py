@@ -15,7 +15,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..share import PACKAGE, shipped
-from .parameters import Value
+from .described import Value
 from .session import LiveError
 
 EXECUTABLE = "llava_ov_node"

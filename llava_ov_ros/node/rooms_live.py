@@ -20,7 +20,7 @@ from llava_ov_ros.srv import Ask
 from ..frames import NS_PER_S, Rgb, stamp_ns
 from ..replay import ImageTopic
 from ..tasks import Status
-from .parameters import Value
+from .described import Value
 from .player import staged_base, to_stamp
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report, Session

@@ -74,6 +74,8 @@ def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list
             lines.append(f"{camera.name}: {counts.out_of_order} messages out of order were left out")
         if counts.malformed:
             lines.append(f"{camera.name}: {counts.malformed} malformed messages; the last: {counts.last_error}")
+        if counts.damaged:
+            lines.append(f"{camera.name}: {counts.damaged} damaged pictures were left out")
     recorded = [topic for topic in topics if topic.count]
     if recorded and max(topic.first_ns for topic in recorded) > min(topic.last_ns for topic in recorded) + NS_PER_S:
         lines.append("the cameras share no time (different clocks?): " + "; ".join(map(_covers, recorded)))

@@ -85,6 +85,7 @@ def messages_since(camera: Camera) -> str:
         f"{count} {what}"
         for count, what in (
             (counts.malformed, "malformed"),
+            (counts.damaged, "damaged"),
             (counts.future_stamps, "stamped in the future"),
             (counts.out_of_order, "out of order"),
             (counts.blurred, "blurred"),

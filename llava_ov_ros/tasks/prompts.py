@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from ..share import PROMPTS
+from .yaml_aliases import AliasError, check_aliases
 
 DEFAULT_PROMPTS = "plain"
 LISTED = "{choices}"
@@ -166,9 +167,14 @@ def load_prompts(path: Path) -> Prompts:
         PromptsError: It cannot be used.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        check_aliases(node)
+        content = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise PromptsError(f"{path}: {error.strerror}") from None
+    except AliasError as error:
+        raise PromptsError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
     # Some numbers and dates that YAML lets through are none for Python.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PromptsError(f"{path}: not YAML: {error}") from None

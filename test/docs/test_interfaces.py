@@ -15,11 +15,12 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.cli.parameters import markdown_table, parameter_rows
 from llava_ov_ros.frames import Camera, CameraSettings
 from llava_ov_ros.node import diagnostics, request_bounds
+from llava_ov_ros.node.described import MOST_ENTRIES
 from llava_ov_ros.node.hints import MOST_DONE
 from llava_ov_ros.node.intake import Link
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.parameters import MOST_ENTRIES, Settings
+from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.tasks import Query, Result, Status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 from random import Random
 
 import numpy as np
@@ -146,6 +147,21 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(results, bench, tmp_path
         assert eval_interleave(bench, "--out", out, "--device", "cpu", "--json") == 0
         assert (out / "result.jsonl").read_bytes() == whole
         assert json.loads(capsys.readouterr().out) == json.loads((results / "summary.json").read_text())
+
+
+def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on(results, bench, tmp_path):
+    whole = (results / "result.jsonl").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file of this process can become larger, as on a disk that is full.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) - 10, before[1]))
+    try:
+        with pytest.raises(CommandError, match=r"cannot be written: File too large\. What was answered is there"):
+            eval_interleave(bench, "--out", tmp_path, "--device", "cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len((tmp_path / "result.jsonl").read_bytes()) < len(whole)
+    assert eval_interleave(bench, "--out", tmp_path, "--device", "cpu") == 0
+    assert (tmp_path / "result.jsonl").read_bytes() == whole
 
 
 def test_results_of_something_else_are_left_alone(results, bench):

@@ -120,3 +120,33 @@ def test_one_thing_wrong(written, text, problem):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(SuiteError, match=r"none\.yaml: No such file"):
         read_suite(tmp_path / "none.yaml")
+
+
+def test_aliases_that_stand_for_more_than_memory_holds(tmp_path):
+    # Each line stands for ten of the one before: 10 to the power of 12 values, in 600 bytes.
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(SuiteError, match=r"bomb\.yaml: its aliases repeat more than 100000 values"):
+        read_suite(path)
+    merged = ["a0: &a0 {x0: 1, x1: 1}"]
+    merged += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    path.write_text("\n".join(merged))
+    with pytest.raises(SuiteError, match="its aliases repeat more than"):
+        read_suite(path)
+    path.write_text("name: small\nbags: &bags [*bags]\n")
+    with pytest.raises(SuiteError, match=r"bomb\.yaml:2: what an alias stands for contains the alias itself"):
+        read_suite(path)
+
+
+def test_aliases_as_people_write_them(written):
+    text = """
+name: small
+bags:
+  - {bag: one, questions: &asked [{ask: "What is there?", at_s: 2}, {ask: "Where is it?", at_s: 3}]}
+  - {bag: two, questions: *asked}
+"""
+    first, second = read_suite(written(text)).bags
+    assert first.questions == second.questions
+    assert len(first.questions) == 2

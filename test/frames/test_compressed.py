@@ -202,8 +202,11 @@ def tiff_of_size(width: int, height: int, order: str = "<") -> bytes:
     ("data", "reason"),
     [
         (b"", "data is empty"),
-        (b"abcdefghijkl", "data starts with 61 62 63 64 65 66 67 68, as no JPEG, PNG or TIFF does"),
-        (b"BM" + bytes(60), "as no JPEG, PNG or TIFF does"),
+        (
+            b"abcdefghijkl",
+            "data starts with 61 62 63 64 65 66 67 68, as no JPEG, PNG, TIFF, WebP, JPEG 2000 or BMP does",
+        ),
+        (b"BM" + bytes(60), "the BMP has a header of 0 bytes, which none has"),
         (PNG_MAGIC, "the 8 bytes of PNG data end within the header"),
         (b"\xff\xd8\xff", "the 3 bytes of JPEG data end within the header"),
         (b"\xff\xd8\xff\xe0\x00\x04ab", "hold no picture"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import cv2
+import numpy as np
 import pytest
 from llava_ov_ros.msg import Answer
 from rcl_interfaces.msg import Log
@@ -36,6 +38,29 @@ def test_two_cameras_at_once(rig):
         status, values = robot.diagnostic(f"camera {name}")
         assert (status.level, status.message) == (status.OK, "frames come in")
         assert (status.hardware_id, values["publishers"]) == (robot.cameras[name].topic, "1")
+
+
+@pytest.mark.parametrize(("on_damaged", "frames"), [("refuse", 1), ("use", 2)])
+def test_damaged_pictures_are_refused_or_used_and_warned_of(on_damaged, frames, rig, yes):
+    robot = rig(load=yes, cameras={"side": "compressed"}, on_damaged=on_damaged, admission_rate_hz=0.0)
+    log = robot.listen(Log, "/rosout")
+    side = robot.cameras["side"]
+    pixels = np.random.default_rng(2).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    whole = cv2.imencode(".jpg", pixels)[1].tobytes()
+    base_ns = time.time_ns() - S
+    side.send(base_ns, data=whole)
+    # As a driver gives it that lost the end of a transfer.
+    side.send(base_ns + S // 10, data=whole[: len(whole) // 2] + b"\xff\xd9")
+    values = robot.wait_until_received("side")
+    assert (values["received"], values["damaged"], values["malformed"]) == ("2", "1", "0")
+    assert values["admitted"] == str(frames)
+    status, _ = robot.diagnostic("camera side")
+    assert status.level == status.WARN
+    assert status.message.startswith("1 damaged pictures in the last 30 s, the last: camera 'side'")
+    warning = log.wait(lambda line: line.level == Log.WARN)
+    assert "camera 'side'" in warning.msg
+    assert "the JPEG is damaged: its data end before its picture is complete" in warning.msg
+    assert len(robot.ask(window_s=5.0).frames) == frames
 
 
 def test_malformed_pictures_are_counted_and_warned_of_once_and_good_ones_go_on(rig, yes):

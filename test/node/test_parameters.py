@@ -12,8 +12,10 @@ from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter, parameter_value_to_python
 
 import llava_ov_ros.node.parameters as parameters_module
+from llava_ov_ros.node.described import ParameterError, about
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.parameters import ParameterError, Settings, about, descriptor
+from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.node.ros_parameters import descriptor
 
 NUMBERS = [entry for entry in fields(Settings) if about(entry).low is not None]
 LIVE = [entry.name for entry in fields(Settings) if about(entry).live]

@@ -166,3 +166,12 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             load_prompts(written(tmp_path, f"version: {value}"))
     with pytest.raises(PromptsError, match="expected keys and values"):
         load_prompts(written(tmp_path, "- 1"))
+
+
+def test_aliases_that_stand_for_more_than_memory_holds(tmp_path: Path) -> None:
+    # 10 to the power of 12 words, which a message would have shown.
+    lines = ["numbers: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"k{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    bomb = "\n".join([*lines, "version: *a11"])
+    with pytest.raises(PromptsError, match=r"mine\.yaml: its aliases repeat more than 100000 values"):
+        load_prompts(written(tmp_path, bomb))

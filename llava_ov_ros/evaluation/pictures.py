@@ -1,0 +1,72 @@
+"""The small pictures of the frames that answers rest on, read from the bags again where they are not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from ..frames import DecodeOptions, ImageError, decode, stamp_ns
+from ..replay import BagMessage, read_messages
+from .asking import picture_name, tile
+from .journal import FRAMES, Journal
+from .preflight import Job, Shard
+
+Used = tuple[str, int]
+"""A frame: the camera's name and the stamp in nanoseconds."""
+
+
+def read_again(job: Job, journal: Journal) -> int:
+    """Read what is missing of the pictures of all answers, and keep it.
+
+    Args:
+        job: The suite.
+        journal: With all answers.
+
+    Returns:
+        How many pictures were read.
+
+    Raises:
+        BagError: A bag is damaged.
+        WriteError: They cannot be written.
+    """
+    total = 0
+    for shard in job.shards:
+        missing = _missing(shard, journal)
+        if missing:
+            found = pictures_of(shard, missing)
+            journal.keep(found)
+            total += len(found)
+    return total
+
+
+def _missing(shard: Shard, journal: Journal) -> set[Used]:
+    numbers = {camera.name: number for number, camera in enumerate(shard.cameras)}
+    folder = journal.folder / FRAMES
+    return {
+        (frame["camera"], frame["stamp_ns"])
+        for trial in shard.trials
+        for frame in journal.rows[shard.number, trial.number]["frames"]
+        if not (folder / picture_name(shard.number, numbers[frame["camera"]], frame["stamp_ns"])).exists()
+    }
+
+
+def pictures_of(shard: Shard, used: AbstractSet[Used]) -> dict[str, bytes]:
+    """Small JPEGs of frames of a bag, by `picture_name`.
+
+    Raises:
+        BagError: The bag is damaged.
+    """
+    cameras = {one.topic.name: (number, one) for number, one in enumerate(shard.cameras)}
+    found: dict[str, bytes] = {}
+    for message in read_messages(shard.bag, list(cameras)):
+        number, camera = cameras[message.topic]
+        if (camera.name, _stamp(message)) in used:
+            try:
+                rgb = decode(message.message, camera.name, DecodeOptions(rotate_deg=camera.rotate_deg))
+            except ImageError:
+                continue
+            found[picture_name(shard.number, number, _stamp(message))] = tile(rgb)
+    return found
+
+
+def _stamp(message: BagMessage) -> int:
+    return stamp_ns(message.message.header.stamp) or message.time_ns

@@ -1,0 +1,69 @@
+"""A described parameter: what a user is told about it, and the check of one value by itself."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field
+from typing import Any
+
+from ..bounds import quoted
+from .request_bounds import LONGEST_TEXT
+
+MOST_ENTRIES = 100
+"""Of a list."""
+
+Value = bool | int | float | str | list[int] | list[str]
+
+
+class ParameterError(ValueError):
+    """A parameter's value cannot be used; the text names the parameter, the value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a user is told about one parameter, and what is checked.
+
+    Attributes:
+        text: Description, with the unit.
+        low: Smallest value allowed (numbers).
+        high: Largest value allowed (numbers).
+        choices: Values allowed (strings, and the elements of string lists).
+        live: Whether a change takes effect at once; the others need the node to be unconfigured.
+    """
+
+    text: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    live: bool = False
+
+
+def described(default: Value, text: str, **checks: Any) -> Any:
+    """A dataclass field with its description in the metadata."""
+    about = Described(text, **checks)
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"about": about})
+    return field(default=default, metadata={"about": about})
+
+
+def about(entry: Field[Any]) -> Described:
+    """The description of one field of Settings."""
+    described: Described = entry.metadata["about"]
+    return described
+
+
+def check_value(entry: Field[Any], value: Value) -> None:
+    """Raise ParameterError where a value is outside its parameter's range or choices."""
+    rule = about(entry)
+    items = value if isinstance(value, list) else [value]
+    if len(items) > MOST_ENTRIES:
+        raise ParameterError(f"{entry.name} has {len(items)} entries: allowed are up to {MOST_ENTRIES}")
+    for item in items:
+        if isinstance(item, str) and len(item) > LONGEST_TEXT:
+            raise ParameterError(f"{entry.name} has a text of {len(item)} characters: allowed are up to {LONGEST_TEXT}")
+        if rule.choices and item not in rule.choices:
+            allowed = ", ".join(str(choice) for choice in rule.choices)
+            raise ParameterError(
+                f"{entry.name} is {quoted(item) if isinstance(item, str) else item}: allowed are {allowed}"
+            )
+        if rule.low is not None and rule.high is not None and not rule.low <= float(item) <= rule.high:
+            raise ParameterError(f"{entry.name} is {item}: allowed is {rule.low:g} to {rule.high:g}")
