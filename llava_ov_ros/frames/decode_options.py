@@ -59,7 +59,9 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ValueError(f"size is {width}x{height}: a picture needs at least one pixel")
     if width * height > max_pixels:
-        raise ValueError(f"size is {width}x{height} = {width * height} pixels, more than {max_pixels}")
+        raise ValueError(
+            f"size is {width}x{height} = {width * height} pixels, more than {max_pixels} (max_image_pixels)"
+        )
 
 
 def check_claim(width: int, height: int, data_bytes: int) -> None:

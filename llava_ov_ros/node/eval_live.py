@@ -29,7 +29,7 @@ from ..evaluation.pictures import pictures_of
 from ..evaluation.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
-from ..frames import NS_PER_S, stamp_ns
+from ..frames import NS_PER_S, DecodeOptions, stamp_ns
 from ..replay import BagError, Schedule
 from ..tasks import Kind, Status
 from ..tasks.marks import says
@@ -124,6 +124,8 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
+        # As in process: recordings are the user's own, so that a large picture is no attack.
+        "max_image_pixels": DecodeOptions().max_pixels,
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),

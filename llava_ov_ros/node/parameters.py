@@ -54,7 +54,9 @@ class Settings:
     )
     depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
     depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
-    max_image_pixels: int = described(64_000_000, "Larger pictures are refused as malformed", low=1, high=1_000_000_000)
+    max_image_pixels: int = described(
+        4096 * 4096, "Larger pictures (width * height) are refused as malformed", low=1, high=1_000_000_000
+    )
     on_damaged: str = described("refuse", "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
     admission_rate_hz: float = described(
         2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
