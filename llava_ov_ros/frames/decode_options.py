@@ -11,6 +11,10 @@ ON_DAMAGED = (REFUSE, USE)
 PIXELS_WITHOUT_PROOF = 4096 * 4096
 """A picture of one colour may be stored in a few bytes, whatever its size: up to this size that is believed."""
 
+MOST_SIDES_RATIO = 32
+"""Longer sides against shorter ones. No picture of a scene is narrower, and whoever makes a square of one or scales
+its shorter side up to a fixed width takes memory and time for the longer side alone."""
+
 PIXELS_PER_BYTE = 1032
 """Deflate makes at most 1032 bytes of one (zlib's technical details), so no PNG of whole bytes has more pixels."""
 
@@ -54,13 +58,19 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuses a size in pixels before anything of that size is allocated.
 
     Raises:
-        ValueError: There is no pixel, or there are more than `max_pixels`.
+        ValueError: There is no pixel, there are more than `max_pixels`, or the sides differ by more than
+            `MOST_SIDES_RATIO` times.
     """
     if width < 1 or height < 1:
         raise ValueError(f"size is {width}x{height}: a picture needs at least one pixel")
     if width * height > max_pixels:
         raise ValueError(
             f"size is {width}x{height} = {width * height} pixels, more than {max_pixels} (max_image_pixels)"
+        )
+    if max(width, height) > MOST_SIDES_RATIO * min(width, height):
+        raise ValueError(
+            f"size is {width}x{height}: one side is more than {MOST_SIDES_RATIO} times the other, as of no camera's "
+            "picture"
         )
 
 

@@ -198,6 +198,15 @@ def test_the_size_limit_is_the_camera_owners(image) -> None:
         decode(message, "front", DecodeOptions(max_pixels=7))
 
 
+@pytest.mark.parametrize(("width", "height"), [(33, 1), (1, 33), (100_000, 2)])
+def test_a_picture_that_is_as_good_as_a_line(width, height, image) -> None:
+    with pytest.raises(ImageError, match=f"size is {width}x{height}: one side is more than 32 times the other"):
+        decode(image(bytes(width * height), "mono8", width, height), "front", PLAIN)
+    narrow = (width, height) if max(width, height) < 1000 else (64, 2)
+    wide = tuple(min(side, 32 * min(narrow)) for side in narrow)
+    assert decode(image(bytes(wide[0] * wide[1]), "mono8", *wide), "front", PLAIN).shape[:2] == wide[::-1]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
