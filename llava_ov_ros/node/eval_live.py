@@ -29,12 +29,13 @@ from ..evaluation.pictures import pictures_of
 from ..evaluation.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
-from ..frames import NS_PER_S, stamp_ns
+from ..frames import NS_PER_S
+from ..frames.value_range import DEFAULT
 from ..replay import BagError, Schedule
 from ..tasks import Kind, Status
 from ..tasks.marks import says
 from .depths import requests_qos
-from .live import LiveSession
+from .live import LiveSession, used_record
 from .player import staged_base, to_stamp
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report
@@ -124,6 +125,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
+        "value_range": [camera.value_range for camera in shard.cameras],
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),
@@ -185,7 +187,7 @@ class EvaluationSession(LiveSession):
 def _play(
     job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[Event], None]
 ) -> None:
-    used: set[tuple[str, int]] = set()
+    used: dict[tuple[str, int], str] = {}
 
     def ask(due: Sequence[tuple[int, Trial, int]]) -> None:
         for now_ns, same_time in groupby(due, key=lambda one: one[2]):
@@ -195,7 +197,8 @@ def _play(
             session.arrive_at(now_ns)
             pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
             pairs += [session.plan_trial(job, shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
-            used.update((frame["camera"], frame["stamp_ns"]) for row, _ in pairs for frame in row["frames"])
+            for frame in (frame for row, _ in pairs for frame in row["frames"]):
+                used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
             take(Answered(shard.number, rows, times, {}))
 
@@ -269,10 +272,7 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
         **fields,
         **({"choices": list(trial.choices)} if trial.choices else {}),
         "gold": gold_of(trial),
-        "frames": [
-            {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
-            for frame in answer.frames
-        ],
+        "frames": [used_record(frame) for frame in answer.frames],
     }
 
 
