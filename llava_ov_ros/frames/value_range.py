@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 DEFAULT, AUTO = "default", "auto"
 BETWEEN = ".."
-LEAST_STEPS = 64
-"""Least span of an automatic range, so that the noise of a covered sensor does not become a picture."""
+LEAST_STEPS = 256
+"""Least span of an automatic range: one step for a gray level, so that noise alone does not become a picture."""
 SAME_SHARE = 0.1
 """An automatic range stays as long as neither end of the one found differs by more of the latter's span."""
 

@@ -148,7 +148,8 @@ def blank_values(spread: Spread | None, value_range: ValueRange | None, *, is_de
         Its gray levels in words.
     """
     if spread is None:
-        return "one grey level (0): no pixel holds a measurement"
+        nothing = "no pixel holds a measurement" if is_depth else "every pixel is 0"
+        return f"one grey level (0): {nothing}"
     if value_range is None:
         return f"one grey level (0): every pixel that holds a measurement has the value {spread.low:g}"
     ends = np.array([[spread.low, spread.high]], dtype=np.float32)

@@ -13,7 +13,7 @@ REMEDY = "look at value_range, the exposure and the lens (a cap on it?)"
 
 def blank_pictures(counts: CameraCounts) -> str:
     """How many pictures of a camera showed one grey level, the last of them, and what to do."""
-    return f"{counts.blank} pictures show nothing, the last has {counts.last_blank}; {REMEDY}"
+    return f"next to nothing is to be seen in {counts.blank} pictures, the last has {counts.last_blank}; {REMEDY}"
 
 
 def blank_remark(clips: Sequence[Clip]) -> str:
@@ -24,7 +24,7 @@ def blank_remark(clips: Sequence[Clip]) -> str:
         if blank:
             newest = blank[-1]
             remarks.append(
-                f"camera {clip.camera!r}: {len(blank)} of {len(clip.frames)} frames used show nothing: the one stamped "
-                f"{seconds(newest.stamp_ns)} has {newest.blank}; {REMEDY}"
+                f"camera {clip.camera!r}: {len(blank)} of {len(clip.frames)} frames used show next to nothing: the one "
+                f"stamped {seconds(newest.stamp_ns)} has {newest.blank}; {REMEDY}"
             )
     return "; ".join(remarks)
