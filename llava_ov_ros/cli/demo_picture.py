@@ -106,6 +106,8 @@ def _block(clips: Sequence[Clip], records: Sequence[Record]) -> Image.Image:
         truth = {True: "   as the truth has it", False: f"   truth: {record['truth']}", None: ""}[record["correct"]]
         text = f"    {record['text']}   (confidence {record['confidence']:.2f}){truth}"
         lines.append(Line(text, ANSWER_COLOURS[record["correct"]], QUESTION_PX))
+        if record["message"]:
+            lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False], SMALL_PX))
     return Image.fromarray(contact_sheet(clips, lines, tile_px=TILE_PX if clips else WIDTH_PX // 2, columns=COLUMNS))
 
 
