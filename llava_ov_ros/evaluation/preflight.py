@@ -243,7 +243,7 @@ class _Preflight:
             try:
                 check_value_range(one.value_range)
             except ValueError as error:
-                self._note(where, str(error))
+                self._note((*where, "value_range"), str(error))
             if topic is None and one.topic in held.types:
                 self._note(where, f"{one.topic} of {bag} {why_no_picture(held.types[one.topic])}")
             elif topic is None:
