@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import struct
+import weakref
 from itertools import pairwise
 
 import cv2
@@ -69,9 +71,6 @@ def test_a_range_is_the_same_by_every_way(image, compressed, encode, encode_rvl)
         image(stored, "16UC1", 4, 2),
         image(stored.astype(">u2"), "16UC1", 4, 2, is_bigendian=1),
         image(np.pad(stored, ((0, 0), (0, 1))), "16UC1", 4, 2),
-        image(stored.astype(np.int16), "16SC1", 4, 2)
-        if stored.max() < 2**15
-        else image(stored.view(np.uint16), "16UC1", 4, 2),
         compressed(png, "16UC1; png compressed "),
         compressed(NO_HEADER + png, "16UC1; compressedDepth png"),
         compressed(NO_HEADER + encode_rvl(stored), "16UC1; compressedDepth rvl"),
@@ -219,6 +218,17 @@ def test_a_buffer_counts_the_values_that_it_keeps_and_nothing_else(image) -> Non
         for frame in (*one.growing_clip().frames, *one.recent_clip(BIG, 8).frames):
             assert frame.rgb.shape == (24, 32, 3)
     assert one.buffered == (5, 5 * 24 * 32 * 2)
+
+
+def test_what_clips_have_shown_goes_with_the_frames_of_the_buffer(image) -> None:
+    one = camera(buffer_frames=3)
+    shown = []
+    for at in range(1, 9):
+        offer(one, image, noise(1, 1000 * at, seed=at), at)
+        shown += [weakref.ref(one.growing_clip().frames[-1]), weakref.ref(one.recent_clip(BIG, 8).frames[-1])]
+    gc.collect()
+    kept = {reference().stamp_ns // S for reference in shown if reference() is not None}
+    assert kept == {6, 7, 8}
 
 
 def test_a_kept_picture_does_not_keep_the_padding_of_its_message_alive(image) -> None:

@@ -152,7 +152,7 @@ def test_16_bit_pictures_are_shown_in_ranges_and_what_shows_nothing_is_told(rig,
         robot.cameras["thermal"].send(base_ns + number * S, **{**fields, "data": warm.tobytes()})
         header = Header(stamp=to_stamp(base_ns + number * S))
         offline.offer(Image(header=header, height=48, width=64, **fields), base_ns + number * S)
-        values = robot.wait_until_received("depth")
+        robot.wait_until_received("depth")
         answer = robot.ask(cameras=["depth"])
         shown = [str(frame.value_range) for frame in offline.growing_clip().frames]
         assert [frame.value_range for frame in answer.frames] == shown
