@@ -94,7 +94,7 @@ def _camera_warnings(camera: Camera, recent: CameraCounts, window: str) -> list[
         ]
         warnings.append(f"{' and '.join(counted)} {window}, the last: {recent.last_error}")
     if recent.blank:
-        warnings.append(f"camera {camera.name!r}, {window}: {blank_pictures(recent)}")
+        warnings.append(f"camera {camera.name!r}, {window}: {blank_pictures(recent.blank, recent.last_blank)}")
     if recent.zero_stamps or recent.future_stamps or recent.out_of_order or recent.jumps_back:
         warnings.append(
             f"stamps {window}: {recent.zero_stamps} zero (time of arrival used), {recent.future_stamps} in the future "

@@ -33,6 +33,7 @@ from ..frames import NS_PER_S
 from ..frames.value_range import DEFAULT
 from ..replay import BagError, Schedule
 from ..tasks import Kind, Status
+from ..tasks.blank import blank_pictures
 from ..tasks.marks import says
 from .depths import requests_qos
 from .live import LiveSession, used_record
@@ -100,15 +101,15 @@ def _shard(
             with session.diagnostics(reports.append, START_S):
                 take(Ready())
                 _play(job, shard, session, done, take)
-                delivery = _delivered(shard, session, reports)
+                delivery, remarks = _delivered(shard, session, reports)
             if (code := node.end()) != 0:
                 raise LiveError(f"the node ended with exit code {code}")
     except LiveError as error:
         tail = node.tail() if log.exists() else ""
         raise WorkError(f"{shard.name}: {error}\nThe end of the node's log ({log}):\n{tail}") from None
     lost = [one for one in delivery if one["received"] != one["published"]]
-    remarks = tuple(f"{one['camera']}: {one['received']} of {one['published']} pictures arrived" for one in lost)
-    take(Ended(shard.number, remarks, tuple(delivery)))
+    remarks += [f"{one['camera']}: {one['received']} of {one['published']} pictures arrived" for one in lost]
+    take(Ended(shard.number, tuple(remarks), tuple(delivery)))
 
 
 def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
@@ -206,8 +207,8 @@ def _play(
     take(Answered(shard.number, (), (), pictures_of(shard, used)))
 
 
-def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> Delivery:
-    """What became of the pictures of each camera; waits for those that are on their way."""
+def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> tuple[Delivery, list[str]]:
+    """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
     published = session.player.published
     full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))
 
@@ -220,7 +221,7 @@ def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Repor
     until_s = time.monotonic() + DELIVERY_S
     session.wait_for(lambda: all_there() or time.monotonic() > until_s, 2 * DELIVERY_S, "the node says nothing")
     found = counts()
-    return [
+    delivery = [
         {
             "bag": shard.name,
             "camera": camera.name,
@@ -230,6 +231,12 @@ def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Repor
         }
         for camera in shard.cameras
     ]
+    remarks = []
+    for camera in shard.cameras:
+        values = found[camera.topic.name]
+        if blank := int(values.get("blank", 0)):
+            remarks.append(f"{camera.name}: {blank_pictures(blank, values['last_blank'])}")
+    return delivery, remarks
 
 
 def _window_s(trial: Trial) -> float:

@@ -80,7 +80,7 @@ def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list
         if counts.damaged:
             lines.append(f"{camera.name}: {counts.damaged} damaged pictures were left out")
         if counts.blank:
-            lines.append(f"{camera.name}: {blank_pictures(counts)}")
+            lines.append(f"{camera.name}: {blank_pictures(counts.blank, counts.last_blank)}")
     recorded = [topic for topic in topics if topic.count]
     if recorded and max(topic.first_ns for topic in recorded) > min(topic.last_ns for topic in recorded) + NS_PER_S:
         lines.append("the cameras share no time (different clocks?): " + "; ".join(map(_covers, recorded)))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..frames import CameraCounts, Clip
+from ..frames import Clip
 from ..frames.buffer import seconds
 
 REMEDY = "look at value_range, the exposure and the lens (a cap on it?)"
 """What to do about a picture of one grey level."""
 
 
-def blank_pictures(counts: CameraCounts) -> str:
-    """How many pictures of a camera showed one grey level, the last of them, and what to do."""
-    return f"next to nothing is to be seen in {counts.blank} pictures, the last has {counts.last_blank}; {REMEDY}"
+def blank_pictures(count: int, last: str) -> str:
+    """How many pictures of a camera showed one grey level, what the last of them showed, and what to do."""
+    return f"next to nothing is to be seen in {count} pictures, the last has {last}; {REMEDY}"
 
 
 def blank_remark(clips: Sequence[Clip]) -> str:

@@ -57,6 +57,13 @@ def test_live_answers_are_those_of_the_replay(write_bag, shot, tmp_path):
     assert main(["eval", str(suite), "--out", str(live), "--live"]) == 0
     assert json.loads((live / "timing.json").read_text())["delivery"] == timing["delivery"]
     assert json.loads((live / "summary.json").read_text())["way"] == "live"
+    # The pictures have one grey level each, which both say in the same words.
+    dark = "next to nothing is to be seen in 6 pictures, the last has one grey level (144)"
+    for folder in (here, live):
+        remarks = json.loads((folder / "summary.json").read_text())["remarks"]["bag"]
+        assert [line.partition(";")[0] for line in remarks if "nothing" in line] == [
+            f"{c}: {dark}" for c in ("front", "rear")
+        ]
 
 
 @pytest.mark.timeout(300)
