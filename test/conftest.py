@@ -107,12 +107,14 @@ class Shot:
         at_s: Its stamp, in seconds after T0_NS; None: the stamp is zero.
         recorded_s: Its record time, in seconds after RECORDED_NS; None: `at_s`.
         level: Grey level of the picture, 0 to 255.
+        top: Greatest value of a mono16 picture of noise; 0: it is a picture of one level.
     """
 
     topic: str
     at_s: float | None
     recorded_s: float | None = None
     level: int = 0
+    top: int = 0
 
 
 def _message(types: dict[str, Any], shot: Shot) -> Any:
@@ -121,6 +123,9 @@ def _message(types: dict[str, Any], shot: Shot) -> Any:
     header_type = types["std_msgs/msg/Header"]
     fields = {"stamp": stamp, "frame_id": "optical"}
     header = header_type(**fields, seq=0) if "seq" in header_type.__dataclass_fields__ else header_type(**fields)
+    if shot.top:
+        values = np.random.default_rng(shot.top).integers(1, shot.top + 1, (24, 32)).astype("<u2")
+        return types["sensor_msgs/msg/Image"](header, 24, 32, "mono16", 0, 64, values.view(np.uint8).ravel())
     picture = np.full((24, 32, 3), shot.level, dtype=np.uint8)
     if shot.topic.endswith("/compressed"):
         data = cv2.imencode(".jpg", picture)[1].ravel()
@@ -220,7 +225,7 @@ def write_bag() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def shot() -> type[Shot]:
-    """The class of one picture: `shot(topic, at_s, recorded_s=None, level=0)`."""
+    """The class of one picture: `shot(topic, at_s, recorded_s=None, level=0, top=0)`."""
     return Shot
 
 

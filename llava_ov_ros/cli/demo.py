@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
 from .model_options import add_model_name, find_model
 from .options import positive
@@ -65,6 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo.png"), metavar="FILE.png", help="picture (default: %(default)s)"
     )
+    add_value_range(parser)
     add_model_name(parser)
     parser.add_argument("--rate", type=positive, default=1.0, metavar="X", help="speed of playing (default: 1)")
 
@@ -90,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"the shipped recording {SHIPPED_BAG} is missing: give your own with --bag")
     try:
         topics = chosen_topics(bag, args.topic, image_topics(bag))
+        args.value_range = per_camera("--value-range", args.value_range, len(topics), "default")
         questions = _questions(args, bag, topics)
         _introduce(args, bag, topics, questions)
         with leaving_in_order():
@@ -171,6 +174,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
             "cameras": [names[topic.name] for topic in topics],
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
+            "value_range": args.value_range,
             "image_qos": "match",
             "evidence": False,
         },

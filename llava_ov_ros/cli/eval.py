@@ -13,7 +13,7 @@ from ..checkpoints import MODEL_FORMS, model_name
 from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
-from .options import count, positive
+from .options import count, positive, value_range
 from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument("--check", action="store_true", help="check the suite and end")
     parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}")
+    parser.add_argument(
+        "--value-range",
+        type=value_range,
+        metavar="RANGE",
+        help="instead of the suite's, for all cameras: stored values shown darkest and brightest, of pictures of one "
+        "channel with more than 8 bits; default, auto, or two numbers such as 0..4095",
+    )
     parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
     parser.add_argument(
@@ -119,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     from ..replay import BagError
 
     try:
-        job = preflight(read_suite(args.suite, _named_here(args.model)))
+        job = preflight(read_suite(args.suite, _named_here(args.model), args.value_range))
     except SuiteError as error:
         raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems), USAGE) from None
     limits = _limits(args.fail_under, job)

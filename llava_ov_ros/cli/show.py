@@ -96,6 +96,8 @@ class Sheets:
         self._lines.append(
             Line("    " + (record["text"] if ok else f"{record['status']}: {record['message']}") + truth, colour)
         )
+        if ok and record["message"]:
+            self._lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False]))
 
     def write(self) -> None:
         """Write what has been added since the last sheet."""

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
+from ..frames.value_range import check_value_range
 from ..replay import (
     COMPRESSED_IMAGE,
     IMAGE,
@@ -36,11 +37,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ShardCamera:
-    """One camera of a bag: its topic, its name in answers, and the clockwise turn of its pictures."""
+    """One camera of a bag: its topic, its name in answers, clockwise turn and range of values of its pictures."""
 
     topic: ImageTopic
     name: str
     rotate_deg: int
+    value_range: str
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,10 @@ class _Preflight:
             self._maker(times or BagTimes(bag, 0, None, 0), prompts, vocabulary).make(entry)
             return None
         names = camera_names([topic.name for topic, _ in chosen])
-        cameras = tuple(ShardCamera(topic, names[topic.name], one.rotate_deg) for topic, one in chosen)
+        cameras = tuple(
+            ShardCamera(topic, names[topic.name], one.rotate_deg, self._suite.value_range or one.value_range)
+            for topic, one in chosen
+        )
         for camera in cameras:
             if not camera.topic.stamped:
                 text = f"{camera.topic.name} of {bag} has no header stamps: its record time is used"
@@ -235,6 +240,10 @@ class _Preflight:
         for number, one in enumerate(wanted):
             where = (*place, number) if entry.topics else (*entry.place, "bag")
             topic = topics.get(one.topic)
+            try:
+                check_value_range(one.value_range)
+            except ValueError as error:
+                self._note((*where, "value_range"), str(error))
             if topic is None and one.topic in held.types:
                 self._note(where, f"{one.topic} of {bag} {why_no_picture(held.types[one.topic])}")
             elif topic is None:

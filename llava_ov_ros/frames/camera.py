@@ -19,6 +19,9 @@ from .decode_options import DecodeOptions
 from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
+from .showing import ClipShowing, Rendering, Shown, first_shown, range_of
+from .value_range import ValueRange
+from .values import Values
 
 
 class Outcome(Enum):
@@ -40,7 +43,7 @@ class CameraSettings:
 
     Attributes:
         stamp_source: Where the time of a frame comes from.
-        decode: Rotation, depth range, size bound.
+        decode: Rotation, range of values, size bound.
         admission: Rate, change, sharpness.
         growth: How the clip grows that stands for "now".
         buffer_frames: Most frames kept.
@@ -65,7 +68,8 @@ class CameraCounts:
     """What has happened to a camera's messages since the start; the diagnostics publish it.
 
     `damaged` counts all damaged pictures: refused, or used where `DecodeOptions.on_damaged` says so, in which case
-    each is counted as what became of it, too.
+    each is counted as what became of it, too. So is each picture of one grey level, as `blank`. `shown_anew` counts
+    frames that came into a clip with another range of values than before.
     """
 
     received: int = 0
@@ -79,6 +83,9 @@ class CameraCounts:
     out_of_order: int = 0
     zero_stamps: int = 0
     jumps_back: int = 0
+    blank: int = 0
+    shown_anew: int = 0
+    last_blank: str = ""
     last_error: str = ""
     last_change: float = 0.0
     last_sharpness: float = 0.0
@@ -115,6 +122,7 @@ class Camera:
         self._gate = RateGate(settings.admission.rate_hz)
         self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
         self._growing = GrowingClip(name, settings.growth)
+        self._showing = ClipShowing()
         self._lock = threading.Lock()
         self._counts = CameraCounts()
         self._counts_when_fresh = CameraCounts()
@@ -122,6 +130,8 @@ class Camera:
         self._fresh_ns: int | None = None
         self._age_on_arrival_ns = 0
         self._thumbnail: npt.NDArray[np.float32] | None = None
+        self._thumbnail_range: ValueRange | None = None
+        self._range: ValueRange | None = None
         self._digest: int | None = None
         self._picture_since_ns = 0
         self._picture_until_ns = 0
@@ -130,7 +140,7 @@ class Camera:
     def counts(self) -> CameraCounts:
         """A snapshot of the counters."""
         with self._lock:
-            return self._counts
+            return replace(self._counts, shown_anew=self._showing.anew)
 
     @property
     def counts_since_fresh(self) -> CameraCounts:
@@ -148,6 +158,13 @@ class Camera:
         """Frames and bytes held."""
         with self._lock:
             return len(self._buffer), self._buffer.nbytes
+
+    @property
+    def shown_range(self) -> ValueRange | None:
+        """Stored values that the growing clip shows darkest and brightest; None where no such range is known."""
+        with self._lock:
+            current = self._growing.current
+            return None if current is None else range_of(current)
 
     def offer(self, message: Any, now_ns: int) -> Outcome:
         """Take a sensor_msgs Image or CompressedImage.
@@ -207,52 +224,64 @@ class Camera:
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
         decoded = decode_and_check(message, self.name, self._settings.decode)
-        rgb = decoded.rgb
+        shown = first_shown(decoded.picture, self._settings.decode.value_range, self._range)
         if decoded.damage:
             self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
-        self._watch_picture(rgb, stamp)
-        outcome = self._judge(rgb)
+        if shown.blank:
+            self._counts = replace(self._counts, blank=self._counts.blank + 1, last_blank=shown.blank)
+        self._watch_picture(decoded.picture, stamp)
+        outcome = self._judge(shown)
         # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
         if outcome is not Outcome.BLURRED:
             self._gate.advance(stamp)
             self._fresh_ns = stamp
             self._age_on_arrival_ns = now_ns - stamp
         if outcome is Outcome.ADMITTED:
+            self._range = shown.value_range or self._range
             frame = Frame(
                 self.name,
                 stamp,
                 str(message.header.frame_id),
-                rgb,
+                shown.picture,
                 header_stamp_ns=None if header_stamp == stamp else header_stamp,
+                value_range=shown.value_range,
+                blank=shown.blank,
             )
             self._buffer.append(frame)
             self._growing.add(frame, self._buffer.oldest_ns)
         return outcome
 
-    def _judge(self, rgb: Rgb) -> Outcome:
-        """Refuse a frame that is blurred or changed too little; remember what the next is compared with."""
+    def _judge(self, shown: Shown) -> Outcome:
+        """Refuse a frame that is blurred or changed too little; remember what the next is compared with.
+
+        Where clips decide the range of values, two frames are compared in the range of the earlier one, so that no
+        change of a range passes for one of the scene.
+        """
         settings = self._settings.admission
         if settings.min_sharpness > 0:
-            sharpness = admission.sharpness(rgb)
+            sharpness = admission.sharpness(shown.rgb)
             self._counts = replace(self._counts, last_sharpness=sharpness)
             if sharpness < settings.min_sharpness:
                 return Outcome.BLURRED
         if settings.min_change > 0:
-            thumbnail = admission.thumbnail(rgb)
+            thumbnail = admission.thumbnail(shown.rgb)
             if self._thumbnail is not None:
-                change = admission.change(self._thumbnail, thumbnail)
+                alike = thumbnail
+                if isinstance(shown.picture, Rendering) and self._thumbnail_range is not None:
+                    alike = admission.thumbnail(shown.picture.rgb_in(self._thumbnail_range))
+                change = admission.change(self._thumbnail, alike)
                 self._counts = replace(self._counts, last_change=change)
                 if change < settings.min_change:
                     return Outcome.UNCHANGED
-            self._thumbnail = thumbnail
+            self._thumbnail, self._thumbnail_range = thumbnail, shown.value_range
         return Outcome.ADMITTED
 
-    def _watch_picture(self, rgb: Rgb, stamp: int) -> None:
-        """Note since which stamp the camera has sent the same picture, exact to the grey level.
+    def _watch_picture(self, picture: Rgb | Values, stamp: int) -> None:
+        """Note since which stamp the camera has sent the same picture, exact to the grey level or the stored value.
 
         The pixels count and not the message's bytes: row padding and JPEG comments may change in a frozen camera.
         """
-        digest = zlib.crc32(rgb.data)
+        digest = zlib.crc32(picture.stored.data if isinstance(picture, Values) else picture.data)
         if digest != self._digest:
             self._digest = digest
             self._picture_since_ns = stamp
@@ -263,6 +292,7 @@ class Camera:
         self._growing.clear()
         self._gate.reset()
         self._thumbnail = None
+        self._range = None
         self._digest = None
         self._newest_seen_ns = None
         self._fresh_ns = None
@@ -302,12 +332,13 @@ class Camera:
             NoFramesError: The buffer is empty.
         """
         with self._lock:
-            return self._growing.current or self._buffer.clip(0, 0, 1)
+            return self._showing.of(self._growing.current or self._buffer.clip(0, 0, 1))
 
     def coming_clip(self) -> Clip | None:
         """What the growing clip will begin with after it has re-anchored; None where nothing of it is known yet."""
         with self._lock:
-            return self._growing.coming
+            coming = self._growing.coming
+            return None if coming is None else self._showing.of(coming)
 
     def recent_clip(self, window_ns: int, max_frames: int) -> Clip:
         """The window that ends with the newest frame.
@@ -318,7 +349,7 @@ class Camera:
         with self._lock:
             newest = self._buffer.newest
             end_ns = 0 if newest is None else newest.stamp_ns
-            return self._buffer.clip(end_ns - window_ns, end_ns, max_frames)
+            return self._showing.of(self._buffer.clip(end_ns - window_ns, end_ns, max_frames))
 
     def clip(self, from_ns: int, to_ns: int, max_frames: int) -> Clip:
         """Frames between two stamps, at most `max_frames`, evenly spread.
@@ -327,4 +358,4 @@ class Camera:
             NoFramesError: None lies there; the text says what is buffered.
         """
         with self._lock:
-            return self._buffer.clip(from_ns, to_ns, max_frames)
+            return self._showing.of(self._buffer.clip(from_ns, to_ns, max_frames))

@@ -1,9 +1,10 @@
-"""What a camera's owner chooses about decoding: rotation, the depth range shown, the size and damage refused."""
+"""What a camera's owner chooses about decoding: rotation, the range of values shown, the size and damage refused."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+from .value_range import DEFAULT, check_value_range
 
 REFUSE, USE = "refuse", "use"
 ON_DAMAGED = (REFUSE, USE)
@@ -25,8 +26,8 @@ class DecodeOptions:
 
     Attributes:
         rotate_deg: Clockwise turn of the decoded picture: 0, 90, 180 or 270.
-        depth_near_m: Depth in metres that is shown white; nearer is white too.
-        depth_far_m: Depth in metres that is shown darkest; farther is shown the same.
+        value_range: Which values of pictures of one channel with more than 8 bits are shown darkest and brightest:
+            `default`, `auto` or two numbers such as `0..4095`.
         max_pixels: Most pixels (width * height) that a message may have.
         on_damaged: What becomes of a picture that can be decoded and of which parts are damaged: `refuse` or `use`.
 
@@ -35,19 +36,14 @@ class DecodeOptions:
     """
 
     rotate_deg: int = 0
-    depth_near_m: float = 0.2
-    depth_far_m: float = 10.0
+    value_range: str = DEFAULT
     max_pixels: int = 8192 * 8192
     on_damaged: str = REFUSE
 
     def __post_init__(self) -> None:
         if self.rotate_deg not in (0, 90, 180, 270):
             raise ValueError(f"rotate_deg must be 0, 90, 180 or 270, not {self.rotate_deg}")
-        if not 0 <= self.depth_near_m < self.depth_far_m < math.inf:
-            raise ValueError(
-                "depth_near_m and depth_far_m must be 0 <= near < far and finite, "
-                f"not {self.depth_near_m} and {self.depth_far_m}"
-            )
+        check_value_range(self.value_range)
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels must be at least 1, not {self.max_pixels}")
         if self.on_damaged not in ON_DAMAGED:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from llava_ov_ros.msg import Answer
+from llava_ov_ros.msg import Answer, FrameUsed
 from llava_ov_ros.srv import Ask
 
 from ..frames import NS_PER_S, stamp_ns
@@ -182,15 +182,14 @@ def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
         "truth": truth,
         "kind": question.kind if question is not None else "",
         "correct": is_correct(answer.text, truth) if truth else None,
-        "frames": [
-            {
-                "camera": frame.camera,
-                "stamp_ns": stamp_ns(frame.stamp_used),
-                "frame_id": frame.header.frame_id,
-            }
-            for frame in answer.frames
-        ],
+        "frames": [used_record(frame) for frame in answer.frames],
         "model": answer.model,
         "time_to_first_token_s": answer.time_to_first_token_s,
         "total_time_s": answer.total_time_s,
     }
+
+
+def used_record(frame: FrameUsed) -> dict[str, Any]:
+    """A frame of a message as `replay.frames_record` has it."""
+    record = {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
+    return {**record, "value_range": frame.value_range} if frame.value_range else record

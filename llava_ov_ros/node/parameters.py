@@ -12,6 +12,7 @@ from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
 from ..frames.decode_options import ON_DAMAGED
+from ..frames.value_range import check_value_range
 from ..modes import MODES
 from .described import ParameterError, check_value, described
 
@@ -52,8 +53,12 @@ class Settings:
     rotations_deg: list[int] = described(
         [0], "Clockwise turn of the pictures, one for all cameras or one for each", choices=(0, 90, 180, 270)
     )
-    depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
-    depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
+    value_range: list[str] = described(
+        ["default"],
+        "Stored values shown darkest and brightest, of pictures of one channel with more than 8 bits, one for all "
+        "cameras or one for each: default (mono16 0..65535, depth 10 m to 0.3 m), auto (found for each clip), or two "
+        "numbers such as 0..4095",
+    )
     max_image_pixels: int = described(
         4096 * 4096, "Larger pictures (width * height) are refused as malformed", low=1, high=1_000_000_000
     )
@@ -191,6 +196,11 @@ class Settings:
             check_value(entry, getattr(self, entry.name))
         if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:
             raise ParameterError(f"cameras is {shown(str(self.cameras))}: give each camera a name of its own")
+        for text in self.value_range:
+            try:
+                check_value_range(text)
+            except ValueError as error:
+                raise ParameterError(shown(str(error))) from None
         for topic in self.image_topics:
             try:
                 validate_topic_name(topic)
@@ -242,8 +252,7 @@ class Settings:
             stamp_source=StampSource(self.per_camera("stamp_source")[index]),
             decode=DecodeOptions(
                 rotate_deg=self.per_camera("rotations_deg")[index],
-                depth_near_m=self.depth_near_m,
-                depth_far_m=self.depth_far_m,
+                value_range=self.per_camera("value_range")[index],
                 max_pixels=self.max_image_pixels,
                 on_damaged=self.on_damaged,
             ),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.ros
@@ -68,6 +69,19 @@ def test_your_own_recording_and_question(tmp_path, write_bag, shot):
     assert "truth" not in out
     assert "17 frames published, 4 answers" in out
     assert cv2.imread(str(picture)) is not None
+
+
+def test_your_own_16_bit_recording_in_a_range_of_values(tmp_path, write_bag, shot):
+    bag = write_bag(tmp_path / "bag", [shot(TOPIC, i * 0.25, top=4095 + i) for i in range(9)])
+    levels = []
+    for option in ("default", "0..4095"):
+        picture = tmp_path / f"{option}.png"
+        arguments = ("--bag", bag, "--ask", "?", "--every", 2, "--rate", 4, "--out", picture, "--value-range", option)
+        code, out, err = demo(tmp_path, *arguments)
+        assert code == 0, out + err
+        assert ("frames used show next to nothing: the one stamped" in out) == (option == "default")
+        levels.append(np.percentile(cv2.imread(str(picture)), 98))
+    assert levels[0] < levels[1]
 
 
 def test_a_compressed_topic_without_the_usual_ending(tmp_path, write_bag, shot):

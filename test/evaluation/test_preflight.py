@@ -11,6 +11,7 @@ import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from llava_ov_ros.evaluation.identity import identity
 from llava_ov_ros.evaluation.preflight import preflight
 from llava_ov_ros.evaluation.suite import SuiteError, read_suite
 
@@ -53,6 +54,18 @@ def checked(bags, tmp_path):
 
 
 ASK = [{"ask": "What?"}]
+
+
+def test_ranges_of_values_of_cameras(checked, bags):
+    topics = [{"topic": TOPIC, "value_range": "0..4095"}, "/rear/image_raw"]
+    job = checked({"bag": "two", "topics": topics, "questions": ASK})
+    assert [camera.value_range for camera in job.shards[0].cameras] == ["0..4095", "default"]
+    assert identity(job, bags, "here")["bags"]["two"]["cameras"] == f"{TOPIC} in the range 0..4095, /rear/image_raw"
+    job = preflight(read_suite(job.suite.file.path, value_range="auto"))
+    assert [camera.value_range for camera in job.shards[0].cameras] == ["auto", "auto"]
+    topics[0]["value_range"] = "12 bit"
+    (problem,) = checked({"bag": "two", "topics": topics, "questions": ASK})
+    assert "value_range is '12 bit': allowed are default, auto, or" in problem
 
 
 def test_a_good_suite(checked, bags):
