@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,45 @@ def _message(types: dict[str, Any], shot: Shot) -> Any:
     return types["sensor_msgs/msg/Image"](header, 24, 32, "rgb8", 0, 96, picture.ravel())
 
 
+def _moving_pictures(count: int, width: int = 320, height: int = 240) -> list[np.ndarray]:
+    """Pictures of blocks of random colours with a white bar that moves, uint8 (height, width, 3)."""
+    random = np.random.default_rng(11)
+    pictures = []
+    for i in range(count):
+        blocks = random.integers(0, 256, (-(-height // 16), -(-width // 16), 3), dtype=np.uint8)
+        picture = np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width])
+        picture[:, i * 5 % width : i * 5 % width + 40] = 255
+        pictures.append(picture)
+    return pictures
+
+
+def _encode_video(codec: str, pictures: Sequence[np.ndarray], key_every: int = 15, b_frames: int = 0) -> list[bytes]:
+    import av
+
+    context = av.CodecContext.create({"h264": "libx264", "h265": "libx265"}[codec], "w")
+    context.height, context.width = pictures[0].shape[:2]
+    context.pix_fmt, context.time_base, context.gop_size = "yuv420p", Fraction(1, 30), key_every
+    context.max_b_frames = b_frames
+    tune = {} if b_frames else {"tune": "zerolatency"}
+    parameters = f"log-level=none:repeat-headers=1:keyint={key_every}:bframes={b_frames}"
+    context.options = {"preset": "ultrafast", **tune, **({"x265-params": parameters} if codec == "h265" else {})}
+    packets = []
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        packets += context.encode(frame)
+    return [bytes(packet) for packet in [*packets, *context.encode(None)]]
+
+
+def _decode_video(codec: str, packets: Sequence[bytes]) -> list[np.ndarray]:
+    """All pictures, as av alone decodes them."""
+    import av
+
+    context = av.CodecContext.create({"h264": "h264", "h265": "hevc"}[codec], "r")
+    frames = [frame for packet in packets for frame in context.decode(av.Packet(packet))]
+    return [frame.to_ndarray(format="rgb24") for frame in [*frames, *context.decode(None)]]
+
+
 def _write_bag(path: Path, shots: Sequence[Shot], storage: str = "mcap", others: Sequence[str] = ()) -> Path:
     types = get_typestore(Stores.ROS1_NOETIC if storage == "ros1" else Stores.ROS2_JAZZY)
     if storage == "ros1":
@@ -216,6 +256,24 @@ def mug_is_too_much(rooms: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def write_bag() -> Callable[..., Path]:
     """Writes a bag: `write_bag(path, shots, storage="mcap" | "sqlite3" | "ros1", others=topics_of_strings)`."""
     return _write_bag
+
+
+@pytest.fixture(scope="session")
+def moving_pictures() -> Callable[..., list[np.ndarray]]:
+    """Pictures to encode: `moving_pictures(count, width=320, height=240)`."""
+    return _moving_pictures
+
+
+@pytest.fixture(scope="session")
+def encode_video() -> Callable[..., list[bytes]]:
+    """One packet for each picture: `encode_video("h264" | "h265", pictures, key_every=15, b_frames=0)`."""
+    return _encode_video
+
+
+@pytest.fixture(scope="session")
+def decode_video() -> Callable[..., list[np.ndarray]]:
+    """All pictures as av alone decodes them: `decode_video("h264" | "h265", packets)`."""
+    return _decode_video
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from . import admission
 from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
-from .decode import decode_and_check
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
+from .message_decoder import MessageDecoder
 
 
 class Outcome(Enum):
@@ -32,6 +32,8 @@ class Outcome(Enum):
     DAMAGED = "damaged"
     FUTURE_STAMP = "stamped in the future"
     OUT_OF_ORDER = "not newer than the frame before it"
+    AWAITING_KEY_FRAME = "video before a key frame"
+    WITHOUT_PICTURE = "parameters of a video, without a picture"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class CameraCounts:
     damaged: int = 0
     future_stamps: int = 0
     out_of_order: int = 0
+    awaiting_key_frame: int = 0
+    without_picture: int = 0
     zero_stamps: int = 0
     jumps_back: int = 0
     last_error: str = ""
@@ -100,6 +104,8 @@ _COUNTER = {
     Outcome.DAMAGED: "damaged",
     Outcome.FUTURE_STAMP: "future_stamps",
     Outcome.OUT_OF_ORDER: "out_of_order",
+    Outcome.AWAITING_KEY_FRAME: "awaiting_key_frame",
+    Outcome.WITHOUT_PICTURE: "without_picture",
 }
 
 
@@ -112,6 +118,7 @@ class Camera:
     def __init__(self, name: str, settings: CameraSettings) -> None:
         self.name = name
         self._settings = settings
+        self._decoder = MessageDecoder(name, settings.decode)
         self._gate = RateGate(settings.admission.rate_hz)
         self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
         self._growing = GrowingClip(name, settings.growth)
@@ -150,7 +157,7 @@ class Camera:
             return len(self._buffer), self._buffer.nbytes
 
     def offer(self, message: Any, now_ns: int) -> Outcome:
-        """Take a sensor_msgs Image or CompressedImage.
+        """Take a message of a type of `message_types.IMAGE_TYPES`. Those of a video have to be offered all, in order.
 
         Args:
             message: The message; its data may be kept, so the caller must not change it.
@@ -183,8 +190,43 @@ class Camera:
             self._counts, received=self._counts.received + 1, **{name: getattr(self._counts, name) + 1}
         )
 
+    def end_stream(self) -> None:
+        """Give the decoder of a video up, as when no more messages come; the next begins with a key frame."""
+        with self._lock:
+            self._decoder.begin_anew()
+
     def _take(self, message: Any, now_ns: int) -> Outcome:
-        stamp = header_stamp = stamp_ns(message.header.stamp)
+        header_stamp, frame_id = stamp_and_frame(message)
+        stamp = self._time_of(header_stamp, now_ns)
+        # What is not due, too: the pictures of a video after it need it.
+        picture = self._decoder.follow(message)
+        if stamp in (Outcome.FUTURE_STAMP, Outcome.OUT_OF_ORDER):
+            return stamp
+        if picture is None:
+            return Outcome.AWAITING_KEY_FRAME if self._decoder.is_waiting else Outcome.WITHOUT_PICTURE
+        if isinstance(stamp, Outcome):
+            return stamp
+        decoded = picture()
+        rgb = decoded.rgb
+        if decoded.damage:
+            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
+        self._watch_picture(rgb, stamp)
+        outcome = self._judge(rgb)
+        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
+        if outcome is not Outcome.BLURRED:
+            self._gate.advance(stamp)
+            self._fresh_ns = stamp
+            self._age_on_arrival_ns = now_ns - stamp
+        if outcome is Outcome.ADMITTED:
+            header_stamp_ns = None if header_stamp == stamp else header_stamp
+            frame = Frame(self.name, stamp, frame_id, rgb, header_stamp_ns=header_stamp_ns)
+            self._buffer.append(frame)
+            self._growing.add(frame, self._buffer.oldest_ns)
+        return outcome
+
+    def _time_of(self, header_stamp: int, now_ns: int) -> int | Outcome:
+        """A message's time in nanoseconds, where its picture is due; else why it is not. Notes jumps back."""
+        stamp = header_stamp
         if self._settings.stamp_source is StampSource.ARRIVAL:
             stamp = now_ns
             if stamp == self._newest_seen_ns:
@@ -206,28 +248,7 @@ class Camera:
         self._newest_seen_ns = stamp
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
-        decoded = decode_and_check(message, self.name, self._settings.decode)
-        rgb = decoded.rgb
-        if decoded.damage:
-            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
-        self._watch_picture(rgb, stamp)
-        outcome = self._judge(rgb)
-        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
-        if outcome is not Outcome.BLURRED:
-            self._gate.advance(stamp)
-            self._fresh_ns = stamp
-            self._age_on_arrival_ns = now_ns - stamp
-        if outcome is Outcome.ADMITTED:
-            frame = Frame(
-                self.name,
-                stamp,
-                str(message.header.frame_id),
-                rgb,
-                header_stamp_ns=None if header_stamp == stamp else header_stamp,
-            )
-            self._buffer.append(frame)
-            self._growing.add(frame, self._buffer.oldest_ns)
-        return outcome
+        return stamp
 
     def _judge(self, rgb: Rgb) -> Outcome:
         """Refuse a frame that is blurred or changed too little; remember what the next is compared with."""
@@ -259,6 +280,7 @@ class Camera:
         self._picture_until_ns = stamp
 
     def _start_anew(self) -> None:
+        self._decoder.begin_anew()
         self._buffer.clear()
         self._growing.clear()
         self._gate.reset()

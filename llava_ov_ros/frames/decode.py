@@ -34,12 +34,12 @@ class Decoded:
 
 
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
-    """Decodes a sensor_msgs Image or CompressedImage; `decode_and_check` without what is damaged."""
+    """Decodes a message of one picture; `decode_and_check` without what is damaged."""
     return decode_and_check(message, camera_name, options).rgb
 
 
 def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
-    """Decodes a sensor_msgs Image or CompressedImage, told apart by the field `format`.
+    """Decodes an Image or RawImage, or a CompressedImage, which have the field `format`; video takes a MessageDecoder.
 
     Args:
         message: The message; its data must not be changed afterwards.
@@ -62,11 +62,17 @@ def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> 
             rgb, damage = compressed_to_rgb(message, options)
         else:
             rgb = image_to_rgb(message, options)
-        if options.rotate_deg:
-            rgb = cv2.rotate(rgb, _ROTATIONS[options.rotate_deg])
+        rgb = finish(rgb, options)
     except (ValueError, cv2.error) as error:
         raise ImageError(camera_name, encoding, " ".join(str(error).split())) from error
     if damage and options.on_damaged == REFUSE:
         raise DamagedError(camera_name, encoding, damage)
-    rgb.flags.writeable = False
     return Decoded(rgb, str(ImageError(camera_name, encoding, damage)) if damage else "")
+
+
+def finish(rgb: Rgb, options: DecodeOptions) -> Rgb:
+    """Turn a decoded picture as the options say, and make it read-only."""
+    if options.rotate_deg:
+        rgb = cv2.rotate(rgb, _ROTATIONS[options.rotate_deg])
+    rgb.flags.writeable = False
+    return rgb
