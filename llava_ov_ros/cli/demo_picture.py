@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, contact_sheet, decode
+from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, MessageDecoder, contact_sheet
 from ..frames.contact_sheet import BACKGROUND, DIM, MARGIN_PX, WHITE
-from ..replay import BagMessage, read_messages
+from ..frames.decode import Decoded
+from ..replay import read_pictures
 from .errors import CommandError
 from .show import ANSWER_COLOURS
 
@@ -38,16 +39,14 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
         the recording has none.
     """
     wanted = {(frame["camera"], frame["stamp_ns"]) for record in records for frame in record["frames"]}
-    nearest: dict[Key, tuple[int, BagMessage]] = {}
-    for message in read_messages(bag, list(names)):
+    decoders = {topic: MessageDecoder(name, DecodeOptions()) for topic, name in names.items()}
+    nearest: dict[Key, tuple[int, Callable[[], Decoded]]] = {}
+    for message, picture in read_pictures(bag, decoders):
         for key in wanted:
             distance_ns = abs(key[1] - message.time_ns)
             if key[0] == names[message.topic] and (key not in nearest or distance_ns < nearest[key][0]):
-                nearest[key] = distance_ns, message
-    return {
-        (camera, at_ns): Frame(camera, at_ns, "", decode(message.message, camera, DecodeOptions()))
-        for (camera, at_ns), (_, message) in nearest.items()
-    }
+                nearest[key] = distance_ns, picture
+    return {key: Frame(*key, "", picture().rgb) for key, (_, picture) in nearest.items()}
 
 
 def write_picture(

@@ -11,9 +11,8 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
+from ..frames.message_types import IMAGE_TYPES
 from ..replay import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     BagError,
     Contents,
     ImageTopic,
@@ -211,7 +210,7 @@ class _Preflight:
             held = contents(bag)
             return held, {topic.name: topic for topic in image_topics(bag)}
         except BagError as error:
-            pictures = held is not None and {IMAGE, COMPRESSED_IMAGE} & set(held.types.values())
+            pictures = held is not None and set(IMAGE_TYPES) & set(held.types.values())
             if held is None or pictures or not entry.topics:
                 self._note(where, str(error))
                 return None, {}
