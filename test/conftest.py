@@ -17,7 +17,7 @@ import pytest
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from llava_ov_ros.share import shipped
 
@@ -97,6 +97,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         _, _, reason = report.longrepr
         report.outcome, report.longrepr = "failed", f"--no-skips: this test was skipped. {reason}"
     return report
+
+
+def _write_video_bag(path: Path, topic: str, packets: Sequence[bytes], codec: str = "h264") -> Path:
+    """A bag of foxglove_msgs/CompressedVideo, ten messages a second."""
+    from llava_ov_ros.replay.definitions import DEFINITIONS
+
+    kind, store = "foxglove_msgs/msg/CompressedVideo", get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(DEFINITIONS[kind], kind))
+    with Writer2(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(topic, kind, typestore=store)
+        for number, packet in enumerate(packets):
+            at_ns = T0_NS + number * NS_PER_S // 10
+            stamp = store.types["builtin_interfaces/msg/Time"](at_ns // NS_PER_S, at_ns % NS_PER_S)
+            message = store.types[kind](stamp, "optical", np.frombuffer(packet, np.uint8), codec)
+            writer.write(connection, at_ns, store.serialize_cdr(message, kind))
+    return path
 
 
 @dataclass(frozen=True)
@@ -274,6 +290,12 @@ def encode_video() -> Callable[..., list[bytes]]:
 def decode_video() -> Callable[..., list[np.ndarray]]:
     """All pictures as av alone decodes them: `decode_video("h264" | "h265", packets)`."""
     return _decode_video
+
+
+@pytest.fixture(scope="session")
+def write_video_bag() -> Callable[..., Path]:
+    """Writes a bag of one video: `write_video_bag(path, topic, packets, codec="h264")`."""
+    return _write_video_bag
 
 
 @pytest.fixture(scope="session")
