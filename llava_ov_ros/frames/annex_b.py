@@ -53,14 +53,14 @@ class AccessUnit:
     """What a message of video holds.
 
     Attributes:
-        parameters: The sequence parameter set in it, the last of several; None where there is none.
+        parameters: The sequence parameter sets in it.
         has_picture: Whether it holds a picture, or a part of one.
         is_key: Whether that picture needs none before it: IDR of H.264, IRAP of H.265.
         first_slice: The beginning of its first slice in H.264, behind the byte that tells the kind; empty in H.265.
         is_reference: Whether that slice's picture is one that others may need.
     """
 
-    parameters: Parameters | None
+    parameters: tuple[Parameters, ...]
     has_picture: bool
     is_key: bool
     first_slice: bytes = b""
@@ -74,14 +74,14 @@ def read_unit(data: bytes, codec: Codec) -> AccessUnit:
         VideoDamageError: A header is cut off.
         ValueError: It is no stream with start codes (Annex B).
     """
-    parameters: Parameters | None = None
+    parameters: list[Parameters] = []
     has_picture = is_key = is_reference = False
     first_slice = b""
     for begin, end in _nal_units(data, codec):
         kind = data[begin] & 31 if codec is Codec.H264 else (data[begin] >> 1) & 63
         if codec is Codec.H264:
             if kind == _H264_PARAMETERS:
-                parameters = _h264_parameters(data[begin + 1 : min(end, begin + _PARAMETER_BYTES)])
+                parameters.append(_h264_parameters(data[begin + 1 : min(end, begin + _PARAMETER_BYTES)]))
             elif kind in (_H264_SLICE, _H264_KEY_SLICE):
                 if not has_picture:
                     first_slice = data[begin + 1 : min(end, begin + _SLICE_BYTES)]
@@ -89,11 +89,11 @@ def read_unit(data: bytes, codec: Codec) -> AccessUnit:
                 is_key |= kind == _H264_KEY_SLICE
                 is_reference |= bool(data[begin] & 96)
         elif kind == _H265_PARAMETERS:
-            parameters = _h265_parameters(data[begin + 2 : min(end, begin + _PARAMETER_BYTES)])
+            parameters.append(_h265_parameters(data[begin + 2 : min(end, begin + _PARAMETER_BYTES)]))
         elif kind <= _H265_LAST_SLICE:
             has_picture = True
             is_key |= _H265_FIRST_KEY <= kind <= _H265_LAST_KEY
-    return AccessUnit(parameters, has_picture, is_key, first_slice, is_reference)
+    return AccessUnit(tuple(parameters), has_picture, is_key, first_slice, is_reference)
 
 
 def _nal_units(data: bytes, codec: Codec) -> Iterator[tuple[int, int]]:
@@ -216,10 +216,10 @@ class FrameNumbers:
         Raises:
             VideoDamageError: The slice's header is cut off.
         """
-        if unit.parameters is not None:
+        for parameters in unit.parameters:
             # With several, a slice tells only by way of another header which one is meant.
-            self._ambiguous |= self._parameters is not None and self._parameters.number != unit.parameters.number
-            self._parameters = unit.parameters
+            self._ambiguous |= self._parameters is not None and self._parameters.number != parameters.number
+            self._parameters = parameters
         known = self._parameters
         if known is None or self._ambiguous or not known.frame_number_bits or not unit.first_slice:
             return ""
@@ -231,6 +231,6 @@ class FrameNumbers:
         number, last = reader.bits(known.frame_number_bits), self._last
         if unit.is_reference or unit.is_key:
             self._last = number
-        if unit.is_key or last is None or number in (last, (last + 1) % (1 << known.frame_number_bits)):
+        if unit.is_key or last is None or number == (last + 1) % (1 << known.frame_number_bits):
             return ""
         return f"its frame number is {number}, that of the frame before it {last}"

@@ -117,9 +117,9 @@ class VideoStream:
 
     def _push(self, data: bytes) -> VideoFrame | None:
         unit = read_unit(data, self.codec)
-        if unit.parameters is not None:
-            check_size(unit.parameters.width, unit.parameters.height, self._max_pixels)
-            self._parameters = unit.parameters
+        for parameters in unit.parameters:
+            check_size(parameters.width, parameters.height, self._max_pixels)
+            self._parameters = parameters
         if unit.is_key and self._parameters is not None:
             check_claim(self._parameters.width, self._parameters.height, len(data))
             self.is_waiting = False

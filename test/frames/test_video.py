@@ -141,6 +141,32 @@ def test_a_missing_key_frame_is_noticed_too(codec, video, wrap):
     )
 
 
+@pytest.mark.parametrize("lost", [1, 2, 14, 15, 17])
+def test_a_burst_of_missing_messages_is_noticed_where_the_frame_numbers_have_wrapped_around(
+    lost, moving_pictures, encode_video, wrap
+):
+    """The encoder counts up to 16 and has one key frame here."""
+    packets = encode_video("h264", moving_pictures(60), key_every=100)
+    one = camera()
+    numbers = [*range(40), *range(40 + lost, 60)]
+    outcomes = offered(one, [wrap(packets[number], number=number) for number in numbers])
+    waiting = (19 - lost) * [Outcome.AWAITING_KEY_FRAME]
+    assert outcomes == [*40 * [Outcome.ADMITTED], Outcome.DAMAGED, *waiting]
+
+
+def test_a_message_that_comes_twice_is_damage(video, wrap):
+    one = camera()
+    outcomes = offered(one, [wrap(video["h264"][i], number=n) for n, i in enumerate([0, 1, 2, 2, 3])])
+    assert outcomes == [*3 * [Outcome.ADMITTED], Outcome.DAMAGED, Outcome.AWAITING_KEY_FRAME]
+
+
+def test_no_parameter_set_of_several_may_be_too_large(moving_pictures, encode_video, wrap):
+    large, small = (encode_video("h264", moving_pictures(1, *size))[0] for size in ((640, 480), (320, 240)))
+    decoder = MessageDecoder("front", DecodeOptions(max_pixels=320 * 240))
+    with pytest.raises(ImageError, match="size is 640x480"):
+        decoder.follow(wrap(large[: large.index(b"\0\0\1\x65")] + small))
+
+
 @pytest.mark.parametrize("kept", [0.4, 0.7])
 def test_a_cut_off_message_is_damaged_and_named(kept, video, wrap):
     one = camera()
@@ -254,7 +280,7 @@ def test_the_size_in_the_parameters_is_that_of_the_picture(codec, width, height,
     (data,) = encode_video(codec, moving_pictures(1, width, height))
     unit = read_unit(data, Codec.H264 if codec == "h264" else Codec.H265)
     assert unit.is_key
-    assert (unit.parameters.width, unit.parameters.height) == (width, height)
+    assert [(one.width, one.height) for one in unit.parameters] == [(width, height)]
 
 
 def test_a_length_instead_of_a_start_code_is_named(video, wrap):
