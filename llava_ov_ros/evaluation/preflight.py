@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
-from ..frames.message_types import IMAGE_TYPES
+from ..frames.message_types import IMAGE_TYPES, VIDEO_TYPES
+from ..frames.video import NEEDS_AV, has_av
 from ..replay import (
     BagError,
     Contents,
@@ -240,6 +241,8 @@ class _Preflight:
                 self._note(where, f"{bag} has no topic {one.topic}{one_of(one.topic, topics)}")
             elif not topic.count:
                 self._note(where, f"{one.topic} of {bag} has no messages")
+            elif topic.type in VIDEO_TYPES and not has_av():
+                self._note(where, f"{one.topic} of {bag} is video, and {NEEDS_AV}")
             else:
                 chosen.append((topic, one))
         for name, count in Counter(one.topic for one in wanted).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import yaml
@@ -56,3 +57,11 @@ def test_workers_change_nothing_and_missing_pictures_are_read_again(suite, tmp_p
     ]
     assert "waiting for a key frame" in rows[3]["message"]
     assert [rows[number]["frames"][-1]["stamp_ns"] - T0_NS for number in (1, 4)] == [5 * S, 46 * S // 10]
+
+
+def test_without_av_the_suite_is_refused_with_the_remedy(suite, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["eval", str(suite), "--out", str(tmp_path / "none")]) == 2
+    err = capsys.readouterr().err
+    assert "bags[0].bag: /front/video of " in err
+    assert "pip install 'llava_ov_ros[video]'" in err
