@@ -176,6 +176,6 @@ def frame_to_rgb(frame: VideoFrame) -> Rgb:
     import av
 
     try:
-        return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+        return np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
     except av.error.FFmpegError as error:
         raise ValueError(f"its pixels cannot be converted ({error.strerror})") from None

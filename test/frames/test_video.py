@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import psutil
 import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -297,6 +298,14 @@ def test_other_codecs_are_refused_by_name(kind, name, wrap):
     one = camera()
     assert one.offer(wrap(b"\0\0\1\xb3", kind=kind, name=name), S) is Outcome.MALFORMED
     assert f"video of the codec {name.split(';')[0]!r} is not decoded, H.264 and H.265 are" in one.counts.last_error
+
+
+def test_neither_decoding_nor_converting_starts_threads(video, wrap):
+    before = psutil.Process().num_threads()
+    decoder = MessageDecoder("front", DecodeOptions())
+    pictures = [decoder.follow(wrap(data)) for data in video["h264"][:5]]
+    assert all(picture().rgb.any() for picture in pictures)
+    assert psutil.Process().num_threads() <= before
 
 
 def test_without_av_one_sentence_names_the_extra(video, wrap, monkeypatch):
