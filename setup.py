@@ -95,6 +95,8 @@ setup(
     extras_require={
         # BLEU, METEOR, ROUGE-L and CIDEr of `llava-ov score --metric scanqa`; it needs Java too.
         "captioning": ["pycocoevalcap==1.2"],
+        # H.264 and H.265 video of cameras and bags; tried with 17.0 and 18.1. Older ones bring threads of their own.
+        "video": ["av>=17,<19"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # The model plug-in is made for the interface of 0.7.

@@ -63,8 +63,8 @@ def arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "image_transport",
             default_value="",
-            description="raw, compressed or compressedDepth; one for all cameras, or one for each, separated by "
-            f"commas; {kept}",
+            description="raw, compressed, compressedDepth, ffmpeg, foxglove or the type of topics named in full; "
+            f"one for all cameras, or one for each, separated by commas; {kept}",
         ),
         DeclareLaunchArgument(
             "stamp_source",

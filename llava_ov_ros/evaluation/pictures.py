@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..frames import DecodeOptions, ImageError, decode, stamp_ns
+from ..frames import DecodeOptions, ImageError, MessageDecoder, stamp_and_frame
+from ..frames.showing import first_shown
 from ..frames.value_range import DEFAULT
-from ..replay import BagMessage, read_messages
+from ..replay import BagMessage, read_pictures
 from .asking import picture_name, tile
 from .journal import FRAMES, Journal
 from .preflight import Job, Shard
@@ -58,13 +59,16 @@ def pictures_of(shard: Shard, used: Used) -> dict[str, bytes]:
         BagError: The bag is damaged.
     """
     cameras = {one.topic.name: (number, one) for number, one in enumerate(shard.cameras)}
+    decoders = {
+        name: MessageDecoder(one.name, DecodeOptions(rotate_deg=one.rotate_deg)) for name, (_, one) in cameras.items()
+    }
     found: dict[str, bytes] = {}
-    for message in read_messages(shard.bag, list(cameras)):
+    for message, picture in read_pictures(shard.bag, decoders):
         number, camera = cameras[message.topic]
         shown = used.get((camera.name, _stamp(message)))
         if shown is not None:
             try:
-                rgb = decode(message.message, camera.name, DecodeOptions(camera.rotate_deg, shown))
+                rgb = first_shown(picture().picture, shown).rgb
             except ImageError:
                 continue
             found[picture_name(shard.number, number, _stamp(message))] = tile(rgb)
@@ -72,4 +76,4 @@ def pictures_of(shard: Shard, used: Used) -> dict[str, bytes]:
 
 
 def _stamp(message: BagMessage) -> int:
-    return stamp_ns(message.message.header.stamp) or message.time_ns
+    return stamp_and_frame(message.message)[0] or message.time_ns

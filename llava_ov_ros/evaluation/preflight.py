@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
+from ..frames.message_types import IMAGE_TYPES, VIDEO_TYPES
 from ..frames.value_range import check_value_range
+from ..frames.video import NEEDS_AV, has_av
 from ..replay import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     BagError,
     Contents,
     ImageTopic,
@@ -216,7 +216,7 @@ class _Preflight:
             held = contents(bag)
             return held, {topic.name: topic for topic in image_topics(bag)}
         except BagError as error:
-            pictures = held is not None and {IMAGE, COMPRESSED_IMAGE} & set(held.types.values())
+            pictures = held is not None and set(IMAGE_TYPES) & set(held.types.values())
             if held is None or pictures or not entry.topics:
                 self._note(where, str(error))
                 return None, {}
@@ -250,6 +250,8 @@ class _Preflight:
                 self._note(where, f"{bag} has no topic {one.topic}{one_of(one.topic, topics)}")
             elif not topic.count:
                 self._note(where, f"{one.topic} of {bag} has no messages")
+            elif topic.type in VIDEO_TYPES and not has_av():
+                self._note(where, f"{one.topic} of {bag} is video, and {NEEDS_AV}")
             else:
                 chosen.append((topic, one))
         for name, count in Counter(one.topic for one in wanted).items():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from dataclasses import dataclass, field, fields, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,15 @@ import numpy.typing as npt
 from . import admission
 from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
-from .decode import decode_and_check
+from .counts import CameraCounts, Outcome
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
+from .message_decoder import MessageDecoder
 from .showing import ClipShowing, Rendering, Shown, first_shown, range_of
 from .value_range import ValueRange
 from .values import Values
-
-
-class Outcome(Enum):
-    """What became of a message."""
-
-    ADMITTED = "admitted"
-    NOT_DUE = "not due at the admission rate"
-    UNCHANGED = "changed too little"
-    BLURRED = "not sharp enough"
-    MALFORMED = "malformed"
-    DAMAGED = "damaged"
-    FUTURE_STAMP = "stamped in the future"
-    OUT_OF_ORDER = "not newer than the frame before it"
 
 
 @dataclass(frozen=True)
@@ -63,53 +50,6 @@ class CameraSettings:
     jump_back_ns: int = NS_PER_S
 
 
-@dataclass(frozen=True)
-class CameraCounts:
-    """What has happened to a camera's messages since the start; the diagnostics publish it.
-
-    `damaged` counts all damaged pictures: refused, or used where `DecodeOptions.on_damaged` says so, in which case
-    each is counted as what became of it, too. So is each picture of one grey level, as `blank`. `shown_anew` counts
-    frames that came into a clip with another range of values than before.
-    """
-
-    received: int = 0
-    admitted: int = 0
-    not_due: int = 0
-    unchanged: int = 0
-    blurred: int = 0
-    malformed: int = 0
-    damaged: int = 0
-    future_stamps: int = 0
-    out_of_order: int = 0
-    zero_stamps: int = 0
-    jumps_back: int = 0
-    blank: int = 0
-    shown_anew: int = 0
-    last_blank: str = ""
-    last_error: str = ""
-    last_change: float = 0.0
-    last_sharpness: float = 0.0
-
-    def since(self, earlier: CameraCounts) -> CameraCounts:
-        """What was counted after an earlier moment; `last_error` is empty where nothing malformed or damaged came."""
-        counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTED}
-        error = self.last_error if counted["malformed"] or counted["damaged"] else ""
-        return replace(self, **counted, last_error=error)
-
-
-_COUNTED = tuple(entry.name for entry in fields(CameraCounts) if not entry.name.startswith("last_"))
-_COUNTER = {
-    Outcome.ADMITTED: "admitted",
-    Outcome.NOT_DUE: "not_due",
-    Outcome.UNCHANGED: "unchanged",
-    Outcome.BLURRED: "blurred",
-    Outcome.MALFORMED: "malformed",
-    Outcome.DAMAGED: "damaged",
-    Outcome.FUTURE_STAMP: "future_stamps",
-    Outcome.OUT_OF_ORDER: "out_of_order",
-}
-
-
 class Camera:
     """Messages of one camera in, clips out. Safe to use from two threads (messages in one, clips in another).
 
@@ -119,6 +59,7 @@ class Camera:
     def __init__(self, name: str, settings: CameraSettings) -> None:
         self.name = name
         self._settings = settings
+        self._decoder = MessageDecoder(name, settings.decode)
         self._gate = RateGate(settings.admission.rate_hz)
         self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
         self._growing = GrowingClip(name, settings.growth)
@@ -167,7 +108,7 @@ class Camera:
             return None if current is None else range_of(current)
 
     def offer(self, message: Any, now_ns: int) -> Outcome:
-        """Take a sensor_msgs Image or CompressedImage.
+        """Take a message of a type of `message_types.IMAGE_TYPES`. Those of a video have to be offered all, in order.
 
         Args:
             message: The message; its data may be kept, so the caller must not change it.
@@ -183,7 +124,7 @@ class Camera:
             except ImageError as error:
                 outcome = Outcome.DAMAGED if isinstance(error, DamagedError) else Outcome.MALFORMED
                 self._counts = replace(self._counts, last_error=str(error))
-            self._count(outcome)
+            self._counts = self._counts.after(outcome)
             if outcome in (Outcome.ADMITTED, Outcome.UNCHANGED):
                 self._counts_when_fresh = self._counts
             return outcome
@@ -191,17 +132,55 @@ class Camera:
     def count_malformed(self, reason: str) -> None:
         """Count a message that could not even be read; `offer` does so for what it cannot decode."""
         with self._lock:
-            self._counts = replace(self._counts, last_error=reason)
-            self._count(Outcome.MALFORMED)
+            self._counts = replace(self._counts, last_error=reason).after(Outcome.MALFORMED)
 
-    def _count(self, outcome: Outcome) -> None:
-        name = _COUNTER[outcome]
-        self._counts = replace(
-            self._counts, received=self._counts.received + 1, **{name: getattr(self._counts, name) + 1}
-        )
+    def end_stream(self) -> None:
+        """Give the decoder of a video up, as when no more messages come; the next begins with a key frame."""
+        with self._lock:
+            self._decoder.begin_anew()
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
-        stamp = header_stamp = stamp_ns(message.header.stamp)
+        header_stamp, frame_id = stamp_and_frame(message)
+        stamp = self._time_of(header_stamp, now_ns)
+        # What is not due, too: the pictures of a video after it need it.
+        picture = self._decoder.follow(message)
+        if stamp in (Outcome.FUTURE_STAMP, Outcome.OUT_OF_ORDER):
+            return stamp
+        if picture is None:
+            return Outcome.AWAITING_KEY_FRAME if self._decoder.is_waiting else Outcome.WITHOUT_PICTURE
+        if isinstance(stamp, Outcome):
+            return stamp
+        decoded = picture()
+        shown = first_shown(decoded.picture, self._settings.decode.value_range, self._range)
+        if decoded.damage:
+            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
+        if shown.blank:
+            self._counts = replace(self._counts, blank=self._counts.blank + 1, last_blank=shown.blank)
+        self._watch_picture(decoded.picture, stamp)
+        outcome = self._judge(shown)
+        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
+        if outcome is not Outcome.BLURRED:
+            self._gate.advance(stamp)
+            self._fresh_ns = stamp
+            self._age_on_arrival_ns = now_ns - stamp
+        if outcome is Outcome.ADMITTED:
+            self._range = shown.value_range or self._range
+            frame = Frame(
+                self.name,
+                stamp,
+                frame_id,
+                shown.picture,
+                header_stamp_ns=None if header_stamp == stamp else header_stamp,
+                value_range=shown.value_range,
+                blank=shown.blank,
+            )
+            self._buffer.append(frame)
+            self._growing.add(frame, self._buffer.oldest_ns)
+        return outcome
+
+    def _time_of(self, header_stamp: int, now_ns: int) -> int | Outcome:
+        """A message's time in nanoseconds, where its picture is due; else why it is not. Notes jumps back."""
+        stamp = header_stamp
         if self._settings.stamp_source is StampSource.ARRIVAL:
             stamp = now_ns
             if stamp == self._newest_seen_ns:
@@ -223,33 +202,7 @@ class Camera:
         self._newest_seen_ns = stamp
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
-        decoded = decode_and_check(message, self.name, self._settings.decode)
-        shown = first_shown(decoded.picture, self._settings.decode.value_range, self._range)
-        if decoded.damage:
-            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
-        if shown.blank:
-            self._counts = replace(self._counts, blank=self._counts.blank + 1, last_blank=shown.blank)
-        self._watch_picture(decoded.picture, stamp)
-        outcome = self._judge(shown)
-        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
-        if outcome is not Outcome.BLURRED:
-            self._gate.advance(stamp)
-            self._fresh_ns = stamp
-            self._age_on_arrival_ns = now_ns - stamp
-        if outcome is Outcome.ADMITTED:
-            self._range = shown.value_range or self._range
-            frame = Frame(
-                self.name,
-                stamp,
-                str(message.header.frame_id),
-                shown.picture,
-                header_stamp_ns=None if header_stamp == stamp else header_stamp,
-                value_range=shown.value_range,
-                blank=shown.blank,
-            )
-            self._buffer.append(frame)
-            self._growing.add(frame, self._buffer.oldest_ns)
-        return outcome
+        return stamp
 
     def _judge(self, shown: Shown) -> Outcome:
         """Refuse a frame that is blurred or changed too little; remember what the next is compared with.
@@ -288,6 +241,7 @@ class Camera:
         self._picture_until_ns = stamp
 
     def _start_anew(self) -> None:
+        self._decoder.begin_anew()
         self._buffer.clear()
         self._growing.clear()
         self._gate.reset()

@@ -37,7 +37,7 @@ class Decoded:
 
 
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
-    """Decodes a sensor_msgs Image or CompressedImage, and shows its values in the range of the options.
+    """Decodes a message of one picture, and shows its values in the range of the options.
 
     With the range auto it is the picture's own.
 
@@ -56,7 +56,7 @@ def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
 
 
 def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
-    """Decodes a sensor_msgs Image or CompressedImage, told apart by the field `format`.
+    """Decodes an Image or RawImage, or a CompressedImage, which have the field `format`; video takes a MessageDecoder.
 
     Args:
         message: The message; its data must not be changed afterwards.
@@ -79,13 +79,18 @@ def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> 
             picture, damage = decode_compressed(message, options)
         else:
             picture = decode_image(message, options)
-        pixels = picture.stored if isinstance(picture, Values) else picture
-        if options.rotate_deg:
-            pixels = cv2.rotate(pixels, _ROTATIONS[options.rotate_deg])
+        picture = finish(picture, options)
     except (ValueError, cv2.error) as error:
         raise ImageError(camera_name, encoding, " ".join(str(error).split())) from error
     if damage and options.on_damaged == REFUSE:
         raise DamagedError(camera_name, encoding, damage)
+    return Decoded(picture, str(ImageError(camera_name, encoding, damage)) if damage else "")
+
+
+def finish(picture: Rgb | Values, options: DecodeOptions) -> Rgb | Values:
+    """Turn a decoded picture as the options say, and make it read-only."""
+    pixels = picture.stored if isinstance(picture, Values) else picture
+    if options.rotate_deg:
+        pixels = cv2.rotate(pixels, _ROTATIONS[options.rotate_deg])
     pixels.flags.writeable = False
-    turned = replace(picture, stored=pixels) if isinstance(picture, Values) else pixels
-    return Decoded(turned, str(ImageError(camera_name, encoding, damage)) if damage else "")
+    return replace(picture, stored=pixels) if isinstance(picture, Values) else pixels

@@ -93,3 +93,14 @@ class Clip:
 def stamp_ns(stamp: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time, exact (no float is involved)."""
     return int(stamp.sec) * NS_PER_S + int(stamp.nanosec)
+
+
+def stamp_and_frame(message: Any) -> tuple[int, str]:
+    """Stamp in nanoseconds and coordinate frame of a message: of its header, or its own where it has none.
+
+    The messages of foxglove_msgs have `timestamp` and `frame_id` instead of a header.
+    """
+    header = getattr(message, "header", None)
+    if header is None:
+        return stamp_ns(message.timestamp), str(message.frame_id)
+    return stamp_ns(header.stamp), str(header.frame_id)

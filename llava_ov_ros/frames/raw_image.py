@@ -17,12 +17,14 @@ _TO_8_BIT = 255 / 65535
 
 
 class ImageMessage(Protocol):
-    """The fields of sensor_msgs/Image that decoding reads; rclpy's and rosbags' classes both have them."""
+    """The fields of sensor_msgs/Image and foxglove_msgs/RawImage that decoding reads, rclpy's and rosbags' alike.
+
+    Only the former has `is_bigendian`; the latter's samples are little-endian.
+    """
 
     height: int
     width: int
     encoding: str
-    is_bigendian: int
     step: int
     data: Any
 
@@ -86,7 +88,7 @@ ENCODINGS = frozenset({*_PACKED, *_VALUES, *_HALF_CHROMA_PACKED, *_QUARTER_CHROM
 
 
 def decode_image(msg: ImageMessage, options: DecodeOptions) -> Rgb | Values:
-    """Decodes a sensor_msgs/Image; the encodings are those of sensor_msgs/image_encodings.hpp.
+    """Decodes a sensor_msgs/Image or foxglove_msgs/RawImage; encodings are those of sensor_msgs/image_encodings.hpp.
 
     16-bit samples of colours become 8-bit ones as in cv_bridge: colours first, then times 255 / 65535, rounded. One
     channel of more than 8 bits stays as it is.
@@ -105,7 +107,7 @@ def decode_image(msg: ImageMessage, options: DecodeOptions) -> Rgb | Values:
     encoding = msg.encoding.strip().lower()
     if encoding not in ENCODINGS:
         raise ValueError(f"the encoding is unknown; known are {', '.join(sorted(ENCODINGS))}")
-    width, height, step, is_bigendian = msg.width, msg.height, msg.step, bool(msg.is_bigendian)
+    width, height, step, is_bigendian = msg.width, msg.height, msg.step, bool(getattr(msg, "is_bigendian", False))
     check_size(width, height, options.max_pixels)
     data = np.frombuffer(msg.data, dtype=np.uint8)
 

@@ -15,6 +15,7 @@ from llava_ov_ros.srv import Ask
 from ..frames import NS_PER_S, stamp_ns
 from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, is_correct, read_messages
 from ..tasks import Status
+from .image_messages import NotInstalledError, message_class
 from .session import LiveError, Session
 
 ANSWER_GRACE_S = 60.0
@@ -64,12 +65,17 @@ class LiveSession(Session):
 
         Raises:
             BagError: There is no such bag.
-            LiveError: It has no such topic.
+            LiveError: It has no such topic, or the package of a topic's messages is not installed.
         """
         known = {topic.name: topic for topic in image_topics(bag)}
         missing = [name for name in topics if name not in known]
         if missing:
             raise LiveError(f"{bag} has no image topic {', '.join(missing)}; it has {', '.join(known)}")
+        try:
+            for name in topics:
+                message_class(known[name].type)
+        except NotInstalledError as error:
+            raise LiveError(str(error)) from None
         super().__init__([known[name] for name in topics], node_name, rate, namespace, check)
         self._bag = bag
         self.origin_ns = 0

@@ -12,6 +12,7 @@ from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
 from ..frames.decode_options import ON_DAMAGED
+from ..frames.message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
 from ..frames.value_range import check_value_range
 from ..modes import MODES
 from .described import ParameterError, check_value, described
@@ -36,7 +37,9 @@ class Settings:
     cameras: list[str] = described(["camera"], "Names of the cameras, as questions use them")
     image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")
     image_transport: list[str] = described(
-        ["raw"], "Transport, one for all cameras or one for each", choices=("raw", "compressed", "compressedDepth")
+        ["raw"],
+        "Transport, one for all cameras or one for each; or the message type of a topic that is named in full",
+        choices=(*TRANSPORTS, *NAMED_IN_FULL),
     )
     stamp_source: list[str] = described(
         ["header"],
@@ -192,6 +195,8 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if "theora" in self.image_transport:
+            raise ParameterError(f"image_transport has 'theora': {NO_THEORA}")
         for entry in fields(self):
             check_value(entry, getattr(self, entry.name))
         if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:

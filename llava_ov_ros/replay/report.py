@@ -75,6 +75,8 @@ def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list
             lines.append(f"{camera.name}: stamps jumped back {counts.jumps_back} times (a looped recording?)")
         if counts.out_of_order:
             lines.append(f"{camera.name}: {counts.out_of_order} messages out of order were left out")
+        if counts.awaiting_key_frame:
+            lines.append(f"{camera.name}: {counts.awaiting_key_frame} messages of its video came before a key frame")
         if counts.malformed:
             lines.append(f"{camera.name}: {counts.malformed} malformed messages; the last: {counts.last_error}")
         if counts.damaged:

@@ -91,6 +91,15 @@ def test_a_compressed_topic_without_the_usual_ending(tmp_path, write_bag, shot):
     assert "9 frames published, 1 answer\n" in out
 
 
+def test_a_video_whose_topic_has_any_name(tmp_path, moving_pictures, encode_video, write_video_bag):
+    bag = write_video_bag(tmp_path / "bag", "/front/film", encode_video("h264", moving_pictures(21)))
+    code, out, err = demo(tmp_path, "--bag", bag, "--ask", "?", "--every", 2, "--rate", 4)
+    assert code == 0, out + err
+    assert "21 frames published, 1 answer\n" in out
+    # The bars of the pictures are white, in the frames that are drawn, too.
+    assert (cv2.imread(str(tmp_path / "out" / "demo.png")) > 240).all(axis=2).sum() > 1000
+
+
 def test_a_model_that_the_node_refuses_is_told_with_the_nodes_log(tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"architectures": ["Other"]}')

@@ -266,3 +266,16 @@ def test_a_real_recording_twice_gives_the_same_json(capsys, recording):
         assert len(stamps) == 4
         assert stamps == sorted(stamps)
         assert stamps[-1] <= T0_NS + record["at_s"] * S
+
+
+def test_video_without_av_is_refused_before_a_model_is_loaded(
+    capsys, tmp_path, moving_pictures, encode_video, write_video_bag, monkeypatch
+):
+    bag = write_video_bag(tmp_path / "bag", "/front/video", encode_video("h264", moving_pictures(3)))
+    assert main(["replay", str(bag)]) == 0
+    assert "foxglove_msgs/msg/CompressedVideo" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["replay", str(bag), "--ask", "?"]) == 1
+    err = capsys.readouterr().err
+    assert f"/front/video of {bag} is video, and video needs the package av" in err
+    assert "loading" not in err

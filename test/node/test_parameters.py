@@ -77,7 +77,8 @@ def test_every_parameter_is_read_somewhere():
     [
         ({"max_new_token": 5}, "unknown parameter max_new_token; `llava-ov parameters` lists those that there are"),
         ({"image_topics": ["/a b"]}, "image_topics has '/a b': Invalid topic name"),
-        ({"image_transport": ["theora"]}, "image_transport is 'theora': allowed are raw, compressed, compressedDepth"),
+        ({"image_transport": ["draco"]}, "image_transport is 'draco': allowed are raw, compressed, compressedDepth"),
+        ({"image_transport": ["theora"]}, "image_transport has 'theora': Theora is not decoded: publish compressed"),
         ({"stamp_source": ["driver"]}, "stamp_source is 'driver': allowed are header, arrival"),
         ({"value_range": ["12 bit"]}, "value_range is '12 bit': allowed are default, auto, or the values shown"),
         ({"rotations_deg": [45]}, "rotations_deg is 45: allowed are 0, 90, 180, 270"),
