@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .compressed_header import PNG_MAGIC, check_header
-from .decode_options import DecodeOptions
+from .decode_options import DecodeOptions, one_large_at_a_time
 from .depth import CONFIG_HEADER_BYTES, check_quantisation, quantised_to_metres
 from .frame import Rgb
 from .jpeg import decode_jpeg
@@ -65,8 +65,10 @@ def decode_compressed(msg: CompressedMessage, options: DecodeOptions) -> tuple[R
     stored = stored_format(msg.format, data)
     if stored.is_compressed_depth:
         return _compressed_depth(data, stored, options), ""
-    found = _decompress(data, options.max_pixels)
-    return _of_layout(found, stored.layout), found.damage
+    codec, size = check_header(data, options.max_pixels)
+    with one_large_at_a_time(*size):
+        found = _decompress(data, codec, size)
+        return _of_layout(found, stored.layout), found.damage
 
 
 def stored_format(text: str, data: bytes) -> StoredFormat:
@@ -110,9 +112,8 @@ class _Stored:
     damage: str = ""
 
 
-def _decompress(payload: bytes, max_pixels: int) -> _Stored:
-    """Decodes a picture of one of `CODECS` unchanged."""
-    codec, declared = check_header(payload, max_pixels)
+def _decompress(payload: bytes, codec: str, declared: tuple[int, int]) -> _Stored:
+    """Decodes a picture of one of `CODECS` unchanged; `check_header` has found codec and size."""
     if codec == "JPEG":
         jpeg = decode_jpeg(payload)
         found = _Stored(jpeg.pixels, jpeg.is_rgb, jpeg.damage)
@@ -158,7 +159,9 @@ def _compressed_depth(data: bytes, stored: StoredFormat, options: DecodeOptions)
     if stored.is_rvl:
         depth = decode_rvl(payload, options.max_pixels)
     else:
-        depth = _decompress(payload, options.max_pixels).pixels
+        codec, size = check_header(payload, options.max_pixels)
+        with one_large_at_a_time(*size):
+            depth = _decompress(payload, codec, size).pixels
     if depth.ndim != 2 or depth.dtype != np.uint16:
         raise ValueError(f"compressedDepth holds {depth.dtype} {depth.shape}, not one channel of uint16")
     if stored.layout != "32fc1":

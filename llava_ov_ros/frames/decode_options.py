@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from .value_range import DEFAULT, check_value_range
 
@@ -48,6 +51,20 @@ class DecodeOptions:
             raise ValueError(f"max_pixels must be at least 1, not {self.max_pixels}")
         if self.on_damaged not in ON_DAMAGED:
             raise ValueError(f"on_damaged must be {' or '.join(ON_DAMAGED)}, not {self.on_damaged!r}")
+
+
+LARGE_PIXELS = 2048 * 2048
+_ONE_LARGE = threading.Lock()
+
+
+def one_large_at_a_time(width: int, height: int) -> AbstractContextManager[Any]:
+    """Held while a picture is decompressed: of the cameras' threads only one at a time has a large one in work.
+
+    Args:
+        width: Pixels of a row.
+        height: Rows; a picture of more than `LARGE_PIXELS` is large.
+    """
+    return _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext()
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -169,8 +169,9 @@ def blank_picture(rgb: Rgb) -> str:
         rgb: uint8 (height, width, 3).
     """
     first = rgb[0, 0]
-    # Nearly always the first row tells.
-    if (rgb[0] != first).any() or (rgb != first).any():
+    # Nearly always the first row tells. Where none does, no array of the picture's size is made.
+    rows = max(1, _PIXELS_AT_A_TIME // rgb.shape[1])
+    if (rgb[0] != first).any() or any((rgb[top : top + rows] != first).any() for top in range(0, len(rgb), rows)):
         return ""
     red, green, blue = (int(level) for level in first)
     return f"one grey level ({red})" if red == green == blue else f"one colour ({red}, {green}, {blue})"

@@ -272,7 +272,7 @@ def test_a_size_that_is_too_large_is_refused_before_it_is_decoded(codec, video, 
         decoder.follow(wrap(video[codec][0], codec))
     assert not isinstance(caught.value, DamagedError)
     exact = MessageDecoder("front", DecodeOptions(max_pixels=320 * 240))
-    assert exact.follow(wrap(video[codec][0], codec))().rgb.shape == (240, 320, 3)
+    assert exact.follow(wrap(video[codec][0], codec))().picture.shape == (240, 320, 3)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -304,7 +304,7 @@ def test_neither_decoding_nor_converting_starts_threads(video, wrap):
     before = psutil.Process().num_threads()
     decoder = MessageDecoder("front", DecodeOptions())
     pictures = [decoder.follow(wrap(data)) for data in video["h264"][:5]]
-    assert all(picture().rgb.any() for picture in pictures)
+    assert all(picture().picture.any() for picture in pictures)
     assert psutil.Process().num_threads() <= before
 
 

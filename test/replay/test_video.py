@@ -73,7 +73,7 @@ def written(path, packets, first=0, storage=StoragePlugin.MCAP, pictures=()):
 def decoded(bag, topic):
     """Time and picture of each message of a topic that has one."""
     return [
-        (message.time_ns, picture().rgb)
+        (message.time_ns, picture().picture)
         for message, picture in read_pictures(bag, {topic: MessageDecoder("front", DecodeOptions())})
     ]
 
