@@ -23,7 +23,7 @@ period), whichever is worse. "-" means that nothing can be known of it.
 
 A topic NAME/compressed is image_topics NAME with image_transport compressed; NAME/compressedDepth likewise.
 
-exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing
+exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing; 2 wrong usage; 130 Ctrl-C
 """
 
 
