@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..share import shipped
-from . import bench, cameras, demo, eval, parameters, plan, replay, rooms, score
+from . import bench, cameras, demo, doctor, eval, parameters, plan, replay, rooms, score
 from .errors import FAILED, INTERRUPTED, USAGE, CommandError
 from .parsers import CommandParser
 from .stopping import leaving_in_order
@@ -17,6 +17,7 @@ from .stopping import leaving_in_order
 _EPILOG = """\
 examples:
   llava-ov demo                                           the whole way once, with a shipped recording
+  llava-ov doctor                                         what will not work on this machine, and what to do
   llava-ov cameras                                        do my cameras' frames arrive?
   llava-ov replay my_bag                                  which cameras did I record?
   llava-ov replay my_bag --ask "What colour is the mug?"  ask at the end of the recording
@@ -45,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"llava-ov {version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (demo, replay, parameters, cameras, bench, rooms, plan, eval, score):
+    for command in (demo, doctor, replay, parameters, cameras, bench, rooms, plan, eval, score):
         command.add_parser(subparsers)
     return parser
 

@@ -42,6 +42,7 @@ class CameraTopic:
         kind: Its message type.
         reliability: Of its publishers: reliable, best_effort, or both.
         stamps_ns: Stamp of each message that arrived.
+        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
         lost: Messages that the middleware reports as lost on the way.
         size_bytes: Of the largest picture.
         picture: Width, height and encoding, or the format of compressed ones.
@@ -51,6 +52,7 @@ class CameraTopic:
     kind: str
     reliability: str = ""
     stamps_ns: list[int] = field(default_factory=list)
+    ages_ns: list[int] = field(default_factory=list)
     lost: int = 0
     size_bytes: int = 0
     picture: str = ""
@@ -163,6 +165,7 @@ def _subscribe(node: Node, topic: CameraTopic) -> None:
 
 def _take(topic: CameraTopic, message: Any) -> None:
     topic.stamps_ns.append(stamp_ns(message.header.stamp))
+    topic.ages_ns.append(time.time_ns() - topic.stamps_ns[-1])
     topic.size_bytes = max(topic.size_bytes, len(message.data))
     if hasattr(message, "format"):
         topic.picture = message.format

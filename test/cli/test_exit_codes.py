@@ -24,6 +24,7 @@ COMMANDS = {
     "replay": [BAG, "--ask", "What?"],
     "parameters": [],
     "cameras": [],
+    "doctor": [],
     "bench callbacks": [],
     "bench engine": [],
     "rooms evaluate": [],
