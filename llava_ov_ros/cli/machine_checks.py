@@ -113,17 +113,16 @@ def check_ros() -> Iterator[Check]:
 
 def check_logs() -> Check:
     """Rcl refuses to start where it cannot write its logs."""
-    given = os.environ.get("ROS_LOG_DIR")
-    home = Path(os.environ.get("ROS_HOME") or "~/.ros")
-    folder = Path(given) if given else home / "log"
+    given, home = os.environ.get("ROS_LOG_DIR"), os.environ.get("ROS_HOME")
+    if not given and not home and not os.environ.get("HOME"):
+        text = "none of ROS_LOG_DIR, ROS_HOME and HOME is set: no node starts"
+        return Check("logs", Level.FAIL, text, "set ROS_LOG_DIR to a folder that this user can write")
+    folder = Path(given) if given else Path(home or "~/.ros") / "log"
     try:
         folder = folder.expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x" * 4096)
-    except RuntimeError:
-        text = f"{folder} is of a user without a home directory: no node starts"
-        return Check("logs", Level.FAIL, text, "set ROS_LOG_DIR to a folder that this user can write")
     except OSError as error:
         text = f"{folder} cannot be written ({error.strerror}): no node starts"
         return Check("logs", Level.FAIL, text, "set ROS_LOG_DIR to a folder that this user can write, with room left")

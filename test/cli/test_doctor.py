@@ -95,6 +95,12 @@ FAULTS = {
         "config/fastdds.xml",
     ),
     "logs that cannot be written": (no_folder_for_logs, "logs", "Not a directory", "ROS_LOG_DIR"),
+    "no home directory": (
+        lambda folder: dict.fromkeys(("HOME", "ROS_HOME", "ROS_LOG_DIR"), ""),
+        "logs",
+        "HOME",
+        "ROS_LOG_DIR",
+    ),
     "an old transformers": (old_transformers, "versions", "transformers 4.40.2 is not >=4.54", "pip install"),
     "an old ROS 2": (lambda folder: {"ROS_DISTRO": "humble"}, "ROS 2", "humble is too old", "Jazzy"),
 }

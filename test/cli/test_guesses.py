@@ -25,7 +25,7 @@ def foreign(tmp_path):
 def suite(folder, bag):
     """A suite of one question."""
     path = folder / "suite.yaml"
-    entry = {"bag": str(bag), "questions": [{"ask": "Is there a cat?", "kind": "yes_no", "at_s": 5, "gold": "no"}]}
+    entry = {"bag": str(bag), "questions": [{"ask": "Is there a cat?", "kind": "yes_no", "at_s": 5, "gold": False}]}
     path.write_text(yaml.safe_dump({"name": "s", "bags": [entry]}))
     return str(path)
 
