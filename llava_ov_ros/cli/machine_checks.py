@@ -11,6 +11,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -141,7 +142,21 @@ def check_shared_memory(folder: Path = SHARED_MEMORY) -> Check:
     if free < ROOM_BYTES:
         text = f"{free / 2**20:.0f} MiB free in {folder}, and each process of the shipped profile takes 32"
         return Check("shared memory", Level.FAIL, text, "a larger --shm-size; remove what killed processes left there")
+    if others := _other_users(folder):
+        uids = ", ".join(map(str, sorted(others)))
+        text = f"Fast DDS runs, or ran, as another user too (uid {uids}): neither hears the other"
+        return Check("shared memory", Level.WARN, text, "the same user for both, or FASTDDS_BUILTIN_TRANSPORTS=UDPv4")
     return Check("shared memory", Level.OK, f"{free / 2**20:.0f} MiB free in {folder}")
+
+
+def _other_users(folder: Path) -> set[int]:
+    """Who else has ports of Fast DDS, which by the usual umask only their maker may write (docs/containers.md)."""
+    found = set()
+    for file in folder.glob("fastrtps_port*"):
+        # One whose process ends is gone.
+        with suppress(OSError):
+            found.add(file.stat().st_uid)
+    return found - {os.geteuid()}
 
 
 def check_segment(variables: Mapping[str, str] = os.environ) -> Check:

@@ -50,7 +50,7 @@ def test_nothing_is_in_the_way_here():
     code, found = examined(**dict.fromkeys(PROFILES, profile))
     assert code == 0, found
     assert {one["level"] for one in found.values()} <= {"ok", "note", "warn"}
-    for name in ("versions", "logs", "shared memory", "shared-memory segment", "ROS 2", "middleware", "model"):
+    for name in ("versions", "logs", "shared-memory segment", "ROS 2", "middleware", "model"):
         assert found[name]["level"] == "ok", found[name]
     assert all(one["remedy"] for one in found.values() if one["level"] != "ok")
 
@@ -184,6 +184,18 @@ def test_shared_memory_that_cannot_be_written(tmp_path):
     assert found.level == "fail"
     assert "Not a directory" in found.found
     assert "--ipc=host" in found.remedy
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_shared_memory_of_another_user(tmp_path):
+    port = tmp_path / "fastrtps_port7411"
+    port.touch()
+    assert check_shared_memory(tmp_path).level == "ok"
+    os.chown(port, 10001, 10001)
+    found = check_shared_memory(tmp_path)
+    assert found.level == "warn"
+    assert "uid 10001" in found.found
+    assert "FASTDDS_BUILTIN_TRANSPORTS=UDPv4" in found.remedy
 
 
 def test_bounds_of_versions_are_those_of_the_installation():
