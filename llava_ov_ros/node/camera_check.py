@@ -42,20 +42,20 @@ class CameraTopic:
         kind: Its message type.
         reliability: Of its publishers: reliable, best_effort, or both.
         stamps_ns: Stamp of each message that arrived.
-        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
         lost: Messages that the middleware reports as lost on the way.
         size_bytes: Of the largest picture.
         picture: Width, height and encoding, or the format of compressed ones.
+        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
     """
 
     name: str
     kind: str
     reliability: str = ""
     stamps_ns: list[int] = field(default_factory=list)
-    ages_ns: list[int] = field(default_factory=list)
     lost: int = 0
     size_bytes: int = 0
     picture: str = ""
+    ages_ns: list[int] = field(default_factory=list)
 
     @property
     def received(self) -> int:
