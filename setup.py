@@ -105,7 +105,7 @@ setup(
     },
     data_files=shared_files(),
     entry_points={
-        "console_scripts": ["llava-ov = llava_ov_ros.cli.main:main"],
+        "console_scripts": ["llava-ov = llava_ov_ros.cli.start:main"],
         # lmms-eval finds the model `llava_ov_ros` by this.
         "lmms_eval.models": ["llava_ov_ros = llava_ov_ros.evaluation.lmms_eval:manifests"],
     },

@@ -25,7 +25,7 @@ A topic NAME/compressed is image_topics NAME with image_transport compressed; NA
 NAME/foxglove likewise. A topic of another name is named in full, with its type (foxglove_msgs/msg/CompressedVideo, ...)
 as image_transport.
 
-exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing
+exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing; 2 wrong usage; 130 Ctrl-C
 """
 
 

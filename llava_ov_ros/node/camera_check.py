@@ -47,6 +47,7 @@ class CameraTopic:
         size_bytes: Of the largest picture.
         picture: Width, height and encoding, the format of compressed ones, or which video it is.
         problem: Why the node cannot show it, with the remedy; empty where nothing speaks against it.
+        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
     """
 
     name: str
@@ -57,6 +58,7 @@ class CameraTopic:
     size_bytes: int = 0
     picture: str = ""
     problem: str = ""
+    ages_ns: list[int] = field(default_factory=list)
 
     @property
     def received(self) -> int:
@@ -175,6 +177,7 @@ def _subscribe(node: Node, topic: CameraTopic) -> None:
 def _take(topic: CameraTopic, message: Any) -> None:
     stamp, _ = stamp_and_frame(message)
     topic.stamps_ns.append(stamp)
+    topic.ages_ns.append(time.time_ns() - stamp)
     topic.size_bytes = max(topic.size_bytes, len(message.data))
     try:
         codec = video_codec(message)

@@ -13,7 +13,7 @@ from .checkpoint import load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .engine import Engine
 from .load_errors import with_plain_errors
-from .memory import check_fits, plan_memory
+from .memory import MemoryPlan, check_fits, plan_memory
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
 from .smoke import smoke_test
@@ -54,6 +54,23 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
 
 
 @with_plain_errors
+def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> MemoryPlan:
+    """Checks all that `load_engine` checks before it reads a weight, and returns what memory the model will need.
+
+    Args:
+        model: As `load_engine` takes it.
+        device: As `load_engine` takes it.
+        dtype: As `load_engine` takes it.
+
+    Raises:
+        CheckpointError: The model is not there, or its files are not whole by their configuration and shapes.
+        ValueError: The device or dtype is not to be had.
+        MemoryError: The device has no room for it; the text gives the numbers.
+    """
+    return _planned(model, *place_and_dtype(device, dtype), EngineSettings())[1]
+
+
+@with_plain_errors
 def load_engine(
     model: str,
     *,
@@ -82,18 +99,7 @@ def load_engine(
     place, number_format = place_and_dtype(device, dtype)
     check_quantisation(quantize, place)
     settings = settings or EngineSettings()
-    files = open_checkpoint(find_checkpoint(model))
-    plan = plan_memory(
-        files.config,
-        files.shapes,
-        itemsize=number_format.itemsize,
-        frames=settings.clip_frames,
-        cameras=settings.cameras,
-        tower_batch=settings.tiles_at_once(place),
-        batch=settings.batch,
-        pictures=settings.pictures,
-    )
-    check_fits(plan, model_name(files.directory), place)
+    files, plan = _planned(model, place, number_format, settings)
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
         quantise(checkpoint.model, quantize)
@@ -106,6 +112,24 @@ def load_engine(
             _PROVEN.popitem(last=False)
     # A new engine, whose caches and counters begin with the first real question.
     return Engine(checkpoint, settings, plan)
+
+
+def _planned(
+    model: str, place: torch.device, number_format: torch.dtype, settings: EngineSettings
+) -> tuple[CheckpointFiles, MemoryPlan]:
+    files = open_checkpoint(find_checkpoint(model))
+    plan = plan_memory(
+        files.config,
+        files.shapes,
+        itemsize=number_format.itemsize,
+        frames=settings.clip_frames,
+        cameras=settings.cameras,
+        tower_batch=settings.tiles_at_once(place),
+        batch=settings.batch,
+        pictures=settings.pictures,
+    )
+    check_fits(plan, model_name(files.directory), place)
+    return files, plan
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:

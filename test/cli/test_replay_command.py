@@ -201,7 +201,7 @@ def test_sheets_of_the_frames_used(capsys, bag, tmp_path):
         (["--ask", "?", *2 * ["--value-range", "auto"]], 2, "--value-range is given 2 times: give it once, or"),
         (["--ask", "?", "--rate-hz", "0.1"], 2, "most answers would be STALE"),
         (["--ask", "?", "--sheet", "sheet.txt"], 2, "the name must end in .png"),
-        (["--questions", "nothing.json"], 2, "nothing.json: No such file"),
+        (["--questions", "nothing.json"], 1, "nothing.json: No such file"),
         (["--ask", "?", "--model", "no-such-model"], 1, "no-such-model"),
         # Said before a model is looked for.
         (["--ask", "?", "--at", "99", "--model", "no-such-model"], 2, "lasts 10.0 s, and a question is asked at 99 s"),
@@ -209,9 +209,6 @@ def test_sheets_of_the_frames_used(capsys, bag, tmp_path):
     ],
 )
 def test_wrong_usage_is_one_clear_line(capsys, bag, arguments, code, message):
-    # --every without --ask lists topics unless there is a question to time.
-    if arguments == ["--every", "2"]:
-        arguments = [*arguments, "--questions", "nothing.json"]
     got, _, err = run(capsys, "replay", bag, *arguments)
     assert got == code
     assert message in err
