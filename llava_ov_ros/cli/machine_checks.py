@@ -36,6 +36,7 @@ VERSIONS: Mapping[str, str] = {
 }
 """As in setup.py."""
 EXTRAS: Mapping[str, tuple[str, str, str]] = {
+    "av": ("video", "H.264 and H.265 video", "pip install 'av>=17,<19'"),
     "pycocoevalcap": ("captioning", "BLEU, METEOR and CIDEr of ScanQA", "pip install '.[captioning]' in the checkout"),
     "ray": ("ray", "llava-ov eval --ray", "pip install '.[ray]' in the checkout"),
     "lmms_eval": ("lmms-eval", "lmms-eval's benchmarks", "pip install '.[lmms-eval]' in the checkout"),

@@ -15,7 +15,7 @@ from .frame import Rgb
 if TYPE_CHECKING:
     from av import CodecContext, VideoFrame
 
-NEEDS_AV = "video needs the package av, which is not installed: pip install 'llava_ov_ros[video]', or pip install av"
+NEEDS_AV = "video needs the package av, which is not installed: pip install 'av>=17,<19'"
 _NO_PICTURE = "it has no whole picture: its data are damaged, or frames before it are missing"
 _OTHER_VIDEO = ("vp8", "vp9", "av1", "mpeg1", "mpeg2", "mpeg4", "theora", "ffv1")
 _DECODERS = {Codec.H264: "h264", Codec.H265: "hevc"}

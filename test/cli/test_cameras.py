@@ -126,7 +126,7 @@ def test_video_without_av_names_the_extra(capsys, films, monkeypatch):
     assert main(["cameras", "--seconds", "2"]) == 1
     out = capsys.readouterr().out
     assert f"{NAMESPACE}/film/compressed: video needs the package av" in out
-    assert "pip install 'llava_ov_ros[video]'" in out
+    assert "pip install 'av>=17,<19'" in out
 
 
 def test_theora_is_refused_by_name():

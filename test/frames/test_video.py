@@ -312,7 +312,7 @@ def test_without_av_one_sentence_names_the_extra(video, wrap, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     one = camera()
     assert one.offer(wrap(video["h264"][0]), S) is Outcome.MALFORMED
-    assert "pip install 'llava_ov_ros[video]'" in one.counts.last_error
+    assert "pip install 'av>=17,<19'" in one.counts.last_error
 
 
 def test_any_bytes_are_damaged_or_malformed_and_no_more(video, wrap):

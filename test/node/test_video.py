@@ -114,7 +114,7 @@ def test_without_av_configure_names_the_extra(rig, watching, monkeypatch):
     assert not robot.transition("configure")
     status, _ = robot.diagnostic("model")
     assert status.message.startswith("image_transport has ffmpeg, and video needs the package av")
-    assert "pip install 'llava_ov_ros[video]'" in status.message
+    assert "pip install 'av>=17,<19'" in status.message
 
 
 def test_without_the_messages_configure_names_the_package(rig, watching, monkeypatch):
