@@ -71,6 +71,7 @@ def test_your_own_recording_and_question(tmp_path, write_bag, shot):
     assert cv2.imread(str(picture)) is not None
 
 
+@pytest.mark.long
 def test_your_own_16_bit_recording_in_a_range_of_values(tmp_path, write_bag, shot):
     bag = write_bag(tmp_path / "bag", [shot(TOPIC, i * 0.25, top=4095 + i) for i in range(9)])
     levels = []

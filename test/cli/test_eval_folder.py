@@ -77,6 +77,7 @@ def with_files_up_to(size: int, suite: Path, out: Path) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_at_any_file_ends_in_a_sentence_and_the_run_goes_on(suite, done, tmp_path) -> None:
     names = ("run.json", "journal.jsonl", "results.jsonl", "summary.json", "report.html")
     sizes = {name: (done / name).stat().st_size for name in names}

@@ -15,6 +15,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODEL_CARD = ROOT / "models" / "rooms" / "README.md"
 FOLDERS = ("config", "docs", "examples", "launch", "models", "test")
 LIMIT_S = 110
+SCORES = "llava-ov rooms evaluate"
+"""Asks hundreds of questions."""
 INSTALLS = "pip install "
 
 SETS_UP = "sets up this very environment"
@@ -105,8 +107,15 @@ def checkout(tmp_path_factory):
     return folder
 
 
+RUN = [
+    pytest.param(command, marks=[pytest.mark.long] if command.startswith(SCORES) else [])
+    for command in ALL
+    if command not in NOT_RUN and not command.startswith(INSTALLS)
+]
+
+
 @pytest.mark.timeout(LIMIT_S + 10)
-@pytest.mark.parametrize("command", [one for one in ALL if one not in NOT_RUN and not one.startswith(INSTALLS)])
+@pytest.mark.parametrize("command", RUN)
 def test_documented_command_runs(command, checkout):
     program = command.split()[0]
     assert shutil.which(program), f"{program} is not in this environment; a command that cannot run goes into NOT_RUN"
@@ -121,6 +130,7 @@ def test_documented_command_runs(command, checkout):
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(5 * LIMIT_S)
 @pytest.mark.parametrize("command", [command for command in ALL if command.startswith(INSTALLS)])
 def test_documented_installation_finds_the_extra(command, tmp_path):
