@@ -25,6 +25,8 @@ else
         export AMENT_PREFIX_PATH="$_llava_ov_venv${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}"
     fi
     source "$_llava_ov_root/install$_llava_ov_suffix/setup.bash"
+    # Where `ros2 run` finds the node; the wheels bring no `ros2`.
+    export PATH="$_llava_ov_root/install$_llava_ov_suffix/llava_ov_ros/lib/llava_ov_ros:$PATH"
 fi
 [ -z "$_llava_ov_unset" ] || set -u
 unset _llava_ov_unset _llava_ov_root _llava_ov_wheels _llava_ov_suffix _llava_ov_venv

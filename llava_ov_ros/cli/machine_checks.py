@@ -107,7 +107,8 @@ def check_ros() -> Iterator[Check]:
         text = "the messages of llava_ov_ros are not built"
         yield Check("ROS 2", Level.FAIL, text, "colcon build, then source install/setup.bash of the workspace")
     else:
-        yield Check("ROS 2", Level.OK, distribution or "sourced")
+        bare = "" if shutil.which("ros2") else ", without the command ros2: llava_ov_node --autostart starts the node"
+        yield Check("ROS 2", Level.OK, (distribution or "sourced") + bare)
 
 
 def check_logs() -> Check:

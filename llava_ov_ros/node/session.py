@@ -204,8 +204,8 @@ class Session:
         self.wait_for(
             self._ask.service_is_ready,
             timeout_s,
-            f"no service {self._node_name}/ask: start the node (ros2 launch llava_ov_ros llava_ov.launch.py), "
-            "or name another one",
+            f"no service {self._node_name}/ask: start the node (ros2 launch llava_ov_ros llava_ov.launch.py, or "
+            "llava_ov_node --autostart), or name another one",
         )
         use_sim_time, period_s = self._parameters()
         if not use_sim_time:

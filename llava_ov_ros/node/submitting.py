@@ -112,7 +112,10 @@ class Submitting:
         worker = self._worker()
         if worker is None:
             name = self._node.get_fully_qualified_name()
-            reason = f"the node is not active: configure and activate it (ros2 lifecycle set {name} activate)"
+            reason = (
+                f"the node is not active: ros2 lifecycle set {name} configure (unless it is configured), then "
+                f"ros2 lifecycle set {name} activate"
+            )
             ended(Result(query, Status.INACTIVE, reason))
             return None
         request = Request(query, ended, on_start, on_text, time.monotonic() if arrived_s is None else arrived_s)

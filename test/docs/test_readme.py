@@ -30,6 +30,11 @@ NOT_RUN = {
     "make demo": f"{SETS_UP}; test/cli/test_demo.py runs the demo",
     "make test": f"{SETS_UP} and would call itself",
     "source tools/env.bash": SETS_UP,
+    'llava_ov_node --autostart --ros-args -p "cameras:=[front]" -p "image_topics:=[/front/image_raw]" &': (
+        "runs until it is told to stop; test/node/test_process.py starts it so"
+    ),
+    'python examples/ask.py "Is the door open?" --kind yes_no': f"{ASKS}; test/node/test_examples.py runs it",
+    'python examples/follow_hints.py "put the mug on the desk"': f"{ASKS}; test/node/test_examples.py runs it",
     "rosdep install --from-paths src --ignore-src -y": ROBOT,
     "colcon build --packages-select llava_ov_ros": ROBOT,
     "source install/setup.bash": ROBOT,

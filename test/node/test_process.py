@@ -31,12 +31,12 @@ def parameters_of(peer):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts the node: `start(*ROS arguments)`; its output is in `node.log`."""
+    """Starts the node: `start(*ROS arguments, own=its own arguments)`; its output is in `node.log`."""
     processes = []
 
-    def run(*arguments):
+    def run(*arguments, own=()):
         with (tmp_path / "node.log").open("wb") as log:
-            command = [str(EXECUTABLE), "--ros-args", *arguments]
+            command = [str(EXECUTABLE), *own, "--ros-args", *arguments]
             processes.append(subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL))
         return processes[-1]
 
@@ -119,6 +119,34 @@ def test_a_bad_argument_ends_with_code_2_and_one_line(arguments, reason):
     assert len(lines) == 1
     assert reason in lines[0]
     assert "Traceback" not in ended.stderr
+
+
+def test_the_help_teaches():
+    ended = subprocess.run([str(EXECUTABLE), "--help"], capture_output=True, text=True, timeout=END_S, check=False)
+    assert ended.returncode == 0, ended.stderr
+    for taught in ("--autostart", "--ros-args", "configured and activated", "llava-ov parameters"):
+        assert taught in ended.stdout
+
+
+def test_an_argument_that_there_is_not_ends_with_code_2():
+    ended = subprocess.run([str(EXECUTABLE), "--autostrat"], capture_output=True, text=True, timeout=END_S, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "llava_ov_node: error: unrecognized arguments: --autostrat" in ended.stderr
+
+
+def test_a_node_that_starts_active(peer, start, wait_until):
+    client = peer()
+    process = start(*client.remapping, "-r", f"__ns:={client.namespace}", *parameters_of(client), own=("--autostart",))
+    client.meet()
+    wait_until(lambda: client.state() == "active", "the active node")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(END_S) == 0
+
+
+def test_a_node_that_cannot_start_active_ends_with_code_1(start, tmp_path):
+    process = start("-p", "model:=/no/such/model", own=("--autostart",))
+    assert process.wait(END_S) == 1
+    assert "could not be configured" in (tmp_path / "node.log").read_text()
 
 
 @pytest.mark.alone

@@ -207,7 +207,8 @@ def test_inactive(rig, scripted):
             assert robot.transition(step)
         answer = robot.ask()
         assert answer.status == Answer.INACTIVE
-        assert f"ros2 lifecycle set {robot.name} activate" in answer.message
+        for command in ("configure", "activate"):
+            assert f"ros2 lifecycle set {robot.name} {command}" in answer.message
         assert robot.goal().result()[1].status == Answer.INACTIVE
     robot.activate()
     robot.feed(count=1)
