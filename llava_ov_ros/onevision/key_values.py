@@ -177,6 +177,9 @@ def attention(
     Scores over the prefix are one matrix product for all rows, which reads the prefix once however many questions
     are asked; one softmax goes over both parts, so this is plain attention.
 
+    Scores and sums are float32 in every number format, as in the fused kernels of scaled_dot_product_attention: Qwen2's
+    keys are so large that scores reach some hundreds, which bfloat16 rounds to whole numbers and more.
+
     Args:
         q: (B, kv heads, group, T, D).
         prefix_keys: (kv heads, P, D).
@@ -190,18 +193,36 @@ def attention(
         (B, kv heads, group, T, D).
     """
     batch, heads, group, count, width = q.shape
-    q = q * width**-0.5
     together = q.transpose(0, 1).reshape(heads, batch * group * count, width)
-    on_prefix = (together @ prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1).transpose(0, 1)
+    on_prefix = wide_product(together, prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1)
     if prefix_hidden is not None:
-        on_prefix = on_prefix.masked_fill(prefix_hidden, float("-inf"))
-    own = q.reshape(batch, heads, group * count, width)
-    on_suffix = (own @ keys.transpose(2, 3)).view(batch, heads, group, count, -1)
-    on_suffix = on_suffix.masked_fill(hidden[:, None, None], float("-inf"))
-    weights = torch.softmax(torch.cat([on_prefix, on_suffix], dim=-1).float(), dim=-1).to(q.dtype)
+        on_prefix.masked_fill_(prefix_hidden, float("-inf"))
+    own = q.reshape(batch * heads, group * count, width)
+    on_suffix = wide_product(own, keys.flatten(0, 1).transpose(1, 2)).view(batch, heads, group, count, -1)
+    on_suffix.masked_fill_(hidden[:, None, None], float("-inf"))
+    scores = torch.cat([on_prefix.transpose(0, 1), on_suffix], dim=-1).mul_(width**-0.5)
+    weights = torch.softmax(scores, dim=-1).to(q.dtype)
     boundary = prefix_keys.shape[1]
     of_prefix, of_suffix = weights[..., :boundary], weights[..., boundary:]
-    from_prefix = of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1) @ prefix_values
+    from_prefix = wide_product(of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1), prefix_values)
     from_prefix = from_prefix.view(heads, batch, group, count, width).transpose(0, 1)
-    from_suffix = of_suffix.reshape(batch, heads, group * count, -1) @ values
-    return from_prefix + from_suffix.view(q.shape)
+    from_suffix = wide_product(of_suffix.reshape(batch * heads, group * count, -1), values.flatten(0, 1))
+    return (from_prefix + from_suffix.view(q.shape)).to(q.dtype)
+
+
+def wide_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Products of matrices, summed and given in float32 whatever the factors' number format.
+
+    Args:
+        first: (n, rows, inner).
+        second: (n, inner, columns).
+
+    Returns:
+        (n, rows, columns).
+    """
+    if first.dtype == torch.float32:
+        return first @ second
+    # One kernel of CUDA that reads the factors as they are; torch has had the operator since 2.8.
+    if first.device.type == "cuda" and hasattr(torch.ops.aten.bmm, "dtype"):
+        return torch.bmm(first, second, out_dtype=torch.float32)
+    return first.float() @ second.float()
