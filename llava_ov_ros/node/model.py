@@ -62,7 +62,7 @@ class Model:
         with self._lock:
             return self._engine.memory_bytes() if self._engine is not None else 0
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int | str]:
         """What the engine has computed since it was loaded, by name."""
         with self._lock:
             return asdict(self._engine.counters()) if self._engine is not None else {}

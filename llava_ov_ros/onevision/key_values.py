@@ -7,6 +7,7 @@ import copy
 import torch
 from torch.nn import functional
 
+from .devices import uploaded
 from .language import LanguageModel, run_layers
 
 BLOCK_TOKENS = 256
@@ -104,6 +105,8 @@ class SuffixKeyValues:
         self._keys = model.embedding.new_zeros(shape)
         self._values = model.embedding.new_zeros(shape)
         self._lengths = torch.zeros(rows, dtype=torch.long, device=model.embedding.device)
+        # The same, for what the host decides: to ask the device would mean to wait for it.
+        self._known_lengths = [0] * rows
 
     def content(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Keys and values (layers, rows, kv heads, capacity, D), and how many tokens each row has (rows,)."""
@@ -111,7 +114,8 @@ class SuffixKeyValues:
 
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows only, in this order."""
-        index = torch.tensor(rows, device=self._lengths.device)
+        index = uploaded(rows, self._lengths.device)
+        self._known_lengths = [self._known_lengths[row] for row in rows]
         self._keys, self._values = self._keys[:, index], self._values[:, index]
         self._lengths = self._lengths[index]
 
@@ -132,7 +136,9 @@ class SuffixKeyValues:
             Hidden states of each row's last real token, (rows, hidden).
         """
         states = self.run_all(x, counts)
-        return states[torch.arange(len(x), device=x.device), torch.tensor(counts, device=x.device) - 1]
+        if x.shape[1] == 1:
+            return states[:, 0]
+        return states[torch.arange(len(x), device=x.device), uploaded(counts, x.device) - 1]
 
     def run_all(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
         """As `run`, but returns the hidden states of all tokens, (rows, T, hidden); those of padding mean nothing."""
@@ -140,7 +146,7 @@ class SuffixKeyValues:
         device = x.device
         slots = self._lengths[:, None] + torch.arange(count, device=device)
         # Slots behind a row's end may hold padding; nothing real looks there, and later tokens overwrite it.
-        used = int(slots.max()) + 1
+        used = max(self._known_lengths) + count
         hidden = torch.arange(used, device=device) > slots[:, :, None]
         row_index = torch.arange(rows, device=device)[:, None]
 
@@ -159,7 +165,8 @@ class SuffixKeyValues:
         # Padding may lie beyond the last position that the model knows; it is never looked at.
         positions = (self._prefix.length + slots).clamp(max=self._model.context - 1)
         states = run_layers(self._model, x, positions, attend)
-        self._lengths = self._lengths + torch.tensor(counts, device=device)
+        self._lengths = self._lengths + (1 if count == 1 else uploaded(counts, device))
+        self._known_lengths = [length + new for length, new in zip(self._known_lengths, counts, strict=True)]
         return states
 
 

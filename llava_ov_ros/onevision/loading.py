@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,9 +12,10 @@ import torch
 from ..checkpoints import find_checkpoint, model_name
 from .checkpoint import load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
+from .devices import on_device
 from .engine import Engine
 from .load_errors import with_plain_errors
-from .memory import check_fits, plan_memory
+from .memory import check_fits, free_bytes, plan_memory, within
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
 from .smoke import smoke_test
@@ -83,20 +85,15 @@ def load_engine(
     check_quantisation(quantize, place)
     settings = settings or EngineSettings()
     files = open_checkpoint(find_checkpoint(model))
-    plan = plan_memory(
-        files.config,
-        files.shapes,
-        itemsize=number_format.itemsize,
-        frames=settings.clip_frames,
-        cameras=settings.cameras,
-        tower_batch=settings.tiles_at_once(place),
-        batch=settings.batch,
-        pictures=settings.pictures,
-    )
+    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
+    plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place)
+    settings = within(settings, plan, free_bytes(place))
+    plan = planned(settings=settings)
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
-        quantise(checkpoint.model, quantize)
+        with on_device(place):
+            quantise(checkpoint.model, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
         taken_s = smoke_test(Engine(checkpoint, settings, plan), f"model directory {files.directory}")
@@ -105,7 +102,9 @@ def load_engine(
         while len(_PROVEN) > MOST_PROVEN:
             _PROVEN.popitem(last=False)
     # A new engine, whose caches and counters begin with the first real question.
-    return Engine(checkpoint, settings, plan)
+    engine = Engine(checkpoint, settings, plan)
+    engine.prepare_steps()
+    return engine
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:
