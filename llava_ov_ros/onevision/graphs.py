@@ -20,8 +20,7 @@ class Graphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        with on_device(device):
-            self._pool = torch.cuda.graph_pool_handle()
+        self._pool: tuple[int, int] | None = None
 
     def capture(self, compute: Compute) -> Compute:
         """A computation as a graph; it is run a few times before, since libraries set themselves up in their first run.
@@ -30,6 +29,8 @@ class Graphs:
             RuntimeError: It cannot be captured, or memory ran out.
         """
         with on_device(self._device):
+            if self._pool is None:
+                self._pool = torch.cuda.graph_pool_handle()
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
