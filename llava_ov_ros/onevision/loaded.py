@@ -46,7 +46,7 @@ class Loaded:
         weights = {tensor.data_ptr(): tensor.nbytes for tensor in self.checkpoint.model.parameters()}
         steps = 0 if self.static_steps is None else self.static_steps.nbytes
         tables = self.language.cos.nbytes + self.language.sin.nbytes
-        return int(sum(weights.values())) + tables + self.features.nbytes + self.prefixes.nbytes + steps
+        return int(sum(weights.values()) + tables + self.features.nbytes + self.prefixes.nbytes + steps)
 
 
 def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:

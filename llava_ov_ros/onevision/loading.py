@@ -82,7 +82,7 @@ def load_engine(
         MemoryError: The device has no room for it; the text gives the numbers.
     """
     place, number_format = place_and_dtype(device, dtype)
-    check_quantisation(quantize, place)
+    check_quantisation(quantize, place, number_format)
     settings = settings or EngineSettings()
     files = open_checkpoint(find_checkpoint(model))
     planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
