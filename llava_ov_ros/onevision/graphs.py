@@ -40,8 +40,13 @@ class Graphs:
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             # Another thread's work is no part of this one's.
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                compute()
+            try:
+                with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                    compute()
+            except BaseException:
+                # Nobody knows what a capture that failed has left in the pool.
+                self._pool = None
+                raise
 
         def replay() -> None:
             with on_device(self._device):
