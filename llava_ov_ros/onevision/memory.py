@@ -24,6 +24,8 @@ STEP_TOKENS = 32
 TEXT_TOKENS = 128
 # A prefix that grows frame by frame has up to half as much again in reserve.
 SPARE = 1.5
+# Of free memory, what caches may fill: the rest is for the driver, and lies between blocks.
+CERTAIN = 0.95
 # torch's CPU allocator raises a plain RuntimeError; this is its text (c10/core/impl/alloc_cpu.cpp).
 _CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
 
@@ -158,7 +160,7 @@ def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSetti
         plan: Made from them.
         free: Bytes that can be allocated.
     """
-    share = max(0, free - plan.needed) / plan.spare if plan.spare else 1.0
+    share = max(0.0, free * CERTAIN - plan.needed) / plan.spare if plan.spare else 1.0
     if share >= 1:
         return settings
 

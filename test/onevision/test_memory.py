@@ -70,13 +70,11 @@ def test_caches_leave_room_where_memory_is_scarce() -> None:
         return plan_memory(files.config, files.shapes, itemsize=4, settings=some, device=CPU)
 
     plan = planned(settings)
-    assert within(settings, plan, plan.total) == settings
-    for free in (plan.needed, plan.needed + plan.spare // 3):
-        scarce = within(settings, plan, free)
-        fitting = planned(scarce)
-        assert fitting.total <= free
+    assert within(settings, plan, round(1.06 * plan.total)) == settings
+    for free in (plan.needed, plan.needed + plan.spare // 3, plan.total):
+        fitting = planned(within(settings, plan, free))
         assert fitting.needed == plan.needed, "what is needed stays"
-        assert fitting.total > free - GIB // 100
+        assert 0.94 * free <= fitting.total <= max(0.95 * free, plan.needed)
 
 
 def test_steps_of_the_7b_are_planned() -> None:
