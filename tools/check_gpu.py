@@ -242,21 +242,13 @@ def capture(place: Place) -> Iterator[Check]:
             torch.cuda.set_per_process_memory_fraction(1.0, place.device)
 
     def failing_within(compute: Callable[[], None]) -> Callable[[], None]:
-        whole_graph = torch.cuda.graph
+        def greedy() -> None:
+            compute()
+            if torch.cuda.is_current_stream_capturing():
+                # More than any device has.
+                torch.empty(2**50, dtype=torch.uint8, device=place.device)
 
-        class Narrow(torch.cuda.graph):
-            def __enter__(self) -> None:
-                super().__enter__()
-                whole = torch.cuda.get_device_properties(place.device).total_memory
-                held = torch.cuda.memory_reserved(place.device) / whole
-                torch.cuda.set_per_process_memory_fraction(held, place.device)
-
-        torch.cuda.graph = Narrow
-        try:
-            return graphs(compute)
-        finally:
-            torch.cuda.graph = whole_graph
-            torch.cuda.set_per_process_memory_fraction(1.0, place.device)
+        return graphs(greedy)
 
     moments = {"before": failing_before, "within": failing_within} if place.on_cuda else {"before": failing_before}
     for moment, failing in moments.items():
