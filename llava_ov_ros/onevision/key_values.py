@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch.nn import functional
@@ -200,6 +201,11 @@ def attention(
         (B, kv heads, group, T, D).
     """
     batch, heads, group, count, width = q.shape
+    scale = width**-0.5
+    # Queries are far fewer than scores; but they are rounded, unless by a power of two.
+    in_advance = q.dtype == torch.float32 or math.frexp(scale)[0] == 0.5
+    if in_advance:
+        q = q * scale
     together = q.transpose(0, 1).reshape(heads, batch * group * count, width)
     on_prefix = wide_product(together, prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1)
     if prefix_hidden is not None:
@@ -207,8 +213,13 @@ def attention(
     own = q.reshape(batch * heads, group * count, width)
     on_suffix = wide_product(own, keys.flatten(0, 1).transpose(1, 2)).view(batch, heads, group, count, -1)
     on_suffix.masked_fill_(hidden[:, None, None], float("-inf"))
-    scores = torch.cat([on_prefix.transpose(0, 1), on_suffix], dim=-1).mul_(width**-0.5)
+    scores = torch.cat([on_prefix.transpose(0, 1), on_suffix], dim=-1)
+    if not in_advance:
+        scores *= scale
+    # What is large is given back at once, for what follows to take its place.
+    del on_prefix, on_suffix
     weights = torch.softmax(scores, dim=-1).to(q.dtype)
+    del scores
     boundary = prefix_keys.shape[1]
     of_prefix, of_suffix = weights[..., :boundary], weights[..., boundary:]
     from_prefix = wide_product(of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1), prefix_values)
