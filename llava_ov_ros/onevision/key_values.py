@@ -202,8 +202,8 @@ def attention(
     """
     batch, heads, group, count, width = q.shape
     scale = width**-0.5
-    # Queries are far fewer than scores; but they are rounded, unless by a power of two.
-    in_advance = q.dtype == torch.float32 or math.frexp(scale)[0] == 0.5
+    # Queries are far fewer than scores; but what they are scaled by rounds them, unless it is a power of two.
+    in_advance = math.frexp(scale)[0] == 0.5
     if in_advance:
         q = q * scale
     together = q.transpose(0, 1).reshape(heads, batch * group * count, width)
