@@ -16,7 +16,7 @@ WHEELS ?= jazzy
 OUT ?= out/demo.png
 WORKERS ?= 2
 
-LOAD := source tools/env.bash $(WHEELS)
+LOAD := export LLAVA_OV_WHEELS="$(WHEELS)"; source tools/env.bash
 # pytest's own limit cannot end a test that hangs in C; ABRT shows where every thread is (faulthandler).
 PYTEST := timeout --foreground --signal=ABRT --kill-after=60 2400 pytest -q --timeout=300
 # A module stays with one worker, so that its node is started once.
@@ -71,7 +71,7 @@ test-long: setup
 
 test-kilted:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
-	@source tools/env.bash kilted; $(TEST_DOMAIN); \
+	@export LLAVA_OV_WHEELS=kilted; source tools/env.bash; $(TEST_DOMAIN); \
 	echo "[test-kilted 1/2] pytest, $(WORKERS) at a time, what depends on ROS 2 or transformers, on $$ROS_DISTRO"; \
 	$(PYTEST) $(PARALLEL) -m "(ros or transformers) and not long and not extras and not alone" ; \
 	echo "[test-kilted 2/2] pytest, one at a time, what measures times or memory"; \

@@ -95,6 +95,8 @@ setup(
     extras_require={
         # BLEU, METEOR, ROUGE-L and CIDEr of `llava-ov score --metric scanqa`; it needs Java too.
         "captioning": ["pycocoevalcap==1.2"],
+        # H.264 and H.265 video of cameras and bags; tried with 17.0 and 18.1. Older ones bring threads of their own.
+        "video": ["av>=17,<19"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.
@@ -105,7 +107,7 @@ setup(
     },
     data_files=shared_files(),
     entry_points={
-        "console_scripts": ["llava-ov = llava_ov_ros.cli.main:main"],
+        "console_scripts": ["llava-ov = llava_ov_ros.cli.start:main"],
         # lmms-eval finds the model `llava_ov_ros` by this.
         "lmms_eval.models": ["llava_ov_ros = llava_ov_ros.evaluation.lmms_eval:manifests"],
     },

@@ -21,7 +21,7 @@ PACKAGE = "llava_ov_ros"
 
 # Arguments that override a parameter of the same name, where they are not empty.
 STRINGS = ("model", "device", "visual_mode", "image_qos")
-LISTS = ("cameras", "image_topics", "image_transport", "stamp_source")
+LISTS = ("cameras", "image_topics", "image_transport", "stamp_source", "value_range")
 # The node ends within 10 s of the first signal, however long the model's forward pass or its loading takes.
 SIGTERM_AFTER_S = "12"
 SIGKILL_AFTER_S = "6"
@@ -63,14 +63,21 @@ def arguments() -> list[DeclareLaunchArgument]:
         DeclareLaunchArgument(
             "image_transport",
             default_value="",
-            description="raw, compressed or compressedDepth; one for all cameras, or one for each, separated by "
-            f"commas; {kept}",
+            description="raw, compressed, compressedDepth, ffmpeg, foxglove or the type of topics named in full; "
+            f"one for all cameras, or one for each, separated by commas; {kept}",
         ),
         DeclareLaunchArgument(
             "stamp_source",
             default_value="",
             description="Time of a frame: header (its stamp) or arrival (the node's clock when its message arrived), "
             f"one for all cameras or one for each, separated by commas; {kept}",
+        ),
+        DeclareLaunchArgument(
+            "value_range",
+            default_value="",
+            description="Stored values shown darkest and brightest, of pictures of one channel with more than 8 bits: "
+            "default, auto, or two numbers such as 0..4095; one for all cameras, or one for each, separated by commas; "
+            f"{kept}",
         ),
         DeclareLaunchArgument(
             "image_qos",

@@ -81,14 +81,7 @@ def chosen_topics(context: LaunchContext) -> list[ImageTopic]:
     missing = [name for name in names if name not in known]
     if missing or not known:
         raise RuntimeError(f"{bag} has no pictures on {', '.join(missing)}; it has {', '.join(known) or 'none'}")
-    topics = [known[name] for name in names]
-    for topic in topics:
-        if topic.transport != "raw" and not topic.name.endswith(f"/{topic.transport}"):
-            raise RuntimeError(
-                f"{topic.name} carries compressed pictures, but its name does not end in /{topic.transport}, where the "
-                "node would look for them: use `llava-ov replay` without --live"
-            )
-    return topics
+    return [known[name] for name in names]
 
 
 def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:

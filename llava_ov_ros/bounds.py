@@ -1,4 +1,4 @@
-"""Bounds of what somebody gives: whole numbers that are large enough, counts and other texts that are not too long."""
+"""Bounds of what somebody gives: whole numbers that are large enough, texts that are not too long, also in messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ MOST_DIGITS = 15
 """Of a count in a text, leading zeros aside: longer numbers count nothing, and Python refuses very long ones."""
 MOST_SHOWN = 200
 """Characters of a text that somebody else wrote, in messages about it."""
+MOST_CITED = 80
+"""Characters of a value that stands in a file, in messages about it: who names a file need not see what it holds."""
 
 
 def shown(text: str) -> str:
@@ -18,6 +20,16 @@ def shown(text: str) -> str:
 def quoted(text: str) -> str:
     """The text in quotes, for a message that names it; of a long one the beginning."""
     return repr(shown(text))
+
+
+def shortened(text: str) -> str:
+    """The text of a file's value or name, or of one longer than MOST_CITED the beginning, with an ellipsis."""
+    return text if len(text) <= MOST_CITED else text[: MOST_CITED - 1] + "…"
+
+
+def cited(value: object) -> str:
+    """A value that stands in a file, as Python writes it, for a message about the file; shortened as by `shortened`."""
+    return repr(shortened(value)) if isinstance(value, str) else shortened(repr(value))
 
 
 def check_whole(name: str, value: int, least: int) -> None:

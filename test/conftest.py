@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from llava_ov_ros.share import shipped
 
@@ -98,6 +99,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def _write_video_bag(path: Path, topic: str, packets: Sequence[bytes], codec: str = "h264") -> Path:
+    """A bag of foxglove_msgs/CompressedVideo, ten messages a second."""
+    from llava_ov_ros.replay.definitions import DEFINITIONS
+
+    kind, store = "foxglove_msgs/msg/CompressedVideo", get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(DEFINITIONS[kind], kind))
+    with Writer2(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(topic, kind, typestore=store)
+        for number, packet in enumerate(packets):
+            at_ns = T0_NS + number * NS_PER_S // 10
+            stamp = store.types["builtin_interfaces/msg/Time"](at_ns // NS_PER_S, at_ns % NS_PER_S)
+            message = store.types[kind](stamp, "optical", np.frombuffer(packet, np.uint8), codec)
+            writer.write(connection, at_ns, store.serialize_cdr(message, kind))
+    return path
+
+
 @dataclass(frozen=True)
 class Shot:
     """One picture of a written bag.
@@ -107,12 +124,14 @@ class Shot:
         at_s: Its stamp, in seconds after T0_NS; None: the stamp is zero.
         recorded_s: Its record time, in seconds after RECORDED_NS; None: `at_s`.
         level: Grey level of the picture, 0 to 255.
+        top: Greatest value of a mono16 picture of noise; 0: it is a picture of one level.
     """
 
     topic: str
     at_s: float | None
     recorded_s: float | None = None
     level: int = 0
+    top: int = 0
 
 
 def _message(types: dict[str, Any], shot: Shot) -> Any:
@@ -121,11 +140,53 @@ def _message(types: dict[str, Any], shot: Shot) -> Any:
     header_type = types["std_msgs/msg/Header"]
     fields = {"stamp": stamp, "frame_id": "optical"}
     header = header_type(**fields, seq=0) if "seq" in header_type.__dataclass_fields__ else header_type(**fields)
+    if shot.top:
+        values = np.random.default_rng(shot.top).integers(1, shot.top + 1, (24, 32)).astype("<u2")
+        return types["sensor_msgs/msg/Image"](header, 24, 32, "mono16", 0, 64, values.view(np.uint8).ravel())
     picture = np.full((24, 32, 3), shot.level, dtype=np.uint8)
     if shot.topic.endswith("/compressed"):
         data = cv2.imencode(".jpg", picture)[1].ravel()
         return types["sensor_msgs/msg/CompressedImage"](header, "rgb8; jpeg compressed bgr8", data)
     return types["sensor_msgs/msg/Image"](header, 24, 32, "rgb8", 0, 96, picture.ravel())
+
+
+def _moving_pictures(count: int, width: int = 320, height: int = 240) -> list[np.ndarray]:
+    """Pictures of blocks of random colours with a white bar that moves, uint8 (height, width, 3)."""
+    random = np.random.default_rng(11)
+    pictures = []
+    for i in range(count):
+        blocks = random.integers(0, 256, (-(-height // 16), -(-width // 16), 3), dtype=np.uint8)
+        picture = np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width])
+        picture[:, i * 5 % width : i * 5 % width + 40] = 255
+        pictures.append(picture)
+    return pictures
+
+
+def _encode_video(codec: str, pictures: Sequence[np.ndarray], key_every: int = 15, b_frames: int = 0) -> list[bytes]:
+    import av
+
+    context = av.CodecContext.create({"h264": "libx264", "h265": "libx265"}[codec], "w")
+    context.height, context.width = pictures[0].shape[:2]
+    context.pix_fmt, context.time_base, context.gop_size = "yuv420p", Fraction(1, 30), key_every
+    context.max_b_frames = b_frames
+    tune = {} if b_frames else {"tune": "zerolatency"}
+    parameters = f"log-level=none:repeat-headers=1:keyint={key_every}:bframes={b_frames}"
+    context.options = {"preset": "ultrafast", **tune, **({"x265-params": parameters} if codec == "h265" else {})}
+    packets = []
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts = number
+        packets += context.encode(frame)
+    return [bytes(packet) for packet in [*packets, *context.encode(None)]]
+
+
+def _decode_video(codec: str, packets: Sequence[bytes]) -> list[np.ndarray]:
+    """All pictures, as av alone decodes them."""
+    import av
+
+    context = av.CodecContext.create({"h264": "h264", "h265": "hevc"}[codec], "r")
+    frames = [frame for packet in packets for frame in context.decode(av.Packet(packet))]
+    return [frame.to_ndarray(format="rgb24") for frame in [*frames, *context.decode(None)]]
 
 
 def _write_bag(path: Path, shots: Sequence[Shot], storage: str = "mcap", others: Sequence[str] = ()) -> Path:
@@ -219,8 +280,32 @@ def write_bag() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def moving_pictures() -> Callable[..., list[np.ndarray]]:
+    """Pictures to encode: `moving_pictures(count, width=320, height=240)`."""
+    return _moving_pictures
+
+
+@pytest.fixture(scope="session")
+def encode_video() -> Callable[..., list[bytes]]:
+    """One packet for each picture: `encode_video("h264" | "h265", pictures, key_every=15, b_frames=0)`."""
+    return _encode_video
+
+
+@pytest.fixture(scope="session")
+def decode_video() -> Callable[..., list[np.ndarray]]:
+    """All pictures as av alone decodes them: `decode_video("h264" | "h265", packets)`."""
+    return _decode_video
+
+
+@pytest.fixture(scope="session")
+def write_video_bag() -> Callable[..., Path]:
+    """Writes a bag of one video: `write_video_bag(path, topic, packets, codec="h264")`."""
+    return _write_video_bag
+
+
+@pytest.fixture(scope="session")
 def shot() -> type[Shot]:
-    """The class of one picture: `shot(topic, at_s, recorded_s=None, level=0)`."""
+    """The class of one picture: `shot(topic, at_s, recorded_s=None, level=0, top=0)`."""
     return Shot
 
 

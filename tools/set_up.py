@@ -23,7 +23,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTIONS = ("jazzy", "kilted")
 # What the build compiles; all else is installed as links, so that only its names matter.
-COMPILED = ("CMakeLists.txt", "package.xml", "msg", "srv", "action")
+COMPILED = ("CMakeLists.txt", "package.xml", "msg", "srv", "action", "test/interfaces")
+# Packages of messages that the tests need, and that are not built where a sourced ROS 2 has them.
+OTHERS = ROOT / "test" / "interfaces"
 LINKED = ("bin", "launch", "config", "models", "examples", "llava_ov_ros")
 # The wheels' exported CMake targets carry the paths of the machine that built them.
 BUILDER_PYTHON = re.compile(r"/opt/python/cp\d+-cp\d+t?/include/python3\.\d+t?")
@@ -210,6 +212,12 @@ def fix_cmake_paths(python: Path, environment: Path) -> int:
     return changed
 
 
+def installed_ros_packages() -> set[str]:
+    """Names of the ROS packages of the sourced ROS 2."""
+    prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":"))
+    return {file.parent.name for prefix in prefixes for file in Path(prefix, "share").glob("*/package.xml")}
+
+
 def build(python: Path, environment: Path, suffix: str, wheels: bool) -> None:
     """`colcon build` where an input has changed since the last successful build."""
     stamp = ROOT / f"build{suffix}" / "built.sha256"
@@ -220,8 +228,20 @@ def build(python: Path, environment: Path, suffix: str, wheels: bool) -> None:
         return
     colcon = environment / "bin" / "colcon"
     command = [str(colcon) if colcon.exists() else "colcon", "--log-base", f"log{suffix}", "build"]
-    command += ["--base-paths", ".", "--build-base", f"build{suffix}", "--install-base", f"install{suffix}"]
-    command += ["--symlink-install", "--event-handlers", "console_direct+", "--cmake-args"]
+    command += [
+        "--base-paths",
+        ".",
+        str(OTHERS.relative_to(ROOT)),
+        "--build-base",
+        f"build{suffix}",
+        "--install-base",
+        f"install{suffix}",
+    ]
+    command += ["--symlink-install", "--event-handlers", "console_direct+"]
+    others = {file.parent.name for file in OTHERS.glob("*/package.xml")}
+    there = set() if wheels else installed_ros_packages() & others
+    command += ["--packages-skip", *sorted(there)] if there else []
+    command += ["--cmake-args"]
     command += ["-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={python}"]
     variables = clean_environment()
     variables["PATH"] = f"{environment / 'bin'}:{variables['PATH']}"

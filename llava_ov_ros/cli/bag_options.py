@@ -6,12 +6,12 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..modes import MODES
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name
-from .options import count, not_negative, positive
+from .options import count, not_negative, positive, value_range
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     # Only for annotations: these bring numpy and OpenCV, which --help does without.
     from ..frames import Camera
     from ..replay import BagMessage, ImageTopic, ReplaySettings, TimedQuestion
+
+T = TypeVar("T")
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +92,33 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="clockwise turn of the pictures: once for all cameras, or once per --topic in their order",
     )
+    add_value_range(clip)
+
+
+def add_value_range(parser: Any) -> None:
+    """Add the range of values of pictures of one channel with more than 8 bits."""
+    parser.add_argument(
+        "--value-range",
+        action="append",
+        type=value_range,
+        default=[],
+        metavar="RANGE",
+        help="stored values shown darkest and brightest, of pictures of one channel with more than 8 bits: default, "
+        "auto, or two numbers such as 0..4095; once for all cameras, or once per --topic in their order",
+    )
+
+
+def per_camera(flag: str, given: Sequence[T], count: int, default: T) -> list[T]:
+    """The values of an option that is given once for all cameras or for each of them.
+
+    Raises:
+        CommandError: It is given another number of times.
+    """
+    if len(given) not in (0, 1, count):
+        raise CommandError(
+            f"{flag} is given {len(given)} times: give it once, or for each of the {count} cameras", USAGE
+        )
+    return list(given) if len(given) == count else [given[0] if given else default] * count
 
 
 def duration_ns(topics: Sequence[ImageTopic]) -> int:
@@ -127,38 +156,32 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
     """A camera for each topic, whose buffer holds the longest window at the admission rate.
 
     Raises:
-        CommandError: --rotate or --rate-hz cannot be meant so.
+        CommandError: --rotate, --value-range or --rate-hz cannot be meant so.
     """
     from ..frames import AdmissionSettings, Camera, CameraSettings, DecodeOptions
     from ..replay import camera_names
 
-    if len(args.rotate) not in (0, 1, len(topics)):
-        raise CommandError(
-            f"--rotate is given {len(args.rotate)} times: give it once, or for each of the {len(topics)} cameras",
-            USAGE,
-        )
+    rotations = per_camera("--rotate", args.rotate, len(topics), 0)
+    ranges = per_camera("--value-range", args.value_range, len(topics), "default")
     if 0 < args.rate_hz * args.max_age < 1:
         raise CommandError(
             f"--rate-hz {args.rate_hz:g} keeps a frame every {1 / args.rate_hz:g} s, longer than --max-age "
             f"{args.max_age:g}: most answers would be STALE; raise one of the two",
             USAGE,
         )
-    rotations = args.rotate or [0]
-    if len(rotations) == 1:
-        rotations *= len(topics)
     frames = max(CameraSettings().buffer_frames, math.ceil(longest_s * args.rate_hz) + 2)
     names = camera_names([topic.name for topic in topics])
     return {
         topic.name: Camera(
             names[topic.name],
             CameraSettings(
-                decode=DecodeOptions(rotate_deg=rotation),
+                decode=DecodeOptions(rotate_deg=rotation, value_range=shown),
                 admission=AdmissionSettings(rate_hz=args.rate_hz),
                 # Without a rate only the bound in bytes holds.
                 buffer_frames=frames if args.rate_hz else 1_000_000,
             ),
         )
-        for topic, rotation in zip(topics, rotations, strict=True)
+        for topic, rotation, shown in zip(topics, rotations, ranges, strict=True)
     }
 
 

@@ -21,9 +21,11 @@ _EPILOG = """\
 The share comes from the middleware's own count of lost messages and from gaps in the stamps (against their median
 period), whichever is worse. "-" means that nothing can be known of it.
 
-A topic NAME/compressed is image_topics NAME with image_transport compressed; NAME/compressedDepth likewise.
+A topic NAME/compressed is image_topics NAME with image_transport compressed; NAME/compressedDepth, NAME/ffmpeg and
+NAME/foxglove likewise. A topic of another name is named in full, with its type (foxglove_msgs/msg/CompressedVideo, ...)
+as image_transport.
 
-exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing
+exit codes: 0 every camera arrives whole; 1 none is there, or frames are missing; 2 wrong usage; 130 Ctrl-C
 """
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
+from .guesses import tell_guesses
 from .model_options import add_model_name, find_model
 from .options import positive
-from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..node.live import LiveAnswer, LiveSession
@@ -39,7 +40,8 @@ examples:
   llava-ov demo --bag my_bag --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf --ask "What is on the floor?"
 
 The node and its topics live in a namespace of their own, so nothing that already runs is disturbed.
-exit codes: 0 everything was answered (of the shipped recording: as the truth has it); 1 not so; 2 wrong usage
+exit codes: 0 everything was answered (of the shipped recording: as the truth has it); 1 not so, or an error;
+2 wrong usage; 130 Ctrl-C
 """
 
 
@@ -65,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--out", type=Path, default=Path("out/demo.png"), metavar="FILE.png", help="picture (default: %(default)s)"
     )
+    add_value_range(parser)
     add_model_name(parser)
     parser.add_argument("--rate", type=positive, default=1.0, metavar="X", help="speed of playing (default: 1)")
 
@@ -90,10 +93,10 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"the shipped recording {SHIPPED_BAG} is missing: give your own with --bag")
     try:
         topics = chosen_topics(bag, args.topic, image_topics(bag))
+        args.value_range = per_camera("--value-range", args.value_range, len(topics), "default")
         questions = _questions(args, bag, topics)
         _introduce(args, bag, topics, questions)
-        with leaving_in_order():
-            return _play(args, bag, topics, questions)
+        return _play(args, bag, topics, questions)
     except (BagError, LiveError) as error:
         raise CommandError(str(error)) from None
     except QuestionsError as error:
@@ -147,11 +150,7 @@ def _introduce(
         print("Each question is asked at a quarter, half and three quarters of the recording, and at its end.")
     if not args.ask:
         print(f'No --ask was given, so the question is "{DEFAULT_ASK}"')
-    if args.model == "rooms":
-        print(
-            "rooms knows rendered rooms only, and what it says of other pictures is a guess: for yours, give --model "
-            "llava-hf/llava-onevision-qwen2-0.5b-ov-hf (or ...-7b-ov-hf)."
-        )
+    tell_guesses(args.model, [bag])
 
 
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
@@ -171,6 +170,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
             "cameras": [names[topic.name] for topic in topics],
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
+            "value_range": args.value_range,
             "image_qos": "match",
             "evidence": False,
         },

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, contact_sheet, decode
+from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, MessageDecoder, contact_sheet
 from ..frames.contact_sheet import BACKGROUND, DIM, MARGIN_PX, WHITE
-from ..replay import BagMessage, read_messages
+from ..frames.decode import Decoded
+from ..frames.showing import first_shown
+from ..frames.value_range import DEFAULT
+from ..replay import read_pictures
 from .errors import CommandError
 from .show import ANSWER_COLOURS
 
@@ -37,16 +40,18 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
         The frames; the picture is that of the message nearest in time, which has exactly the frame's stamp unless
         the recording has none.
     """
-    wanted = {(frame["camera"], frame["stamp_ns"]) for record in records for frame in record["frames"]}
-    nearest: dict[Key, tuple[int, BagMessage]] = {}
-    for message in read_messages(bag, list(names)):
+    frames = [frame for record in records for frame in record["frames"]]
+    # The first answer decides where a frame was shown in several ranges of values.
+    wanted = {(one["camera"], one["stamp_ns"]): one.get("value_range", DEFAULT) for one in reversed(frames)}
+    decoders = {topic: MessageDecoder(name, DecodeOptions()) for topic, name in names.items()}
+    nearest: dict[Key, tuple[int, Callable[[], Decoded]]] = {}
+    for message, picture in read_pictures(bag, decoders):
         for key in wanted:
             distance_ns = abs(key[1] - message.time_ns)
             if key[0] == names[message.topic] and (key not in nearest or distance_ns < nearest[key][0]):
-                nearest[key] = distance_ns, message
+                nearest[key] = distance_ns, picture
     return {
-        (camera, at_ns): Frame(camera, at_ns, "", decode(message.message, camera, DecodeOptions()))
-        for (camera, at_ns), (_, message) in nearest.items()
+        key: Frame(*key, "", first_shown(picture().picture, wanted[key]).rgb) for key, (_, picture) in nearest.items()
     }
 
 
@@ -103,6 +108,8 @@ def _block(clips: Sequence[Clip], records: Sequence[Record]) -> Image.Image:
         truth = {True: "   as the truth has it", False: f"   truth: {record['truth']}", None: ""}[record["correct"]]
         text = f"    {record['text']}   (confidence {record['confidence']:.2f}){truth}"
         lines.append(Line(text, ANSWER_COLOURS[record["correct"]], QUESTION_PX))
+        if record["message"]:
+            lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False], SMALL_PX))
     return Image.fromarray(contact_sheet(clips, lines, tile_px=TILE_PX if clips else WIDTH_PX // 2, columns=COLUMNS))
 
 

@@ -13,8 +13,9 @@ from ..checkpoints import MODEL_FORMS, model_name
 from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
-from .options import count, positive
-from .stopping import leaving_in_order
+from .guesses import tell_guesses
+from .options import count, positive, value_range
+from .parsers import CommandParser
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
@@ -48,12 +49,12 @@ examples:
       LLaVA-Interleave-Bench
 
 docs/evaluation.md describes the suite's file; `llava-ov eval SUITE.yaml --check` only checks it.
-exit codes: 0 fine; 1 a question ended in an error of the model, or an error; 2 wrong usage, or a suite that cannot be
-run; 3 a metric is below --fail-under; 130 Ctrl-C
+exit codes: 0 fine; 1 a question ended in an error of the model, or something cannot be used; 2 wrong usage;
+3 a metric is below --fail-under; 130 Ctrl-C
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "eval",
@@ -63,11 +64,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    _with_benchmarks(parser)
+    add_interleave(parser)
     parser.add_argument("suite", metavar="SUITE.yaml", type=Path, help="what is asked of which bags")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument("--check", action="store_true", help="check the suite and end")
     parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}")
+    parser.add_argument(
+        "--value-range",
+        type=value_range,
+        metavar="RANGE",
+        help="instead of the suite's, for all cameras: stored values shown darkest and brightest, of pictures of one "
+        "channel with more than 8 bits; default, auto, or two numbers such as 0..4095",
+    )
     parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
     parser.add_argument(
@@ -87,21 +95,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
 
 
-def _with_benchmarks(parser: argparse.ArgumentParser) -> None:
-    """Have the names of benchmarks stand where the suite's file stands, each with options of its own."""
-    others = argparse.ArgumentParser(prog=parser.prog)
-    benchmarks = others.add_subparsers(metavar="BENCHMARK")
-    add_interleave(benchmarks)
-    parse = parser.parse_known_args
-
-    # argparse has either commands or a positional argument; which of them it is, the first word decides.
-    def parse_either(args: Any = None, namespace: Any = None) -> Any:
-        first = args[0] if args else ""
-        return others.parse_known_args(args, namespace) if first in benchmarks.choices else parse(args, namespace)
-
-    parser.parse_known_args = parse_either  # type: ignore[method-assign]
-
-
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code.
 
@@ -119,9 +112,9 @@ def run(args: argparse.Namespace) -> int:
     from ..replay import BagError
 
     try:
-        job = preflight(read_suite(args.suite, _named_here(args.model)))
+        job = preflight(read_suite(args.suite, _named_here(args.model), args.value_range))
     except SuiteError as error:
-        raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems), USAGE) from None
+        raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems)) from None
     limits = _limits(args.fail_under, job)
     for note in job.notes:
         print(note, file=sys.stderr)
@@ -139,8 +132,9 @@ def run(args: argparse.Namespace) -> int:
         model = _checkpoint(job)
         journal = Journal(args.out, identity(job, model, way), args.restart)
     except (ComparisonError, FolderError) as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
     print(f"{args.suite}: {describe(job)}", file=sys.stderr)
+    tell_guesses(job.suite.model.model, [shard.bag for shard in job.shards])
     try:
         with journal:
             if journal.damaged:
@@ -158,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
                 compared_with=str(args.compare or ""),
             )
     except (FolderError, ComparisonError) as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
     except (WorkError, WriteError, BagError) as error:
         raise CommandError(f"{error}\n{_kept(args)}") from None
     except KeyboardInterrupt:
@@ -206,7 +200,7 @@ def _checkpoint(job: Job) -> Path:
     try:
         return checkpoint(job)
     except WorkError as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
 
 
 def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
@@ -225,8 +219,7 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
         if shards and args.live:
             from ..node.eval_live import ask_live
 
-            with leaving_in_order():
-                ask_live(job, shards, done, args.out / "node.log", args.rate, take)
+            ask_live(job, shards, done, args.out / "node.log", args.rate, take)
         elif shards:
             for event in _events(args, job, shards, done):
                 take(event)

@@ -7,9 +7,10 @@ import json
 import sys
 from pathlib import Path
 
-from .errors import USAGE, CommandError
+from .errors import CommandError
 from .model_options import add_device, add_dtype, add_model_name, load_model
 from .options import count
+from .parsers import CommandParser
 
 _DESCRIPTION = """\
 Run LLaVA-Interleave-Bench (ALFRED, ScanQA, nuScenes, ScanNet-Chat, ScanNet-TD and the other sets) as published:
@@ -26,16 +27,15 @@ examples:
   llava-ov eval interleave interleave_data --model llava-hf/llava-onevision-qwen2-7b-ov-hf
   llava-ov eval interleave interleave_data --dataset ALFRED --dataset ScanQA --limit 50
 
-exit codes: 0 fine; 1 an error; 2 wrong usage, or files that are not as published
+exit codes: 0 fine; 1 an error, such as files that are not as published; 2 wrong usage; 130 Ctrl-C
 """
 SUMMARY_FILE = "summary.json"
 
 
-def add_interleave(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its options."""
-    parser = subparsers.add_parser(
+def add_interleave(evaluation: CommandParser) -> None:
+    """Add the command and its options to `eval`."""
+    parser = evaluation.add_command(
         "interleave",
-        help="run LLaVA-Interleave-Bench from its published files",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         items = read_items(args.folder, args.images or args.folder, args.dataset, args.limit)
     except InterleaveError as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
     for remark in repeated(items):
         print(f"{args.folder}: {remark}", file=sys.stderr)
     engine = load_model(args)
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 engine, items, args.out, on_item=bar.update, on_remark=lambda text: print(text, file=sys.stderr)
             )
     except InterleaveError as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
     results = score_rows(read_rows(file), "interleave")
     summary = json.dumps({name: one.as_dict() for name, one in results.items()}, ensure_ascii=False, indent=2)
     try:

@@ -28,6 +28,7 @@ _OF_THE_NODE = {
     "max_age": "max_frame_age_s",
     "frozen_after": "frozen_after_s",
     "rotate": "rotations_deg",
+    "value_range": "value_range",
 }
 
 

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..share import shipped
-from . import bench, cameras, demo, eval, parameters, plan, replay, rooms, score
-from .errors import USAGE, CommandError
+from . import bench, cameras, demo, doctor, eval, parameters, plan, replay, rooms, score
+from .errors import FAILED, INTERRUPTED, USAGE, CommandError
 from .parsers import CommandParser
+from .stopping import leaving_in_order
 
 _EPILOG = """\
 examples:
   llava-ov demo                                           the whole way once, with a shipped recording
+  llava-ov doctor                                         what will not work on this machine, and what to do
   llava-ov cameras                                        do my cameras' frames arrive?
   llava-ov replay my_bag                                  which cameras did I record?
   llava-ov replay my_bag --ask "What colour is the mug?"  ask at the end of the recording
@@ -23,7 +25,7 @@ examples:
   llava-ov replay --help                                  more of these
   llava-ov plan my_bag --goal "put the mug on the desk"   a plan in the robot's vocabulary, checked
 
-exit codes: 0 fine; 1 a question was not answered, or an error; 2 wrong usage; 130 Ctrl-C
+exit codes: 0 fine; 1 a question was not answered, or something cannot be used; 2 wrong usage; 130 Ctrl-C
 """
 
 
@@ -36,15 +38,15 @@ def version() -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="llava-ov",
         description="Ask a LLaVA-OneVision model about camera streams; every answer names the frames it rests on.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"llava-ov {version()}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=CommandParser)
-    for command in (demo, replay, parameters, cameras, bench, rooms, plan, eval, score):
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for command in (demo, doctor, replay, parameters, cameras, bench, rooms, plan, eval, score):
         command.add_parser(subparsers)
     return parser
 
@@ -65,18 +67,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USAGE
     try:
-        return run(args)
+        with leaving_in_order():
+            return run(args)
     except CommandError as error:
         return _fail(str(error), error.code)
     except ModuleNotFoundError as error:
         hint = "source the setup.bash of ROS 2 and of your workspace" if _is_ros(error.name) else "pip install it"
-        return _fail(f"the Python module {error.name!r} is missing: {hint}", 1)
+        return _fail(f"the Python module {error.name!r} is missing: {hint}", FAILED)
     except KeyboardInterrupt:
-        return _fail("stopped", 130)
+        return _fail("stopped", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output (head, less) has gone; without this Python complains again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return FAILED
 
 
 def _is_ros(module: str | None) -> bool:
@@ -86,7 +89,3 @@ def _is_ros(module: str | None) -> bool:
 def _fail(message: str, code: int) -> int:
     print(f"llava-ov: error: {message}", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

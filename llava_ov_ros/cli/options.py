@@ -33,3 +33,14 @@ def count(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be at least 1")
     return value
+
+
+def value_range(text: str) -> str:
+    """A range of stored values: default, auto, or two numbers such as 0..4095."""
+    from ..frames.value_range import check_value_range
+
+    try:
+        check_value_range(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text

@@ -1,22 +1,28 @@
-"""A parser for commands that do something by themselves and have commands of their own too."""
+"""A parser whose commands may have commands of their own, and whose errors say what may have been meant."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Gives the rest of the line to a command of its own where the first word names one.
+    """Names what a misspelt option, command or choice may have been meant to be.
 
-    argparse's sub-parsers take every first word for a command, so that none could be the name of a bag.
+    argparse does so from Python 3.14 on, and not for options. Beside its own sub-parsers, which take every first word
+    for a command, `add_command` gives the rest of the line to a command where the first word names one, so that it can
+    be the name of a bag too.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.suggest_on_error = False
         self._commands: dict[str, argparse.ArgumentParser] = {}
+        self._words: list[str] = []
 
     def add_command(self, name: str, **kwargs: Any) -> argparse.ArgumentParser:
         """Add a command of its own; arguments are those of argparse.ArgumentParser."""
@@ -26,8 +32,38 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse has it."""
+        """As argparse has it, but nothing unknown is left: the command that was typed says so, and not `llava-ov`."""
         words = sys.argv[1:] if args is None else list(args)
         if words and words[0] in self._commands:
             return self._commands[words[0]].parse_known_args(words[1:], namespace)
-        return super().parse_known_args(words, namespace)
+        self._words = words
+        found, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2, and with what may have been meant instead of each word that is not known."""
+        known = list(self._option_string_actions)
+        hints = []
+        for word in self._words:
+            option = word.partition("=")[0]
+            is_known = any(name.startswith(option) for name in known)
+            if option.startswith("--") and option != "--" and not is_known:
+                hints.append(_meant(option, known))
+        if self._words and self._words[0] not in known and not Path(self._words[0]).exists():
+            hints.append(_meant(self._words[0], self._commands))
+        super().error(message + "".join(dict.fromkeys(hints)))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            error.message += _meant(str(value), map(str, action.choices or ()))
+            raise
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """`; did you mean --model?`, or an empty text where nothing is like the word."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import plan_bag
-from .errors import USAGE, CommandError
+from .errors import CommandError
 from .parsers import CommandParser
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ examples:
   llava-ov plan validate examples/plans.jsonl
   llava-ov plan validate my_plans.jsonl --actions my_robot.yaml --json
 
-exit codes: 0 nothing is rejected; 1 a plan is, or an error; 2 wrong usage
+exit codes: 0 nothing is rejected; 1 a plan is, or an error; 2 wrong usage; 130 Ctrl-C
 """
 
 
@@ -78,7 +78,7 @@ def run_validate(args: argparse.Namespace) -> int:
     )
 
     if args.file != "-" and not Path(args.file).is_file():
-        raise CommandError(f"{args.file}: no such file", USAGE)
+        raise CommandError(f"{args.file}: no such file")
     try:
         vocabulary = load_vocabulary(find_vocabulary(args.actions))
         if args.file == "-":

@@ -20,6 +20,7 @@ from .bag_options import (
     replay_settings,
 )
 from .errors import USAGE, CommandError
+from .guesses import tell_guesses
 from .model_options import load_model
 from .options import not_negative
 
@@ -133,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
         goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
         check_times(args.bag, topics, goals)
         cameras = make_cameras(args, topics, args.window)
+        tell_guesses(args.model, [args.bag])
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
             messages = progress(args.bag, topics, cameras)
             for planned in replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options):

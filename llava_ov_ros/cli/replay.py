@@ -23,6 +23,7 @@ from .bag_options import (
     replay_settings,
 )
 from .errors import USAGE, CommandError
+from .guesses import tell_guesses
 from .model_options import load_model
 from .options import count, not_negative, positive
 
@@ -124,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
     from .topics import chosen_topics
 
     try:
+        if (args.every is not None or args.at) and not args.ask:
+            raise CommandError("--every and --at say when to put each --ask: give an --ask", USAGE)
         topics = image_topics(args.bag)
         if not args.ask and args.questions is None:
             return _list_topics(args, topics)
@@ -155,12 +158,16 @@ def _list_topics(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> int:
 
 
 def _questions(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> tuple[TimedQuestion, ...]:
-    from ..replay import ask_at, read_questions
+    from ..replay import QuestionsError, ask_at, read_questions
 
-    if (args.every is not None or args.at) and not args.ask:
-        raise CommandError("--every and --at say when to put each --ask: give an --ask", USAGE)
     questions = ask_at(args.ask, duration_ns=duration_ns(topics), every_s=args.every, at_s=args.at) if args.ask else ()
-    return questions + (read_questions(args.questions) if args.questions is not None else ())
+    if args.questions is None:
+        return questions
+    try:
+        return questions + read_questions(args.questions)
+    except QuestionsError as error:
+        # Of a file that cannot be used; those of --ask, --at and --every are wrong usage.
+        raise CommandError(str(error)) from None
 
 
 def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions: Sequence[TimedQuestion]) -> int:
@@ -171,6 +178,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     settings = replace(replay_settings(args), max_new_tokens=args.max_new_tokens)
     longest_ns = max(settings.window_ns, *(question.window_ns or 0 for question in questions))
     cameras = make_cameras(args, topics, longest_ns / NS_PER_S)
+    tell_guesses(args.model, [args.bag])
     sheets = Sheets(args.sheet) if args.sheet is not None else None
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()

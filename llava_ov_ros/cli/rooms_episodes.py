@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from .errors import CommandError
 from .model_options import add_device, add_model_name, find_model
 from .options import count
-from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..node.live_episodes import Outcome
@@ -29,7 +28,8 @@ examples:
   llava-ov rooms episodes                     20 episodes (minutes)
   llava-ov rooms episodes --count 1 --seed 7  the one that `llava-ov rooms record --episode --seed 7` records
 
-exit codes: 0 all were played, whatever was hinted; 1 the node did not do its part, or an error; 2 wrong usage
+exit codes: 0 all were played, whatever was hinted; 1 the node did not do its part, or an error; 2 wrong usage;
+130 Ctrl-C
 """
 
 
@@ -60,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     played: list[tuple[int, Outcome]] = []
     try:
         with (
-            leaving_in_order(),
             tempfile.TemporaryDirectory() as folder,
             live_episodes(args.model, Path(folder) / "node.log", device=args.device) as episodes,
         ):

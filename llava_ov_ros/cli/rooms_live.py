@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import CommandError
-from .stopping import leaving_in_order
 
 if TYPE_CHECKING:
     from ..rooms.evaluate import Answerer, Comparison, Trial
@@ -39,7 +38,6 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], t
     print("starting a node of its own for the same questions over DDS ...", file=sys.stderr, flush=True)
     try:
         with (
-            leaving_in_order(),
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
                 args.model,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from .errors import USAGE, CommandError
 from .options import count
-from .stopping import leaving_in_order
 
 SHORTEST_S = 3.0
 DEFAULT_S = 30.0
@@ -123,7 +122,6 @@ def run(args: argparse.Namespace) -> int:
     total = recording.frames * len(recording.cameras)
     try:
         with (
-            leaving_in_order(),
             tqdm(total=total, unit=" frames", disable=None, leave=False, delay=1.0) as bar,
         ):
             write_recording(recording, args.out, bar.update)

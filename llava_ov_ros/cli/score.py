@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..evaluation.rows import SCORINGS, ResultRowError, read_rows, repeated
-from .errors import USAGE, CommandError
+from .errors import CommandError
 
 if TYPE_CHECKING:
     from ..evaluation.scoring import SetResult
@@ -41,7 +41,7 @@ examples:
   llava-ov score result.jsonl
   llava-ov score result.jsonl --metric scanqa --json
 
-exit codes: 0 fine; 1 an error; 2 wrong usage, or rows that cannot be scored
+exit codes: 0 fine; 1 an error, such as rows that cannot be scored; 2 wrong usage; 130 Ctrl-C
 """
 
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         rows = read_rows(args.file)
         results = score_rows(rows, args.metric, vocabulary)
     except (ResultRowError, VocabularyError) as error:
-        raise CommandError(str(error), USAGE) from None
+        raise CommandError(str(error)) from None
     for remark in repeated(rows):
         print(f"{args.file}: {remark}", file=sys.stderr)
     print_results(results, as_json=args.json, with_categories=args.metric == "interleave")

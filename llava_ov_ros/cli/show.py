@@ -23,14 +23,14 @@ ANSWER_COLOURS = {True: (120, 220, 120), False: (255, 120, 110), None: (150, 200
 def topic_table(topics: Sequence[ImageTopic]) -> str:
     """Image topics with transport, count, length and rate, one a line."""
     width = max(len(topic.name) for topic in topics)
-    lines = [f"  {'topic':<{width}}  {'transport':<15}  {'messages':>8}  {'seconds':>8}  {'Hz':>5}  time from"]
+    wide = max(15, *(len(topic.transport) for topic in topics))
+    lines = [f"  {'topic':<{width}}  {'transport':<{wide}}  {'messages':>8}  {'seconds':>8}  {'Hz':>5}  time from"]
     for topic in topics:
         length_s = max(0, topic.last_ns - topic.first_ns) / NS_PER_S
         rate = f"{(topic.count - 1) / length_s:.1f}" if length_s > 0 else "-"
         clock = "header stamps" if topic.stamped else "record time" if topic.count else "-"
-        lines.append(
-            f"  {topic.name:<{width}}  {topic.transport:<15}  {topic.count:>8}  {length_s:>8.1f}  {rate:>5}  {clock}"
-        )
+        numbers = f"{topic.count:>8}  {length_s:>8.1f}  {rate:>5}"
+        lines.append(f"  {topic.name:<{width}}  {topic.transport:<{wide}}  {numbers}  {clock}")
     return "\n".join(lines)
 
 
@@ -96,6 +96,8 @@ class Sheets:
         self._lines.append(
             Line("    " + (record["text"] if ok else f"{record['status']}: {record['message']}") + truth, colour)
         )
+        if ok and record["message"]:
+            self._lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False]))
 
     def write(self) -> None:
         """Write what has been added since the last sheet."""

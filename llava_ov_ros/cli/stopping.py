@@ -1,4 +1,4 @@
-"""Lets a command that is told to stop (Ctrl-C, SIGTERM of CI and timeout) leave in order, with nothing left behind."""
+"""Lets a command that is told to stop (Ctrl-C, SIGTERM of timeout, a closed terminal) leave in order."""
 
 from __future__ import annotations
 
@@ -15,29 +15,42 @@ _AGAIN_S = 0.02
 def leaving_in_order() -> Iterator[None]:
     """Turn signals into exceptions, so that what cleans up behind itself does: no node and no half file stays.
 
-    Ctrl-C raises KeyboardInterrupt as ever, SIGTERM raises SystemExit with 128 + 15. What is raised while a module is
-    being imported can get lost, since compiled modules may forget errors; there it waits until the import is over.
+    Ctrl-C raises KeyboardInterrupt as ever, SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. What is
+    raised while a module is being imported can get lost, since compiled modules may forget errors; there it waits until
+    the import is over. Where SIGHUP is ignored, as under nohup, it stays so. In another thread than the main one, to
+    which Python gives no signals, nothing changes.
     """
     main = threading.get_ident()
-    again: list[threading.Timer] = []
+    ended = threading.Event()
+    waiting: set[int] = set()
+
+    def send_again(number: int) -> None:
+        # To the thread itself, so that it wakes from whatever it waits for, until the import is over.
+        while not ended.wait(_AGAIN_S):
+            signal.pthread_kill(main, number)
 
     def leave(number: int, frame: FrameType | None) -> None:
         if _imports(frame):
-            # To the thread itself, so that it wakes from whatever it waits for.
-            again.append(threading.Timer(_AGAIN_S, signal.pthread_kill, (main, number)))
-            again[-1].daemon = True
-            again[-1].start()
-        elif number == signal.SIGINT:
+            if number not in waiting:
+                waiting.add(number)
+                threading.Thread(target=send_again, args=(number,), daemon=True).start()
+            return
+        ended.set()
+        if number == signal.SIGINT:
             raise KeyboardInterrupt
-        else:
-            raise SystemExit(128 + number)
+        raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield
     finally:
-        for timer in again:
-            timer.cancel()
+        ended.set()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -22,8 +22,20 @@ def chosen_topics(bag: Path, wanted: Sequence[str], topics: Sequence[ImageTopic]
         topics: What the bag has.
 
     Raises:
-        CommandError: A topic is not there, or there are several and none was asked for.
+        CommandError: A topic is not there or cannot be decoded here, or there are several and none was asked for.
     """
+    chosen = _chosen(bag, wanted, topics)
+    # Not above: these bring numpy and OpenCV, which --help does without.
+    from ..frames.message_types import VIDEO_TYPES
+    from ..frames.video import NEEDS_AV, has_av
+
+    for topic in chosen:
+        if topic.type in VIDEO_TYPES and not has_av():
+            raise CommandError(f"{topic.name} of {bag} is video, and {NEEDS_AV}")
+    return chosen
+
+
+def _chosen(bag: Path, wanted: Sequence[str], topics: Sequence[ImageTopic]) -> tuple[ImageTopic, ...]:
     by_name = {topic.name: topic for topic in topics}
     if wanted:
         for name in wanted:

@@ -117,7 +117,7 @@ def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
         one.topic.name: Camera(
             one.name,
             CameraSettings(
-                decode=DecodeOptions(rotate_deg=one.rotate_deg),
+                decode=DecodeOptions(rotate_deg=one.rotate_deg, value_range=one.value_range),
                 admission=AdmissionSettings(rate_hz=job.suite.clip.rate_hz),
                 buffer_frames=buffer_frames(job, shard),
                 buffer_bytes=BUFFER_BYTES,

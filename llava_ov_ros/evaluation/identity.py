@@ -11,8 +11,9 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
+from ..frames.value_range import DEFAULT
 from ..tasks.planning import find_vocabulary
-from .preflight import Job, Shard, named_actions
+from .preflight import Job, Shard, ShardCamera, named_actions
 
 # Whole files up to this size are read; of larger ones (weights, bags) both ends, which hold their indices.
 WHOLE_BYTES = 64 * 2**20
@@ -90,11 +91,14 @@ def digest_of_files(path: Path) -> str:
 def _bag(shard: Shard) -> dict[str, str]:
     return {
         "files": digest_of_files(shard.bag),
-        "cameras": ", ".join(
-            one.topic.name + (f" turned by {one.rotate_deg}" if one.rotate_deg else "") for one in shard.cameras
-        ),
+        "cameras": ", ".join(map(_camera, shard.cameras)),
         "questions": _digest(json.dumps([asdict(trial) for trial in shard.trials], sort_keys=True)),
     }
+
+
+def _camera(one: ShardCamera) -> str:
+    turned = f" turned by {one.rotate_deg}" if one.rotate_deg else ""
+    return one.topic.name + turned + (f" in the range {one.value_range}" if one.value_range != DEFAULT else "")
 
 
 def _version(package: str) -> str:

@@ -129,7 +129,7 @@ def squashed_frame(file: Path, size: int) -> Frame:
             rgb = np.asarray(picture.convert("RGB").resize((size, size), Image.Resampling.BICUBIC))
     except OSError as error:
         raise InterleaveError(f"{file}: not a picture that can be read: {error}") from None
-    return Frame(camera="image", stamp_ns=0, frame_id="", rgb=rgb)
+    return Frame(camera="image", stamp_ns=0, frame_id="", picture=rgb)
 
 
 def _identifier(item: Item, turn: int) -> str:

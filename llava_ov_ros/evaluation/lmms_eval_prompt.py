@@ -243,4 +243,4 @@ def _is_picture(file: str) -> bool:
 
 def _frame(rgb: Rgb) -> Frame:
     rgb.flags.writeable = False
-    return Frame(camera="image", stamp_ns=0, frame_id="", rgb=rgb)
+    return Frame(camera="image", stamp_ns=0, frame_id="", picture=rgb)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 
-from ..frames import DecodeOptions, ImageError, decode, stamp_ns
-from ..replay import BagMessage, read_messages
+from ..frames import DecodeOptions, ImageError, MessageDecoder, stamp_and_frame
+from ..frames.showing import first_shown
+from ..frames.value_range import DEFAULT
+from ..replay import BagMessage, read_pictures
 from .asking import picture_name, tile
 from .journal import FRAMES, Journal
 from .preflight import Job, Shard
 
-Used = tuple[str, int]
-"""A frame: the camera's name and the stamp in nanoseconds."""
+Used = Mapping[tuple[str, int], str]
+"""The range of values in which each frame is shown, by the camera's name and the stamp in nanoseconds."""
 
 
 def read_again(job: Job, journal: Journal) -> int:
@@ -38,30 +40,35 @@ def read_again(job: Job, journal: Journal) -> int:
     return total
 
 
-def _missing(shard: Shard, journal: Journal) -> set[Used]:
+def _missing(shard: Shard, journal: Journal) -> Used:
+    """Frames whose pictures are not kept, each as the first question about it saw it."""
     numbers = {camera.name: number for number, camera in enumerate(shard.cameras)}
     folder = journal.folder / FRAMES
     return {
-        (frame["camera"], frame["stamp_ns"])
-        for trial in shard.trials
+        (frame["camera"], frame["stamp_ns"]): frame.get("value_range", DEFAULT)
+        for trial in reversed(shard.trials)
         for frame in journal.rows[shard.number, trial.number]["frames"]
         if not (folder / picture_name(shard.number, numbers[frame["camera"]], frame["stamp_ns"])).exists()
     }
 
 
-def pictures_of(shard: Shard, used: AbstractSet[Used]) -> dict[str, bytes]:
+def pictures_of(shard: Shard, used: Used) -> dict[str, bytes]:
     """Small JPEGs of frames of a bag, by `picture_name`.
 
     Raises:
         BagError: The bag is damaged.
     """
     cameras = {one.topic.name: (number, one) for number, one in enumerate(shard.cameras)}
+    decoders = {
+        name: MessageDecoder(one.name, DecodeOptions(rotate_deg=one.rotate_deg)) for name, (_, one) in cameras.items()
+    }
     found: dict[str, bytes] = {}
-    for message in read_messages(shard.bag, list(cameras)):
+    for message, picture in read_pictures(shard.bag, decoders):
         number, camera = cameras[message.topic]
-        if (camera.name, _stamp(message)) in used:
+        shown = used.get((camera.name, _stamp(message)))
+        if shown is not None:
             try:
-                rgb = decode(message.message, camera.name, DecodeOptions(rotate_deg=camera.rotate_deg))
+                rgb = first_shown(picture().picture, shown).rgb
             except ImageError:
                 continue
             found[picture_name(shard.number, number, _stamp(message))] = tile(rgb)
@@ -69,4 +76,4 @@ def pictures_of(shard: Shard, used: AbstractSet[Used]) -> dict[str, bytes]:
 
 
 def _stamp(message: BagMessage) -> int:
-    return stamp_ns(message.message.header.stamp) or message.time_ns
+    return stamp_and_frame(message.message)[0] or message.time_ns

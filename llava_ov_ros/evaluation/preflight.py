@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from ..checkpoints import CheckpointError, local_checkpoint
 from ..frames import NS_PER_S
+from ..frames.message_types import IMAGE_TYPES, VIDEO_TYPES
+from ..frames.value_range import check_value_range
+from ..frames.video import NEEDS_AV, has_av
 from ..replay import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     BagError,
     Contents,
     ImageTopic,
@@ -36,11 +37,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ShardCamera:
-    """One camera of a bag: its topic, its name in answers, and the clockwise turn of its pictures."""
+    """One camera of a bag: its topic, its name in answers, clockwise turn and range of values of its pictures."""
 
     topic: ImageTopic
     name: str
     rotate_deg: int
+    value_range: str
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,10 @@ class _Preflight:
             self._maker(times or BagTimes(bag, 0, None, 0), prompts, vocabulary).make(entry)
             return None
         names = camera_names([topic.name for topic, _ in chosen])
-        cameras = tuple(ShardCamera(topic, names[topic.name], one.rotate_deg) for topic, one in chosen)
+        cameras = tuple(
+            ShardCamera(topic, names[topic.name], one.rotate_deg, self._suite.value_range or one.value_range)
+            for topic, one in chosen
+        )
         for camera in cameras:
             if not camera.topic.stamped:
                 text = f"{camera.topic.name} of {bag} has no header stamps: its record time is used"
@@ -211,7 +216,7 @@ class _Preflight:
             held = contents(bag)
             return held, {topic.name: topic for topic in image_topics(bag)}
         except BagError as error:
-            pictures = held is not None and {IMAGE, COMPRESSED_IMAGE} & set(held.types.values())
+            pictures = held is not None and set(IMAGE_TYPES) & set(held.types.values())
             if held is None or pictures or not entry.topics:
                 self._note(where, str(error))
                 return None, {}
@@ -235,12 +240,18 @@ class _Preflight:
         for number, one in enumerate(wanted):
             where = (*place, number) if entry.topics else (*entry.place, "bag")
             topic = topics.get(one.topic)
+            try:
+                check_value_range(one.value_range)
+            except ValueError as error:
+                self._note((*where, "value_range"), str(error))
             if topic is None and one.topic in held.types:
                 self._note(where, f"{one.topic} of {bag} {why_no_picture(held.types[one.topic])}")
             elif topic is None:
                 self._note(where, f"{bag} has no topic {one.topic}{one_of(one.topic, topics)}")
             elif not topic.count:
                 self._note(where, f"{one.topic} of {bag} has no messages")
+            elif topic.type in VIDEO_TYPES and not has_av():
+                self._note(where, f"{one.topic} of {bag} is video, and {NEEDS_AV}")
             else:
                 chosen.append((topic, one))
         for name, count in Counter(one.topic for one in wanted).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from ..frames.value_range import DEFAULT
 from .yaml_file import FileError, Place, YamlFile, one_of, read_yaml
 
 # JSON Schema takes 64.0 for an integer; as a number of tokens, frames or threads Python does not.
@@ -37,10 +38,11 @@ class SuiteError(ValueError):
 
 @dataclass(frozen=True)
 class CameraTopic:
-    """An image topic to look through, and by how many degrees its pictures are turned clockwise."""
+    """An image topic to look through, by how many degrees its pictures are turned clockwise, which values they show."""
 
     topic: str
     rotate_deg: int = 0
+    value_range: str = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Suite:
         seed: Of the bootstrap.
         metrics: Only these; None: all that suit the questions.
         bags: What is asked about.
+        value_range: Of all cameras, instead of their own; None: their own.
     """
 
     file: YamlFile
@@ -125,6 +128,7 @@ class Suite:
     seed: int
     metrics: tuple[str, ...] | None
     bags: tuple[BagEntry, ...] = field(repr=False)
+    value_range: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -132,12 +136,13 @@ class Suite:
         return self.file.path.absolute().parent
 
 
-def read_suite(path: Path, model: str | None = None) -> Suite:
+def read_suite(path: Path, model: str | None = None, value_range: str | None = None) -> Suite:
     """Read a suite's file.
 
     Args:
         path: The file, YAML or JSON.
         model: Instead of the model that it names.
+        value_range: Instead of those of its cameras.
 
     Raises:
         SuiteError: It is no suite; the error has everything that is wrong with its form.
@@ -153,7 +158,7 @@ def read_suite(path: Path, model: str | None = None) -> Suite:
     problems += [file.problem(place, "is no finite number") for place in _not_finite(file.content, ())]
     if problems:
         raise SuiteError(problems)
-    return _suite(file, file.content, model)
+    return replace(_suite(file, file.content, model), value_range=value_range)
 
 
 def _suite(file: YamlFile, content: dict[str, Any], model: str | None) -> Suite:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..tasks.yaml_aliases import AliasError, check_aliases
+from ..tasks.yaml_problem import UNREADABLE, yaml_problem
 
 Place = tuple[str | int, ...]
 """Keys and numbers that lead to a value, such as ("bags", 0, "questions", 2, "at_s")."""
@@ -71,17 +72,10 @@ def read_yaml(path: Path) -> YamlFile:
         lines: dict[Place, int] = {}
         twice: list[Place] = []
         _walk(node, (), lines, twice)
-    except OSError as error:
-        raise FileError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: not text in UTF-8: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise FileError(f"{path}{line}: not YAML: {error.problem}") from None
     except AliasError as error:
         raise FileError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise FileError(f"{path}: not YAML: {error}") from None
+    except UNREADABLE as error:
+        raise FileError(f"{path}{yaml_problem(error)}") from None
     return YamlFile(path, content, lines, tuple(twice))
 
 

@@ -2,13 +2,15 @@
 
 from .admission import AdmissionSettings
 from .buffer import FrameBuffer, NoFramesError
-from .camera import Camera, CameraCounts, CameraSettings, Outcome
+from .camera import Camera, CameraSettings
 from .contact_sheet import Line, contact_sheet
+from .counts import CameraCounts, Outcome
 from .decode import decode
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
+from .message_decoder import MessageDecoder
 
 __all__ = [
     "NS_PER_S",
@@ -25,11 +27,13 @@ __all__ = [
     "GrowthSettings",
     "ImageError",
     "Line",
+    "MessageDecoder",
     "NoFramesError",
     "Outcome",
     "Rgb",
     "StampSource",
     "contact_sheet",
     "decode",
+    "stamp_and_frame",
     "stamp_ns",
 ]

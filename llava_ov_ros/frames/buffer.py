@@ -42,7 +42,7 @@ class FrameBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all pictures held."""
+        """Bytes of all that is held: pictures, or the values that they are made of."""
         return self._bytes
 
     @property
@@ -56,9 +56,9 @@ class FrameBuffer:
         if newest is not None and frame.stamp_ns <= newest.stamp_ns:
             raise ValueError(f"stamp {frame.stamp_ns} is not newer than {newest.stamp_ns}")
         self._frames.append(frame)
-        self._bytes += frame.rgb.nbytes
+        self._bytes += frame.picture.nbytes
         while len(self._frames) > 1 and (len(self._frames) > self._max_frames or self._bytes > self._max_bytes):
-            self._bytes -= self._frames.popleft().rgb.nbytes
+            self._bytes -= self._frames.popleft().picture.nbytes
 
     def clear(self) -> None:
         """Forget all frames."""

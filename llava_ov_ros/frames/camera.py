@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from dataclasses import dataclass, field, fields, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,15 @@ import numpy.typing as npt
 from . import admission
 from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
-from .decode import decode_and_check
+from .counts import CameraCounts, Outcome
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
-
-
-class Outcome(Enum):
-    """What became of a message."""
-
-    ADMITTED = "admitted"
-    NOT_DUE = "not due at the admission rate"
-    UNCHANGED = "changed too little"
-    BLURRED = "not sharp enough"
-    MALFORMED = "malformed"
-    DAMAGED = "damaged"
-    FUTURE_STAMP = "stamped in the future"
-    OUT_OF_ORDER = "not newer than the frame before it"
+from .message_decoder import MessageDecoder
+from .showing import ClipShowing, Rendering, Shown, first_shown, range_of
+from .value_range import ValueRange
+from .values import Values
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class CameraSettings:
 
     Attributes:
         stamp_source: Where the time of a frame comes from.
-        decode: Rotation, depth range, size bound.
+        decode: Rotation, range of values, size bound.
         admission: Rate, change, sharpness.
         growth: How the clip grows that stands for "now".
         buffer_frames: Most frames kept.
@@ -60,49 +50,6 @@ class CameraSettings:
     jump_back_ns: int = NS_PER_S
 
 
-@dataclass(frozen=True)
-class CameraCounts:
-    """What has happened to a camera's messages since the start; the diagnostics publish it.
-
-    `damaged` counts all damaged pictures: refused, or used where `DecodeOptions.on_damaged` says so, in which case
-    each is counted as what became of it, too.
-    """
-
-    received: int = 0
-    admitted: int = 0
-    not_due: int = 0
-    unchanged: int = 0
-    blurred: int = 0
-    malformed: int = 0
-    damaged: int = 0
-    future_stamps: int = 0
-    out_of_order: int = 0
-    zero_stamps: int = 0
-    jumps_back: int = 0
-    last_error: str = ""
-    last_change: float = 0.0
-    last_sharpness: float = 0.0
-
-    def since(self, earlier: CameraCounts) -> CameraCounts:
-        """What was counted after an earlier moment; `last_error` is empty where nothing malformed or damaged came."""
-        counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTED}
-        error = self.last_error if counted["malformed"] or counted["damaged"] else ""
-        return replace(self, **counted, last_error=error)
-
-
-_COUNTED = tuple(entry.name for entry in fields(CameraCounts) if not entry.name.startswith("last_"))
-_COUNTER = {
-    Outcome.ADMITTED: "admitted",
-    Outcome.NOT_DUE: "not_due",
-    Outcome.UNCHANGED: "unchanged",
-    Outcome.BLURRED: "blurred",
-    Outcome.MALFORMED: "malformed",
-    Outcome.DAMAGED: "damaged",
-    Outcome.FUTURE_STAMP: "future_stamps",
-    Outcome.OUT_OF_ORDER: "out_of_order",
-}
-
-
 class Camera:
     """Messages of one camera in, clips out. Safe to use from two threads (messages in one, clips in another).
 
@@ -112,9 +59,11 @@ class Camera:
     def __init__(self, name: str, settings: CameraSettings) -> None:
         self.name = name
         self._settings = settings
+        self._decoder = MessageDecoder(name, settings.decode)
         self._gate = RateGate(settings.admission.rate_hz)
         self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
         self._growing = GrowingClip(name, settings.growth)
+        self._showing = ClipShowing()
         self._lock = threading.Lock()
         self._counts = CameraCounts()
         self._counts_when_fresh = CameraCounts()
@@ -122,6 +71,8 @@ class Camera:
         self._fresh_ns: int | None = None
         self._age_on_arrival_ns = 0
         self._thumbnail: npt.NDArray[np.float32] | None = None
+        self._thumbnail_range: ValueRange | None = None
+        self._range: ValueRange | None = None
         self._digest: int | None = None
         self._picture_since_ns = 0
         self._picture_until_ns = 0
@@ -130,7 +81,7 @@ class Camera:
     def counts(self) -> CameraCounts:
         """A snapshot of the counters."""
         with self._lock:
-            return self._counts
+            return replace(self._counts, shown_anew=self._showing.anew)
 
     @property
     def counts_since_fresh(self) -> CameraCounts:
@@ -149,8 +100,15 @@ class Camera:
         with self._lock:
             return len(self._buffer), self._buffer.nbytes
 
+    @property
+    def shown_range(self) -> ValueRange | None:
+        """Stored values that the growing clip shows darkest and brightest; None where no such range is known."""
+        with self._lock:
+            current = self._growing.current
+            return None if current is None else range_of(current)
+
     def offer(self, message: Any, now_ns: int) -> Outcome:
-        """Take a sensor_msgs Image or CompressedImage.
+        """Take a message of a type of `message_types.IMAGE_TYPES`. Those of a video have to be offered all, in order.
 
         Args:
             message: The message; its data may be kept, so the caller must not change it.
@@ -166,7 +124,7 @@ class Camera:
             except ImageError as error:
                 outcome = Outcome.DAMAGED if isinstance(error, DamagedError) else Outcome.MALFORMED
                 self._counts = replace(self._counts, last_error=str(error))
-            self._count(outcome)
+            self._counts = self._counts.after(outcome)
             if outcome in (Outcome.ADMITTED, Outcome.UNCHANGED):
                 self._counts_when_fresh = self._counts
             return outcome
@@ -174,17 +132,55 @@ class Camera:
     def count_malformed(self, reason: str) -> None:
         """Count a message that could not even be read; `offer` does so for what it cannot decode."""
         with self._lock:
-            self._counts = replace(self._counts, last_error=reason)
-            self._count(Outcome.MALFORMED)
+            self._counts = replace(self._counts, last_error=reason).after(Outcome.MALFORMED)
 
-    def _count(self, outcome: Outcome) -> None:
-        name = _COUNTER[outcome]
-        self._counts = replace(
-            self._counts, received=self._counts.received + 1, **{name: getattr(self._counts, name) + 1}
-        )
+    def end_stream(self) -> None:
+        """Give the decoder of a video up, as when no more messages come; the next begins with a key frame."""
+        with self._lock:
+            self._decoder.begin_anew()
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
-        stamp = header_stamp = stamp_ns(message.header.stamp)
+        header_stamp, frame_id = stamp_and_frame(message)
+        stamp = self._time_of(header_stamp, now_ns)
+        # What is not due, too: the pictures of a video after it need it.
+        picture = self._decoder.follow(message)
+        if stamp in (Outcome.FUTURE_STAMP, Outcome.OUT_OF_ORDER):
+            return stamp
+        if picture is None:
+            return Outcome.AWAITING_KEY_FRAME if self._decoder.is_waiting else Outcome.WITHOUT_PICTURE
+        if isinstance(stamp, Outcome):
+            return stamp
+        decoded = picture()
+        shown = first_shown(decoded.picture, self._settings.decode.value_range, self._range)
+        if decoded.damage:
+            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
+        if shown.blank:
+            self._counts = replace(self._counts, blank=self._counts.blank + 1, last_blank=shown.blank)
+        self._watch_picture(decoded.picture, stamp)
+        outcome = self._judge(shown)
+        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
+        if outcome is not Outcome.BLURRED:
+            self._gate.advance(stamp)
+            self._fresh_ns = stamp
+            self._age_on_arrival_ns = now_ns - stamp
+        if outcome is Outcome.ADMITTED:
+            self._range = shown.value_range or self._range
+            frame = Frame(
+                self.name,
+                stamp,
+                frame_id,
+                shown.picture,
+                header_stamp_ns=None if header_stamp == stamp else header_stamp,
+                value_range=shown.value_range,
+                blank=shown.blank,
+            )
+            self._buffer.append(frame)
+            self._growing.add(frame, self._buffer.oldest_ns)
+        return outcome
+
+    def _time_of(self, header_stamp: int, now_ns: int) -> int | Outcome:
+        """A message's time in nanoseconds, where its picture is due; else why it is not. Notes jumps back."""
+        stamp = header_stamp
         if self._settings.stamp_source is StampSource.ARRIVAL:
             stamp = now_ns
             if stamp == self._newest_seen_ns:
@@ -206,63 +202,51 @@ class Camera:
         self._newest_seen_ns = stamp
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
-        decoded = decode_and_check(message, self.name, self._settings.decode)
-        rgb = decoded.rgb
-        if decoded.damage:
-            self._counts = replace(self._counts, damaged=self._counts.damaged + 1, last_error=decoded.damage)
-        self._watch_picture(rgb, stamp)
-        outcome = self._judge(rgb)
-        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
-        if outcome is not Outcome.BLURRED:
-            self._gate.advance(stamp)
-            self._fresh_ns = stamp
-            self._age_on_arrival_ns = now_ns - stamp
-        if outcome is Outcome.ADMITTED:
-            frame = Frame(
-                self.name,
-                stamp,
-                str(message.header.frame_id),
-                rgb,
-                header_stamp_ns=None if header_stamp == stamp else header_stamp,
-            )
-            self._buffer.append(frame)
-            self._growing.add(frame, self._buffer.oldest_ns)
-        return outcome
+        return stamp
 
-    def _judge(self, rgb: Rgb) -> Outcome:
-        """Refuse a frame that is blurred or changed too little; remember what the next is compared with."""
+    def _judge(self, shown: Shown) -> Outcome:
+        """Refuse a frame that is blurred or changed too little; remember what the next is compared with.
+
+        Where clips decide the range of values, two frames are compared in the range of the earlier one, so that no
+        change of a range passes for one of the scene.
+        """
         settings = self._settings.admission
         if settings.min_sharpness > 0:
-            sharpness = admission.sharpness(rgb)
+            sharpness = admission.sharpness(shown.rgb)
             self._counts = replace(self._counts, last_sharpness=sharpness)
             if sharpness < settings.min_sharpness:
                 return Outcome.BLURRED
         if settings.min_change > 0:
-            thumbnail = admission.thumbnail(rgb)
+            thumbnail = admission.thumbnail(shown.rgb)
             if self._thumbnail is not None:
-                change = admission.change(self._thumbnail, thumbnail)
+                alike = thumbnail
+                if isinstance(shown.picture, Rendering) and self._thumbnail_range is not None:
+                    alike = admission.thumbnail(shown.picture.rgb_in(self._thumbnail_range))
+                change = admission.change(self._thumbnail, alike)
                 self._counts = replace(self._counts, last_change=change)
                 if change < settings.min_change:
                     return Outcome.UNCHANGED
-            self._thumbnail = thumbnail
+            self._thumbnail, self._thumbnail_range = thumbnail, shown.value_range
         return Outcome.ADMITTED
 
-    def _watch_picture(self, rgb: Rgb, stamp: int) -> None:
-        """Note since which stamp the camera has sent the same picture, exact to the grey level.
+    def _watch_picture(self, picture: Rgb | Values, stamp: int) -> None:
+        """Note since which stamp the camera has sent the same picture, exact to the grey level or the stored value.
 
         The pixels count and not the message's bytes: row padding and JPEG comments may change in a frozen camera.
         """
-        digest = zlib.crc32(rgb.data)
+        digest = zlib.crc32(picture.stored.data if isinstance(picture, Values) else picture.data)
         if digest != self._digest:
             self._digest = digest
             self._picture_since_ns = stamp
         self._picture_until_ns = stamp
 
     def _start_anew(self) -> None:
+        self._decoder.begin_anew()
         self._buffer.clear()
         self._growing.clear()
         self._gate.reset()
         self._thumbnail = None
+        self._range = None
         self._digest = None
         self._newest_seen_ns = None
         self._fresh_ns = None
@@ -302,12 +286,13 @@ class Camera:
             NoFramesError: The buffer is empty.
         """
         with self._lock:
-            return self._growing.current or self._buffer.clip(0, 0, 1)
+            return self._showing.of(self._growing.current or self._buffer.clip(0, 0, 1))
 
     def coming_clip(self) -> Clip | None:
         """What the growing clip will begin with after it has re-anchored; None where nothing of it is known yet."""
         with self._lock:
-            return self._growing.coming
+            coming = self._growing.coming
+            return None if coming is None else self._showing.of(coming)
 
     def recent_clip(self, window_ns: int, max_frames: int) -> Clip:
         """The window that ends with the newest frame.
@@ -318,7 +303,7 @@ class Camera:
         with self._lock:
             newest = self._buffer.newest
             end_ns = 0 if newest is None else newest.stamp_ns
-            return self._buffer.clip(end_ns - window_ns, end_ns, max_frames)
+            return self._showing.of(self._buffer.clip(end_ns - window_ns, end_ns, max_frames))
 
     def clip(self, from_ns: int, to_ns: int, max_frames: int) -> Clip:
         """Frames between two stamps, at most `max_frames`, evenly spread.
@@ -327,4 +312,4 @@ class Camera:
             NoFramesError: None lies there; the text says what is buffered.
         """
         with self._lock:
-            return self._buffer.clip(from_ns, to_ns, max_frames)
+            return self._showing.of(self._buffer.clip(from_ns, to_ns, max_frames))

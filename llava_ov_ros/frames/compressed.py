@@ -1,8 +1,7 @@
-"""sensor_msgs/CompressedImage to RGB: image_transport's compressed and compressedDepth, and what drivers write."""
+"""sensor_msgs/CompressedImage to RGB or values: compressed and compressedDepth, and what else drivers write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -12,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .compressed_header import PNG_MAGIC, check_header
-from .decode_options import DecodeOptions
-from .depth import CONFIG_HEADER_BYTES, depth_to_rgb, millimetres_to_metres, quantised_to_metres
+from .decode_options import DecodeOptions, one_large_at_a_time
+from .depth import CONFIG_HEADER_BYTES, check_quantisation, quantised_to_metres
 from .frame import Rgb
 from .jpeg import decode_jpeg
 from .raw_image import bayer_code, to_rgb8
 from .rvl import decode_rvl
+from .values import Meaning, Values
 
 
 class CompressedMessage(Protocol):
@@ -42,17 +42,18 @@ class StoredFormat:
     is_rvl: bool = False
 
 
-def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> tuple[Rgb, str]:
+def decode_compressed(msg: CompressedMessage, options: DecodeOptions) -> tuple[Rgb | Values, str]:
     """Decodes a sensor_msgs/CompressedImage.
 
     Data are decoded as they are stored (no EXIF rotation, 16 bits stay 16) and converted once.
 
     Args:
         msg: The message.
-        options: Depth range and size limit; the picture is not rotated here.
+        options: Size limit; the picture is not rotated here.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous; and what is damaged in it, empty where nothing was found.
+        The picture, uint8 (height, width, 3), C-contiguous, or its values where it has one channel of more than 8 bits;
+        and what is damaged in it, empty where nothing was found.
 
     Raises:
         ValueError: The data are no such picture.
@@ -63,9 +64,11 @@ def compressed_to_rgb(msg: CompressedMessage, options: DecodeOptions) -> tuple[R
         raise ValueError("data is empty")
     stored = stored_format(msg.format, data)
     if stored.is_compressed_depth:
-        return _compressed_depth_to_rgb(data, stored, options), ""
-    found = _decompress(data, options.max_pixels)
-    return _stored_to_rgb(found, stored.layout, options), found.damage
+        return _compressed_depth(data, stored, options), ""
+    codec, size = check_header(data, options.max_pixels)
+    with one_large_at_a_time(*size):
+        found = _decompress(data, codec, size)
+        return _of_layout(found, stored.layout), found.damage
 
 
 def stored_format(text: str, data: bytes) -> StoredFormat:
@@ -109,9 +112,8 @@ class _Stored:
     damage: str = ""
 
 
-def _decompress(payload: bytes, max_pixels: int) -> _Stored:
-    """Decodes a picture of one of `CODECS` unchanged."""
-    codec, declared = check_header(payload, max_pixels)
+def _decompress(payload: bytes, codec: str, declared: tuple[int, int]) -> _Stored:
+    """Decodes a picture of one of `CODECS` unchanged; `check_header` has found codec and size."""
     if codec == "JPEG":
         jpeg = decode_jpeg(payload)
         found = _Stored(jpeg.pixels, jpeg.is_rgb, jpeg.damage)
@@ -126,16 +128,17 @@ def _decompress(payload: bytes, max_pixels: int) -> _Stored:
     return found
 
 
-def _stored_to_rgb(found: _Stored, layout: str, options: DecodeOptions) -> Rgb:
-    """Converts decompressed pixels to RGB by the layout that the publisher compressed."""
+def _of_layout(found: _Stored, layout: str) -> Rgb | Values:
+    """Decompressed pixels by the layout that the publisher compressed: RGB, or values as they are."""
     pixels = found.pixels
     if pixels.ndim == 2:
-        if layout == "16uc1" and pixels.dtype == np.uint16:
-            return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m, millimetres_to_metres)
         if layout == "32fc1" and pixels.dtype == np.float32:
-            return depth_to_rgb(pixels, options.depth_near_m, options.depth_far_m)
+            return Values(pixels, Meaning.METRES)
         # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
-        return to_rgb8(pixels, bayer_code(layout) or cv2.COLOR_GRAY2RGB)
+        bayer = bayer_code(layout)
+        if bayer is None and pixels.dtype == np.uint16:
+            return Values(pixels, Meaning.MILLIMETRES if layout == "16uc1" else Meaning.BRIGHTNESS)
+        return to_rgb8(pixels, bayer or cv2.COLOR_GRAY2RGB)
     # OpenCV takes and gives BGR. A publisher that handed it RGB ("compressed rgb8") therefore wrote a file with
     # red and blue exchanged, and decoding it gives RGB. image_transport's subscriber has the same rule.
     is_rgb = layout.startswith("rgb") != found.is_rgb
@@ -144,7 +147,7 @@ def _stored_to_rgb(found: _Stored, layout: str, options: DecodeOptions) -> Rgb:
     return to_rgb8(pixels, None if is_rgb else cv2.COLOR_BGR2RGB)
 
 
-def _compressed_depth_to_rgb(data: bytes, stored: StoredFormat, options: DecodeOptions) -> Rgb:
+def _compressed_depth(data: bytes, stored: StoredFormat, options: DecodeOptions) -> Values:
     """Decodes compressed_depth_image_transport: a 12-byte ConfigHeader, then a 16-bit PNG or RVL picture."""
     header, payload = data[:CONFIG_HEADER_BYTES], data[CONFIG_HEADER_BYTES:]
     if data.startswith(PNG_MAGIC):
@@ -156,13 +159,14 @@ def _compressed_depth_to_rgb(data: bytes, stored: StoredFormat, options: DecodeO
     if stored.is_rvl:
         depth = decode_rvl(payload, options.max_pixels)
     else:
-        depth = _decompress(payload, options.max_pixels).pixels
+        codec, size = check_header(payload, options.max_pixels)
+        with one_large_at_a_time(*size):
+            depth = _decompress(payload, codec, size).pixels
     if depth.ndim != 2 or depth.dtype != np.uint16:
         raise ValueError(f"compressedDepth holds {depth.dtype} {depth.shape}, not one channel of uint16")
     if stored.layout != "32fc1":
-        to_metres: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]] = millimetres_to_metres
-    elif header:
-        to_metres = partial(quantised_to_metres, config_header=header)
-    else:
+        return Values(depth, Meaning.MILLIMETRES)
+    if not header:
         raise ValueError("the compressedDepth header, without which 32FC1 has no scale, is missing")
-    return depth_to_rgb(depth, options.depth_near_m, options.depth_far_m, to_metres)
+    check_quantisation(header)
+    return Values(depth, Meaning.METRES, partial(quantised_to_metres, config_header=header))

@@ -21,6 +21,8 @@ CODECS = ("JPEG", "PNG", "TIFF", "WebP", "JPEG 2000", "BMP")
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*")
 
+_PNG_BITS = 24
+_PNG_COLOURS = (2, 6)
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_BITS, _TIFF_SAMPLES, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 256, 257, 258, 277, 322, 323
 _TIFF_SIZE_TAGS = {
     _TIFF_WIDTH: "ImageWidth",
@@ -72,8 +74,20 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
     except struct.error:
         raise ValueError(f"the {len(payload)} bytes of {codec} data end within the header") from None
     check_size(width, height, max_pixels)
+    if width * height > max_pixels // 2 and _is_costly(payload, codec):
+        raise ValueError(
+            f"size is {width}x{height} = {width * height} pixels, more than {max_pixels // 2} (half of "
+            f"max_image_pixels, since a pixel of this {codec} takes twice the memory of others)"
+        )
     check_claim(width, height, len(payload))
     return codec, (width, height)
+
+
+def _is_costly(payload: bytes, codec: str) -> bool:
+    """Whether decoding takes about 20 bytes a pixel, where others take about 10: colour of 16 bits, or JPEG 2000."""
+    if codec == "PNG":
+        return payload[_PNG_BITS] == 16 and payload[_PNG_BITS + 1] in _PNG_COLOURS
+    return codec == "JPEG 2000" or (codec == "TIFF" and _tiff_pixel_bits(_tiff_values(payload)) > 32)
 
 
 def _jpeg_size(payload: bytes) -> tuple[int, int]:
@@ -104,9 +118,24 @@ def _png_size(payload: bytes) -> tuple[int, int]:
 def _tiff_size(payload: bytes) -> tuple[int, int]:
     """Width and height from the tags of the first directory; makes sure that no decoder reads another size there.
 
-    Tags that decide how much memory a decoder takes must be there once, as plain numbers. Tiles count as pixels, too,
-    since a decoder holds a whole one, however small the picture is.
+    Tiles count as pixels, too, since a decoder holds a whole one, however small the picture is.
     """
+    values = _tiff_values(payload)
+    if (bits := _tiff_pixel_bits(values)) > _MOST_TIFF_BITS_OF_A_PIXEL:
+        raise ValueError(f"the TIFF has {bits} bits a pixel, more than {_MOST_TIFF_BITS_OF_A_PIXEL}")
+    width, height = values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0)
+    tile = values.get(_TIFF_TILE_WIDTH, 0) * values.get(_TIFF_TILE_HEIGHT, 0)
+    if tile > max(_LARGEST_TILE, 4 * width * height):
+        raise ValueError(f"the TIFF has tiles of {tile} pixels for a picture of {width}x{height}")
+    return width, height
+
+
+def _tiff_pixel_bits(values: dict[int, int]) -> int:
+    return values.get(_TIFF_BITS, 1) * values.get(_TIFF_SAMPLES, 1)
+
+
+def _tiff_values(payload: bytes) -> dict[int, int]:
+    """The tags of `_TIFF_SIZE_TAGS`, which decide how much memory a decoder takes: each once, as a plain number."""
     order = "<" if payload.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(f"{order}I", payload, 4)
     (entries,) = struct.unpack_from(f"{order}H", payload, directory)
@@ -125,11 +154,4 @@ def _tiff_size(payload: bytes) -> tuple[int, int]:
         if count * size > 4:
             (at,) = struct.unpack_from(f"{order}I", payload, at)
         (values[tag],) = struct.unpack_from(f"{order}{'H' if kind == _TIFF_SHORT else 'I'}", payload, at)
-    bits = values.get(_TIFF_BITS, 1) * values.get(_TIFF_SAMPLES, 1)
-    if bits > _MOST_TIFF_BITS_OF_A_PIXEL:
-        raise ValueError(f"the TIFF has {bits} bits a pixel, more than {_MOST_TIFF_BITS_OF_A_PIXEL}")
-    width, height = values.get(_TIFF_WIDTH, 0), values.get(_TIFF_HEIGHT, 0)
-    tile = values.get(_TIFF_TILE_WIDTH, 0) * values.get(_TIFF_TILE_HEIGHT, 0)
-    if tile > max(_LARGEST_TILE, 4 * width * height):
-        raise ValueError(f"the TIFF has tiles of {tile} pixels for a picture of {width}x{height}")
-    return width, height
+    return values

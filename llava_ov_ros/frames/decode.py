@@ -1,17 +1,19 @@
-"""A camera message of either kind to an RGB picture, or to the one error."""
+"""A camera message of either kind to an RGB picture or stored values, or to the one error."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 
-from .compressed import compressed_to_rgb
+from .compressed import decode_compressed
 from .decode_options import REFUSE, DecodeOptions
 from .frame import Rgb
 from .image_error import DamagedError, ImageError
-from .raw_image import image_to_rgb
+from .raw_image import decode_image
+from .showing import first_shown
+from .values import Values
 
 _ROTATIONS: dict[int, int] = {
     90: cv2.ROTATE_90_CLOCKWISE,
@@ -25,30 +27,45 @@ class Decoded:
     """A decoded picture.
 
     Attributes:
-        rgb: uint8 (height, width, 3), C-contiguous and read-only.
+        picture: uint8 (height, width, 3), or values where it has one channel of more than 8 bits; C-contiguous and
+            read-only.
         damage: What is damaged in it, with the camera's name; empty where nothing was found.
     """
 
-    rgb: Rgb
+    picture: Rgb | Values
     damage: str
 
 
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
-    """Decodes a sensor_msgs Image or CompressedImage; `decode_and_check` without what is damaged."""
-    return decode_and_check(message, camera_name, options).rgb
+    """Decodes a message of one picture, and shows its values in the range of the options.
 
-
-def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
-    """Decodes a sensor_msgs Image or CompressedImage, told apart by the field `format`.
+    With the range auto it is the picture's own.
 
     Args:
         message: The message; its data must not be changed afterwards.
         camera_name: Names the camera in the error.
-        options: Rotation, depth range, size limit, and whether a damaged picture is used.
+        options: Rotation, range of values, size limit, and whether a damaged picture is used.
 
     Returns:
-        The picture. Of an rgb8 Image without padding and rotation it is a view, which keeps the message's memory
-        alive; of everything else it is a copy.
+        The picture, uint8 (height, width, 3), C-contiguous and read-only.
+
+    Raises:
+        ImageError: The message holds no picture that can be decoded.
+    """
+    return first_shown(decode_and_check(message, camera_name, options).picture, options.value_range).rgb
+
+
+def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
+    """Decodes an Image or RawImage, or a CompressedImage, which have the field `format`; video takes a MessageDecoder.
+
+    Args:
+        message: The message; its data must not be changed afterwards.
+        camera_name: Names the camera in the error.
+        options: Rotation, size limit, and whether a damaged picture is used.
+
+    Returns:
+        The picture. Of an rgb8 Image and of one of values, without padding and rotation, it is a view, which keeps the
+        message's memory alive; of everything else it is a copy.
 
     Raises:
         DamagedError: The picture is damaged, and such ones are refused.
@@ -59,14 +76,21 @@ def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> 
     damage = ""
     try:
         if is_compressed:
-            rgb, damage = compressed_to_rgb(message, options)
+            picture, damage = decode_compressed(message, options)
         else:
-            rgb = image_to_rgb(message, options)
-        if options.rotate_deg:
-            rgb = cv2.rotate(rgb, _ROTATIONS[options.rotate_deg])
+            picture = decode_image(message, options)
+        picture = finish(picture, options)
     except (ValueError, cv2.error) as error:
         raise ImageError(camera_name, encoding, " ".join(str(error).split())) from error
     if damage and options.on_damaged == REFUSE:
         raise DamagedError(camera_name, encoding, damage)
-    rgb.flags.writeable = False
-    return Decoded(rgb, str(ImageError(camera_name, encoding, damage)) if damage else "")
+    return Decoded(picture, str(ImageError(camera_name, encoding, damage)) if damage else "")
+
+
+def finish(picture: Rgb | Values, options: DecodeOptions) -> Rgb | Values:
+    """Turn a decoded picture as the options say, and make it read-only."""
+    pixels = picture.stored if isinstance(picture, Values) else picture
+    if options.rotate_deg:
+        pixels = cv2.rotate(pixels, _ROTATIONS[options.rotate_deg])
+    pixels.flags.writeable = False
+    return replace(picture, stored=pixels) if isinstance(picture, Values) else pixels

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image to RGB, for every encoding that cameras publish."""
+"""sensor_msgs/Image to RGB or stored values, for every encoding that cameras publish."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from .decode_options import DecodeOptions, check_size
-from .depth import depth_to_rgb, millimetres_to_metres
 from .frame import Rgb
+from .values import Meaning, Values
 
 LEAST_BAYER_PX = 3
 _TO_8_BIT = 255 / 65535
 
 
 class ImageMessage(Protocol):
-    """The fields of sensor_msgs/Image that decoding reads; rclpy's and rosbags' classes both have them."""
+    """The fields of sensor_msgs/Image and foxglove_msgs/RawImage that decoding reads, rclpy's and rosbags' alike.
+
+    Only the former has `is_bigendian`; the latter's samples are little-endian.
+    """
 
     height: int
     width: int
     encoding: str
-    is_bigendian: int
     step: int
     data: Any
 
@@ -58,7 +60,6 @@ _PACKED: dict[str, _Packed] = {
     "bgr16": _Packed(np.uint16, 3, cv2.COLOR_BGR2RGB),
     "rgba16": _Packed(np.uint16, 4, cv2.COLOR_RGBA2RGB),
     "bgra16": _Packed(np.uint16, 4, cv2.COLOR_BGRA2RGB),
-    "mono16": _Packed(np.uint16, 1, cv2.COLOR_GRAY2RGB),
     **{f"{pattern}8": _Packed(np.uint8, 1, code) for pattern, code in _BAYER_TO_RGB.items()},
     **{f"{pattern}16": _Packed(np.uint16, 1, code) for pattern, code in _BAYER_TO_RGB.items()},
 }
@@ -75,21 +76,30 @@ _QUARTER_CHROMA_PLANES: dict[str, int] = {
     "nv21": cv2.COLOR_YUV2RGB_NV21,
 }
 
-ENCODINGS = frozenset({*_PACKED, *_HALF_CHROMA_PACKED, *_QUARTER_CHROMA_PLANES, "nv24", "16uc1", "32fc1"})
+_VALUES: dict[str, tuple[npt.DTypeLike, Meaning]] = {
+    "mono16": (np.uint16, Meaning.BRIGHTNESS),
+    "16uc1": (np.uint16, Meaning.MILLIMETRES),
+    "16sc1": (np.int16, Meaning.MILLIMETRES),
+    "32fc1": (np.float32, Meaning.METRES),
+}
+
+ENCODINGS = frozenset({*_PACKED, *_VALUES, *_HALF_CHROMA_PACKED, *_QUARTER_CHROMA_PLANES, "nv24"})
 """Lower-case `Image.encoding`s that can be decoded."""
 
 
-def image_to_rgb(msg: ImageMessage, options: DecodeOptions) -> Rgb:
-    """Decodes a sensor_msgs/Image; the encodings are those of sensor_msgs/image_encodings.hpp.
+def decode_image(msg: ImageMessage, options: DecodeOptions) -> Rgb | Values:
+    """Decodes a sensor_msgs/Image or foxglove_msgs/RawImage; encodings are those of sensor_msgs/image_encodings.hpp.
 
-    16-bit samples become 8-bit ones as in cv_bridge: colours first, then times 255 / 65535, rounded.
+    16-bit samples of colours become 8-bit ones as in cv_bridge: colours first, then times 255 / 65535, rounded. One
+    channel of more than 8 bits stays as it is.
 
     Args:
         msg: The message.
-        options: Depth range and size limit; the picture is not rotated here.
+        options: Size limit; the picture is not rotated here.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous; a view of `msg.data` for rgb8 without padding.
+        The picture, uint8 (height, width, 3), C-contiguous, or its values. For rgb8 and for values in the machine's
+        byte order, both without padding, a view of `msg.data`.
 
     Raises:
         ValueError: The message is malformed or its encoding is unknown.
@@ -97,7 +107,7 @@ def image_to_rgb(msg: ImageMessage, options: DecodeOptions) -> Rgb:
     encoding = msg.encoding.strip().lower()
     if encoding not in ENCODINGS:
         raise ValueError(f"the encoding is unknown; known are {', '.join(sorted(ENCODINGS))}")
-    width, height, step, is_bigendian = msg.width, msg.height, msg.step, bool(msg.is_bigendian)
+    width, height, step, is_bigendian = msg.width, msg.height, msg.step, bool(getattr(msg, "is_bigendian", False))
     check_size(width, height, options.max_pixels)
     data = np.frombuffer(msg.data, dtype=np.uint8)
 
@@ -105,15 +115,12 @@ def image_to_rgb(msg: ImageMessage, options: DecodeOptions) -> Rgb:
         sample, channels, code = _PACKED[encoding]
         pixels = _rows(data, sample, height, width, channels, step, is_bigendian)
         if encoding == "rgb8":
-            # A view keeps the whole message alive, so what is more than the picture has to be left behind.
-            return pixels if pixels.nbytes == data.nbytes else pixels.copy()
+            return _without_the_rest(pixels, data)
         return to_rgb8(pixels, code)
-    if encoding == "16uc1":
-        depth_mm = _rows(data, np.uint16, height, width, 1, step, is_bigendian)
-        return depth_to_rgb(depth_mm, options.depth_near_m, options.depth_far_m, millimetres_to_metres)
-    if encoding == "32fc1":
-        depth_m = _rows(data, np.float32, height, width, 1, step, is_bigendian)
-        return depth_to_rgb(depth_m, options.depth_near_m, options.depth_far_m)
+    if encoding in _VALUES:
+        sample, meaning = _VALUES[encoding]
+        pixels = _rows(data, sample, height, width, 1, step, is_bigendian)
+        return Values(_without_the_rest(pixels, data), meaning)
     if encoding in _HALF_CHROMA_PACKED:
         _check_even("width", width)
         return to_rgb8(_rows(data, np.uint8, height, width, 2, step), _HALF_CHROMA_PACKED[encoding])
@@ -124,6 +131,12 @@ def image_to_rgb(msg: ImageMessage, options: DecodeOptions) -> Rgb:
     _check_even("height", height)
     planes = _rows(data, np.uint8, height * 3 // 2, width, 1, step)
     return to_rgb8(planes, _QUARTER_CHROMA_PLANES[encoding])
+
+
+def _without_the_rest(pixels: npt.NDArray[Any], data: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Pixels without what else the message holds: a view keeps all of it alive, so it has to be left behind."""
+    is_whole = pixels.nbytes == data.nbytes and pixels.flags.c_contiguous
+    return pixels if is_whole or pixels.flags.owndata else pixels.copy()
 
 
 def to_rgb8(pixels: npt.NDArray[Any], code: int | None) -> Rgb:

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from .decode_options import check_claim, check_size
+from .decode_options import check_claim, check_size, one_large_at_a_time
 
 _SIZE_BYTES = 8
 _MOST_NIBBLES_OF_A_VALUE = 10
@@ -39,6 +39,12 @@ def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
     columns, rows = struct.unpack_from("<II", payload)
     check_size(columns, rows, max_pixels)
     check_claim(columns, rows, len(payload))
+    with one_large_at_a_time(columns, rows):
+        return _decompressed(payload, rows, columns)
+
+
+def _decompressed(payload: bytes, rows: int, columns: int) -> npt.NDArray[np.uint16]:
+    """The picture of a payload whose size has been checked."""
     pixel_count = rows * columns
     # No encoder needs more than 6 nibbles a pixel, so what lies behind that is not worth expanding.
     code = payload[_SIZE_BYTES : _SIZE_BYTES + 3 * pixel_count + 12]

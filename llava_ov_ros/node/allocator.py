@@ -6,9 +6,14 @@ import ctypes
 import platform
 
 # Numbers of <malloc.h>; the values were measured with 1280x720 rgb8 at 30 Hz (docs/performance.md).
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-GIB = 2**30
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
+# Pictures of up to 11 megapixels in rgb8 stay in the arenas. Larger blocks go back to the kernel when they are freed:
+# every thread's arena would keep the largest that it has ever had.
+MMAP_THRESHOLD = 32 * 2**20
+TRIM_THRESHOLD = 2**30
 TOP_PAD = 16 * 2**20
+# Each arena keeps what its largest moment took; glibc would give the node's many threads eight for every core.
+ARENAS = 2
 
 
 def keep_large_blocks() -> bool:
@@ -22,7 +27,12 @@ def keep_large_blocks() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     return all(
         mallopt(setting, value) == 1
-        for setting, value in ((M_MMAP_THRESHOLD, GIB), (M_TRIM_THRESHOLD, GIB), (M_TOP_PAD, TOP_PAD))
+        for setting, value in (
+            (M_MMAP_THRESHOLD, MMAP_THRESHOLD),
+            (M_TRIM_THRESHOLD, TRIM_THRESHOLD),
+            (M_TOP_PAD, TOP_PAD),
+            (M_ARENA_MAX, ARENAS),
+        )
     )
 
 

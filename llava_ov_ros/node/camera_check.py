@@ -17,12 +17,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image
 
-from ..frames import NS_PER_S, stamp_ns
+from ..frames import NS_PER_S, stamp_and_frame
+from ..frames.message_types import IMAGE_TYPES, NO_THEORA, THEORA
+from ..frames.video import NEEDS_AV, has_av, video_codec
 from .allocator import keep_large_blocks
+from .image_messages import NotInstalledError, message_class
 
-KINDS: dict[str, type] = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 DISCOVERY_PERIOD_S = 0.2
 DEPTH = 5
 SEGMENT_BYTES = 512 * 1024
@@ -44,7 +45,9 @@ class CameraTopic:
         stamps_ns: Stamp of each message that arrived.
         lost: Messages that the middleware reports as lost on the way.
         size_bytes: Of the largest picture.
-        picture: Width, height and encoding, or the format of compressed ones.
+        picture: Width, height and encoding, the format of compressed ones, or which video it is.
+        problem: Why the node cannot show it, with the remedy; empty where nothing speaks against it.
+        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
     """
 
     name: str
@@ -54,6 +57,8 @@ class CameraTopic:
     lost: int = 0
     size_bytes: int = 0
     picture: str = ""
+    problem: str = ""
+    ages_ns: list[int] = field(default_factory=list)
 
     @property
     def received(self) -> int:
@@ -134,12 +139,15 @@ def _discover(node: Node, topics: dict[str, CameraTopic]) -> None:
     """Subscribe to image topics that have come up since."""
     for name, kinds in node.get_topic_names_and_types():
         publishers = node.get_publishers_info_by_topic(name)
-        kind = next((kind for kind in kinds if kind in KINDS), None)
+        kind = next((kind for kind in kinds if kind in (*IMAGE_TYPES, THEORA)), None)
         if kind is None or not publishers or name.endswith(EVIDENCE_TOPIC):
             continue
         if name not in topics:
             topics[name] = CameraTopic(name, kind)
-            _subscribe(node, topics[name])
+            if kind == THEORA:
+                topics[name].picture, topics[name].problem = "Theora video", NO_THEORA
+            else:
+                _subscribe(node, topics[name])
         topics[name].reliability = " and ".join(sorted({_reliability(publisher) for publisher in publishers}))
 
 
@@ -148,6 +156,11 @@ def _reliability(publisher: Any) -> str:
 
 
 def _subscribe(node: Node, topic: CameraTopic) -> None:
+    try:
+        message_type = message_class(topic.kind)
+    except NotInstalledError as error:
+        topic.problem = str(error)
+        return
     qos = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
     callback = partial(_take, topic)
 
@@ -156,15 +169,24 @@ def _subscribe(node: Node, topic: CameraTopic) -> None:
 
     try:
         events = SubscriptionEventCallbacks(message_lost=count_lost)
-        node.create_subscription(KINDS[topic.kind], topic.name, callback, qos, event_callbacks=events)
+        node.create_subscription(message_type, topic.name, callback, qos, event_callbacks=events)
     except UnsupportedEventTypeError:
-        node.create_subscription(KINDS[topic.kind], topic.name, callback, qos)
+        node.create_subscription(message_type, topic.name, callback, qos)
 
 
 def _take(topic: CameraTopic, message: Any) -> None:
-    topic.stamps_ns.append(stamp_ns(message.header.stamp))
+    stamp, _ = stamp_and_frame(message)
+    topic.stamps_ns.append(stamp)
+    topic.ages_ns.append(time.time_ns() - stamp)
     topic.size_bytes = max(topic.size_bytes, len(message.data))
-    if hasattr(message, "format"):
+    try:
+        codec = video_codec(message)
+    except ValueError as error:
+        codec, topic.problem = None, str(error)
+    if codec is not None:
+        topic.picture = f"{codec.value} video"
+        topic.problem = "" if has_av() else NEEDS_AV
+    elif hasattr(message, "format"):
         topic.picture = message.format
     else:
         topic.picture = f"{message.width}x{message.height} {message.encoding}"
@@ -182,6 +204,10 @@ def advice(topics: Iterable[CameraTopic], profile: str) -> list[str]:
         share, large = topic.delivered, topic.size_bytes > SEGMENT_BYTES
         missing = f"{topic.name}: {1 - (share or 0):.0%} of the frames are missing"
         size = f"{topic.size_bytes / 1024:.0f} KB"
+        if topic.problem:
+            lines.append(f"{topic.name}: {topic.problem}")
+        if topic.received == 0 and topic.problem:
+            continue
         if topic.received == 0:
             lines.append(
                 f"{topic.name}: nothing arrived. Does its driver send pictures now? Are they too large (below)?"

@@ -21,7 +21,7 @@ def check_together(settings: Settings) -> None:
         raise ParameterError(
             f"image_topics has {len(settings.image_topics)} entries and cameras {cameras}: give one topic per camera"
         )
-    for name in ("image_transport", "stamp_source", "rotations_deg"):
+    for name in ("image_transport", "stamp_source", "rotations_deg", "value_range"):
         entries = len(getattr(settings, name))
         if entries not in (1, cameras):
             raise ParameterError(
@@ -31,11 +31,6 @@ def check_together(settings: Settings) -> None:
         raise ParameterError(
             f"clip_min_frames {settings.clip_min_frames}, clip_frames {settings.clip_frames} and buffer_frames "
             f"{settings.buffer_frames} must not become less in this order: change them together"
-        )
-    if settings.depth_near_m >= settings.depth_far_m:
-        raise ParameterError(
-            f"depth_near_m {settings.depth_near_m} must be less than depth_far_m {settings.depth_far_m}: "
-            "change one of them"
         )
     if 0 < settings.admission_rate_hz * settings.max_frame_age_s < 1:
         raise ParameterError(

@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from ..evaluation.metrics.service import spread
 from ..frames import NS_PER_S, Camera, CameraCounts
 from ..tasks import Status
+from ..tasks.blank import blank_pictures
 from ..tasks.freshness import doubt_of, messages_since
 from .intake import Link
 from .model import Model
@@ -49,7 +50,6 @@ def camera_status(
     counts = camera.counts
     frames, nbytes = camera.buffered
     age_ns, same_s = camera.age_ns(now_ns), camera.same_picture_ns() / NS_PER_S
-    window = f"in the last {settings.diagnostics_window_s:g} s"
     level, message = OK, "frames come in"
     if not link.reliability:
         message = "not active"
@@ -65,21 +65,12 @@ def camera_status(
         level, message = ERROR, f"no usable frame yet{messages_since(camera)}"
     elif doubt := doubt_of(camera, now_ns, settings.max_frame_age_ns, settings.frozen_after_ns):
         level, message = ERROR, f"{doubt.status.name.lower()}: {doubt.reason}"
-    elif recent.malformed or recent.damaged:
-        counted = [
-            f"{count} {what}"
-            for count, what in ((recent.malformed, "malformed messages"), (recent.damaged, "damaged pictures"))
-            if count
-        ]
-        level, message = WARN, f"{' and '.join(counted)} {window}, the last: {recent.last_error}"
-    elif recent.zero_stamps or recent.future_stamps or recent.out_of_order or recent.jumps_back:
-        level, message = (
-            WARN,
-            f"stamps {window}: {recent.zero_stamps} zero (time of arrival used), {recent.future_stamps} in the future "
-            f"and {recent.out_of_order} out of order (refused), {recent.jumps_back} jumps back (buffer begun anew)",
-        )
+    elif warnings := _camera_warnings(camera, recent, f"in the last {settings.diagnostics_window_s:g} s"):
+        level, message = WARN, "; ".join(warnings)
     values: dict[str, object] = {entry.name: getattr(counts, entry.name) for entry in fields(counts)}
+    shown = camera.shown_range
     values |= {
+        "value_range": "" if shown is None else str(shown),
         "age_s": "" if age_ns is None else f"{age_ns / NS_PER_S:.3f}",
         "same_picture_s": f"{same_s:.3f}",
         "buffered_frames": frames,
@@ -90,6 +81,26 @@ def camera_status(
         "reliability": link.reliability,
     }
     return _status(f"{name}: camera {camera.name}", level, message, link.topic, values)
+
+
+def _camera_warnings(camera: Camera, recent: CameraCounts, window: str) -> list[str]:
+    """What was wrong with a camera's messages lately, each kind in words."""
+    warnings = []
+    if recent.malformed or recent.damaged:
+        counted = [
+            f"{count} {what}"
+            for count, what in ((recent.malformed, "malformed messages"), (recent.damaged, "damaged pictures"))
+            if count
+        ]
+        warnings.append(f"{' and '.join(counted)} {window}, the last: {recent.last_error}")
+    if recent.blank:
+        warnings.append(f"camera {camera.name!r}, {window}: {blank_pictures(recent.blank, recent.last_blank)}")
+    if recent.zero_stamps or recent.future_stamps or recent.out_of_order or recent.jumps_back:
+        warnings.append(
+            f"stamps {window}: {recent.zero_stamps} zero (time of arrival used), {recent.future_stamps} in the future "
+            f"and {recent.out_of_order} out of order (refused), {recent.jumps_back} jumps back (buffer begun anew)"
+        )
+    return warnings
 
 
 def queue_status(name: str, worker: Worker | None, settings: Settings, ends: Ends) -> DiagnosticStatus:

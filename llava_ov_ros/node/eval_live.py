@@ -29,12 +29,14 @@ from ..evaluation.pictures import pictures_of
 from ..evaluation.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.trials import PLAN, Trial
 from ..evaluation.workers import WorkError
-from ..frames import NS_PER_S, stamp_ns
+from ..frames import NS_PER_S, DecodeOptions
+from ..frames.value_range import DEFAULT
 from ..replay import BagError, Schedule
 from ..tasks import Kind, Status
+from ..tasks.blank import blank_pictures
 from ..tasks.marks import says
 from .depths import requests_qos
-from .live import LiveSession
+from .live import LiveSession, used_record
 from .player import staged_base, to_stamp
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report
@@ -99,15 +101,15 @@ def _shard(
             with session.diagnostics(reports.append, START_S):
                 take(Ready())
                 _play(job, shard, session, done, take)
-                delivery = _delivered(shard, session, reports)
+                delivery, remarks = _delivered(shard, session, reports)
             if (code := node.end()) != 0:
                 raise LiveError(f"the node ended with exit code {code}")
     except LiveError as error:
         tail = node.tail() if log.exists() else ""
         raise WorkError(f"{shard.name}: {error}\nThe end of the node's log ({log}):\n{tail}") from None
     lost = [one for one in delivery if one["received"] != one["published"]]
-    remarks = tuple(f"{one['camera']}: {one['received']} of {one['published']} pictures arrived" for one in lost)
-    take(Ended(shard.number, remarks, tuple(delivery)))
+    remarks += [f"{one['camera']}: {one['received']} of {one['published']} pictures arrived" for one in lost]
+    take(Ended(shard.number, tuple(remarks), tuple(delivery)))
 
 
 def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
@@ -124,6 +126,9 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
+        # As in process: recordings are the user's own, so that a large picture is no attack.
+        "max_image_pixels": DecodeOptions().max_pixels,
+        "value_range": [camera.value_range for camera in shard.cameras],
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),
@@ -185,7 +190,7 @@ class EvaluationSession(LiveSession):
 def _play(
     job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[Event], None]
 ) -> None:
-    used: set[tuple[str, int]] = set()
+    used: dict[tuple[str, int], str] = {}
 
     def ask(due: Sequence[tuple[int, Trial, int]]) -> None:
         for now_ns, same_time in groupby(due, key=lambda one: one[2]):
@@ -195,7 +200,8 @@ def _play(
             session.arrive_at(now_ns)
             pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
             pairs += [session.plan_trial(job, shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
-            used.update((frame["camera"], frame["stamp_ns"]) for row, _ in pairs for frame in row["frames"])
+            for frame in (frame for row, _ in pairs for frame in row["frames"]):
+                used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
             take(Answered(shard.number, rows, times, {}))
 
@@ -203,8 +209,8 @@ def _play(
     take(Answered(shard.number, (), (), pictures_of(shard, used)))
 
 
-def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> Delivery:
-    """What became of the pictures of each camera; waits for those that are on their way."""
+def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> tuple[Delivery, list[str]]:
+    """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
     published = session.player.published
     full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))
 
@@ -217,7 +223,7 @@ def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Repor
     until_s = time.monotonic() + DELIVERY_S
     session.wait_for(lambda: all_there() or time.monotonic() > until_s, 2 * DELIVERY_S, "the node says nothing")
     found = counts()
-    return [
+    delivery = [
         {
             "bag": shard.name,
             "camera": camera.name,
@@ -227,6 +233,12 @@ def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Repor
         }
         for camera in shard.cameras
     ]
+    remarks = []
+    for camera in shard.cameras:
+        values = found[camera.topic.name]
+        if blank := int(values.get("blank", 0)):
+            remarks.append(f"{camera.name}: {blank_pictures(blank, values['last_blank'])}")
+    return delivery, remarks
 
 
 def _window_s(trial: Trial) -> float:
@@ -269,10 +281,7 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
         **fields,
         **({"choices": list(trial.choices)} if trial.choices else {}),
         "gold": gold_of(trial),
-        "frames": [
-            {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
-            for frame in answer.frames
-        ],
+        "frames": [used_record(frame) for frame in answer.frames],
     }
 
 

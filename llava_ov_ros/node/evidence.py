@@ -77,7 +77,9 @@ class Evidence:
 def evidence_lines(result: Result) -> list[Line]:
     """Question and answer as they stand under the frames."""
     if result.status is Status.OK:
-        answer = Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)
+        answers = [Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)]
+        if result.message:
+            answers.append(Line(result.message, RED))
     else:
-        answer = Line(f"{result.status.name}: {result.message}", RED)
-    return [Line(result.query.question), answer]
+        answers = [Line(f"{result.status.name}: {result.message}", RED)]
+    return [Line(result.query.question), *answers]

@@ -13,12 +13,14 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from sensor_msgs.msg import CompressedImage, Image
 
 from ..bounds import quoted
 from ..frames import Camera, Outcome
+from ..frames.message_types import TRANSPORTS, VIDEO_TYPES, appends
+from ..frames.video import NEEDS_AV, has_av
 from ..tasks.freshness import OTHER_CLOCK
 from .described import ParameterError
+from .image_messages import message_class, type_name
 from .parameters import Settings
 
 WARN_PERIOD_S = 5.0
@@ -27,11 +29,6 @@ WARN_PERIOD_S = 5.0
 def full_name(endpoint: TopicEndpointInfo) -> str:
     """The full name of a publisher's or subscription's node, such as `/front/camera`."""
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
-
-
-def type_name(message_type: type) -> str:
-    """The full name of a type of pictures, such as `sensor_msgs/msg/Image`."""
-    return f"sensor_msgs/msg/{message_type.__name__}"
 
 
 def reliability_name(qos: QoSProfile) -> str:
@@ -50,13 +47,18 @@ def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tup
         resolve: The full name of a topic after remapping (rclpy: `node.resolve_topic_name`).
 
     Raises:
-        ParameterError: A topic ends with its transport already.
+        ParameterError: A topic ends with its transport already, or is video, and av is not installed.
+        NotInstalledError: The package of a transport's messages is not installed.
     """
     topics: list[tuple[str, type]] = []
     for topic, transport in zip(settings.image_topics, settings.per_camera("image_transport"), strict=True):
-        if transport == "raw":
+        kind = TRANSPORTS.get(transport, transport)
+        if kind in VIDEO_TYPES and not has_av():
+            raise ParameterError(f"image_transport has {transport}, and {NEEDS_AV}")
+        message_type = message_class(kind)
+        if not appends(transport):
             # Not resolved here: the subscription would remap it once more.
-            topics.append((topic, Image))
+            topics.append((topic, message_type))
             continue
         base, suffix = resolve(topic), f"/{transport}"
         if base.endswith(suffix):
@@ -65,7 +67,7 @@ def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tup
                 f"image_topics has {given} with image_transport {transport}, which appends {suffix} itself: name the "
                 f"topic without it, {quoted(base.removesuffix(suffix))}"
             )
-        topics.append((base + suffix, CompressedImage))
+        topics.append((base + suffix, message_type))
     return topics
 
 
@@ -169,10 +171,12 @@ class Intake:
         return self._full_names[name]
 
     def close(self) -> None:
-        """End all subscriptions."""
+        """End all subscriptions, and the decoders of video."""
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
+        for camera in self._cameras.values():
+            camera.end_stream()
 
     def _take(self, camera: Camera, message: Any) -> None:
         damaged = camera.counts.damaged

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from llava_ov_ros.msg import Answer
+from llava_ov_ros.msg import Answer, FrameUsed
 from llava_ov_ros.srv import Ask
 
 from ..frames import NS_PER_S, stamp_ns
 from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, is_correct, read_messages
 from ..tasks import Status
+from .image_messages import NotInstalledError, message_class
 from .session import LiveError, Session
 
 ANSWER_GRACE_S = 60.0
@@ -64,12 +65,17 @@ class LiveSession(Session):
 
         Raises:
             BagError: There is no such bag.
-            LiveError: It has no such topic.
+            LiveError: It has no such topic, or the package of a topic's messages is not installed.
         """
         known = {topic.name: topic for topic in image_topics(bag)}
         missing = [name for name in topics if name not in known]
         if missing:
             raise LiveError(f"{bag} has no image topic {', '.join(missing)}; it has {', '.join(known)}")
+        try:
+            for name in topics:
+                message_class(known[name].type)
+        except NotInstalledError as error:
+            raise LiveError(str(error)) from None
         super().__init__([known[name] for name in topics], node_name, rate, namespace, check)
         self._bag = bag
         self.origin_ns = 0
@@ -182,15 +188,14 @@ def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
         "truth": truth,
         "kind": question.kind if question is not None else "",
         "correct": is_correct(answer.text, truth) if truth else None,
-        "frames": [
-            {
-                "camera": frame.camera,
-                "stamp_ns": stamp_ns(frame.stamp_used),
-                "frame_id": frame.header.frame_id,
-            }
-            for frame in answer.frames
-        ],
+        "frames": [used_record(frame) for frame in answer.frames],
         "model": answer.model,
         "time_to_first_token_s": answer.time_to_first_token_s,
         "total_time_s": answer.total_time_s,
     }
+
+
+def used_record(frame: FrameUsed) -> dict[str, Any]:
+    """A frame of a message as `replay.frames_record` has it."""
+    record = {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
+    return {**record, "value_range": frame.value_range} if frame.value_range else record

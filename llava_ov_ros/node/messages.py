@@ -153,7 +153,12 @@ def newest_header(clips: Sequence[Clip]) -> Header:
 def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
     """Every frame of some clips: its camera, the header of its message, its time."""
     return [
-        FrameUsed(camera=clip.camera, header=frame_header(frame), stamp_used=_time(frame.stamp_ns))
+        FrameUsed(
+            camera=clip.camera,
+            header=frame_header(frame),
+            stamp_used=_time(frame.stamp_ns),
+            value_range="" if frame.value_range is None else str(frame.value_range),
+        )
         for clip in clips
         for frame in clip.frames
     ]

@@ -12,6 +12,8 @@ from ..bounds import quoted, shown
 from ..checkpoints import MODEL_FORMS
 from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
 from ..frames.decode_options import ON_DAMAGED
+from ..frames.message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
+from ..frames.value_range import check_value_range
 from ..modes import MODES
 from .described import ParameterError, check_value, described
 
@@ -35,7 +37,9 @@ class Settings:
     cameras: list[str] = described(["camera"], "Names of the cameras, as questions use them")
     image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")
     image_transport: list[str] = described(
-        ["raw"], "Transport, one for all cameras or one for each", choices=("raw", "compressed", "compressedDepth")
+        ["raw"],
+        "Transport, one for all cameras or one for each; or the message type of a topic that is named in full",
+        choices=(*TRANSPORTS, *NAMED_IN_FULL),
     )
     stamp_source: list[str] = described(
         ["header"],
@@ -52,9 +56,15 @@ class Settings:
     rotations_deg: list[int] = described(
         [0], "Clockwise turn of the pictures, one for all cameras or one for each", choices=(0, 90, 180, 270)
     )
-    depth_near_m: float = described(0.3, "Depth shown as white, in metres", low=0.0, high=1000.0)
-    depth_far_m: float = described(10.0, "Depth shown as black, in metres", low=0.001, high=10000.0)
-    max_image_pixels: int = described(64_000_000, "Larger pictures are refused as malformed", low=1, high=1_000_000_000)
+    value_range: list[str] = described(
+        ["default"],
+        "Stored values shown darkest and brightest, of pictures of one channel with more than 8 bits, one for all "
+        "cameras or one for each: default (mono16 0..65535, depth 10 m to 0.3 m), auto (found for each clip), or two "
+        "numbers such as 0..4095",
+    )
+    max_image_pixels: int = described(
+        4096 * 4096, "Larger pictures (width * height) are refused as malformed", low=1, high=1_000_000_000
+    )
     on_damaged: str = described("refuse", "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
     admission_rate_hz: float = described(
         2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
@@ -185,10 +195,17 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if "theora" in self.image_transport:
+            raise ParameterError(f"image_transport has 'theora': {NO_THEORA}")
         for entry in fields(self):
             check_value(entry, getattr(self, entry.name))
         if not self.cameras or len(set(self.cameras)) != len(self.cameras) or "" in self.cameras:
             raise ParameterError(f"cameras is {shown(str(self.cameras))}: give each camera a name of its own")
+        for text in self.value_range:
+            try:
+                check_value_range(text)
+            except ValueError as error:
+                raise ParameterError(shown(str(error))) from None
         for topic in self.image_topics:
             try:
                 validate_topic_name(topic)
@@ -240,8 +257,7 @@ class Settings:
             stamp_source=StampSource(self.per_camera("stamp_source")[index]),
             decode=DecodeOptions(
                 rotate_deg=self.per_camera("rotations_deg")[index],
-                depth_near_m=self.depth_near_m,
-                depth_far_m=self.depth_far_m,
+                value_range=self.per_camera("value_range")[index],
                 max_pixels=self.max_image_pixels,
                 on_damaged=self.on_damaged,
             ),

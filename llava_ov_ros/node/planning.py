@@ -18,6 +18,7 @@ from llava_ov_ros.srv import Plan as PlanService
 
 from ..frames import Clip
 from ..tasks import Query, Result, Status
+from ..tasks.blank import blank_remark
 from ..tasks.planning import (
     Decomposition,
     GoalTextError,
@@ -158,7 +159,7 @@ class Planning:
                     read_plan_answer(ended.generated, asked.goal, words.vocabulary, words.prompts, options.decoding)
                 )
             return ended, made[-1] if made else None
-        return self._shown(query, plan, conversation, "; ".join(plan.remarks)), plan
+        return self._shown(query, plan, conversation, plan.remarks), plan
 
     def _decompose(
         self, goal: str, query: Query, words: Words, conversation: _Conversation
@@ -173,9 +174,10 @@ class Planning:
         return self._shown(query, told, conversation), told
 
     def _shown(
-        self, query: Query, plan: PlanResult | Decomposition, conversation: _Conversation, message: str = ""
+        self, query: Query, plan: PlanResult | Decomposition, conversation: _Conversation, remarks: Sequence[str] = ()
     ) -> Result:
         """The end of a request that has what it asked for, as it is published, the evidence too."""
+        message = "; ".join(filter(None, (*remarks, blank_remark(conversation.clips))))
         result = Result(query, Status.OK, message, plan.text, plan.confidence, conversation.clips)
         if self._settings().evidence:
             self._publishing.evidence(result)

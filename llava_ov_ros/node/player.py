@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from ..frames import NS_PER_S
+from ..frames.message_types import topic_base
 from ..replay import BagMessage, ImageTopic
-from .intake import full_name, reliability_name, type_name
+from .image_messages import message_class, to_ros, type_name
+from .intake import full_name, reliability_name
 
 CLOCK_PERIOD_S = 0.02
 PUBLISHER_DEPTH = 50
@@ -29,29 +28,6 @@ def to_stamp(time_ns: int) -> Time:
     """A time in nanoseconds as a message."""
     sec, nanosec = divmod(time_ns, NS_PER_S)
     return Time(sec=sec, nanosec=nanosec)
-
-
-def to_ros(message: Any) -> Image | CompressedImage:
-    """The rclpy message for one that rosbags has read; the stamp stays as recorded.
-
-    Args:
-        message: sensor_msgs Image or CompressedImage of rosbags.
-    """
-    stamp = Time(sec=message.header.stamp.sec, nanosec=message.header.stamp.nanosec)
-    header = Header(stamp=stamp, frame_id=message.header.frame_id)
-    # Any other sequence would be checked by rclpy byte for byte.
-    data = array.array("B", message.data.tobytes())
-    if hasattr(message, "format"):
-        return CompressedImage(header=header, format=message.format, data=data)
-    return Image(
-        header=header,
-        height=message.height,
-        width=message.width,
-        encoding=message.encoding,
-        is_bigendian=message.is_bigendian,
-        step=message.step,
-        data=data,
-    )
 
 
 class Player:
@@ -73,6 +49,9 @@ class Player:
             topics: What will be played.
             rate: Seconds of the recording per second.
             namespace: Put before the topics and /clock, so that nobody else's node hears them.
+
+        Raises:
+            NotInstalledError: The package of a topic's messages is not installed.
         """
         self._node = node
         self._rate = rate
@@ -82,7 +61,7 @@ class Player:
         qos = QoSProfile(depth=PUBLISHER_DEPTH, reliability=ReliabilityPolicy.RELIABLE)
         self._publishers: dict[str, Publisher] = {
             topic.name: node.create_publisher(
-                CompressedImage if topic.type.endswith("CompressedImage") else Image,
+                message_class(topic.type),
                 staged_name(topic, namespace) if namespace else topic.name,
                 qos,
             )
@@ -160,7 +139,7 @@ class Player:
         """Publish a message of a bag on its topic, now."""
         self.send(message.topic, to_ros(message.message))
 
-    def send(self, topic: str, message: Image | CompressedImage) -> None:
+    def send(self, topic: str, message: Any) -> None:
         """Publish a message on one of the topics, now."""
         self._publishers[topic].publish(message)
         self.published[topic] += 1
@@ -171,14 +150,13 @@ class Player:
 
 
 def staged_name(topic: ImageTopic, namespace: str) -> str:
-    """Where a topic is played below a namespace; a transport is always the last part of the name, as nodes expect."""
-    return "/".join((staged_base(topic, namespace), *([] if topic.transport == "raw" else [topic.transport])))
-
-
-def staged_base(topic: ImageTopic, namespace: str = "") -> str:
-    """A staged topic's name without its transport.
+    """Where a topic is played below a namespace.
 
     A recorded name may lack the slash at its beginning; the staged one has it.
     """
-    base = topic.name if topic.transport == "raw" else topic.name.removesuffix(f"/{topic.transport}")
-    return f"{namespace}/{base.lstrip('/')}"
+    return f"{namespace}/{topic.name.lstrip('/')}"
+
+
+def staged_base(topic: ImageTopic, namespace: str = "") -> str:
+    """A staged topic as the parameter `image_topics` has it: without its transport, where the name ends in it."""
+    return topic_base(staged_name(topic, namespace), topic.transport)

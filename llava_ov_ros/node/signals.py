@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM of the node's process; imports nothing slow, so that it is there before all else is imported."""
+"""Signals that end the node's process; imports nothing slow, so that it is there before all else is imported."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ class StopSignals:
         """Take the signals from now on; to be called in the main thread."""
         signal.signal(signal.SIGINT, self._note)
         signal.signal(signal.SIGTERM, self._note)
+        # Of a terminal that was closed. Under nohup it is ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._note)
 
     def tell(self) -> None:
         """Stop for another reason than a signal; to be called from any thread."""

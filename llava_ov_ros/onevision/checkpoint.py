@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlavaOnevisionForConditionalGeneration
 
+from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError, model_name
 from . import original
 from .canonical_names import canonical_name
@@ -109,13 +110,13 @@ def _read_tokenizer(directory: Path) -> PromptTokenizer:
         try:
             return PromptTokenizer.from_file(file)
         except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
-            raise CheckpointError(f"{file} is no tokenizer: {error}") from None
+            raise CheckpointError(f"{file} is no tokenizer: {shown(str(error))}") from None
     try:
         return PromptTokenizer(original.original_tokenizer(directory))
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
-        raise CheckpointError(f"{directory}: the tokenizer's files cannot be read: {error}") from None
+        raise CheckpointError(f"{directory}: the tokenizer's files cannot be read: {shown(str(error))}") from None
 
 
 def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
@@ -132,7 +133,7 @@ def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
         )
     if (read := tokenizer.decode(tokenizer.encode_text(PROBE))) != PROBE:
         raise CheckpointError(
-            f"model directory {files.directory}: the tokenizer makes {read[:80]!r} of {PROBE!r}: it is not "
+            f"model directory {files.directory}: the tokenizer makes {cited(read)} of {PROBE!r}: it is not "
             "that of a Qwen2 model"
         )
     control = {token: tokenizer.control_id(token) for token in (IM_START, IM_END)}
@@ -151,7 +152,7 @@ def _read_style(directory: Path) -> PromptStyle:
     file = directory / "prompt_style"
     name = file.read_text(errors="replace").strip() if file.is_file() else DEFAULT_STYLE
     if name not in PROMPT_STYLES:
-        raise CheckpointError(f"{file} says {name!r}: known styles are {', '.join(PROMPT_STYLES)}")
+        raise CheckpointError(f"{file} says {cited(name)}: known styles are {', '.join(PROMPT_STYLES)}")
     return PROMPT_STYLES[name]
 
 
@@ -166,7 +167,7 @@ def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtyp
         try:
             part = load_file(file, device=str(device))
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise CheckpointError(f"{file} cannot be read: {error}") from None
+            raise CheckpointError(f"{file} cannot be read: {shown(str(error))}") from None
         for name, stored in part.items():
             # A copy, since a mapped file's tensors lie at odd addresses: kernels would round otherwise, file by file.
             tensor = stored.to(dtype if stored.is_floating_point() else stored.dtype, copy=True)
@@ -181,10 +182,11 @@ def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: P
         return
     if stored.sum(dtype=torch.float64).isfinite():
         raise CheckpointError(
-            f"{file}: tensor {name} has numbers that {str(tensor.dtype).removeprefix('torch.')} cannot hold (up to "
+            f"{file}: tensor {shortened(name)} has numbers that {str(tensor.dtype).removeprefix('torch.')} cannot "
+            "hold (up to "
             f"{float(stored.abs().max()):.3g}): load it with dtype bfloat16 or float32"
         )
-    raise CheckpointError(f"{file}: tensor {name} has numbers that are not finite: the file is damaged")
+    raise CheckpointError(f"{file}: tensor {shortened(name)} has numbers that are not finite: the file is damaged")
 
 
 def _empty_model(config: Any, attention: str, origin: str) -> Any:
@@ -198,7 +200,7 @@ def _empty_model(config: Any, attention: str, origin: str) -> Any:
             return LlavaOnevisionForConditionalGeneration._from_config(config, attn_implementation=attention)
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{origin}: config.json describes no model: {reason}") from None
+        raise CheckpointError(f"{origin}: config.json describes no model: {shown(reason)}") from None
 
 
 @lru_cache(maxsize=64)
@@ -229,14 +231,14 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     places = {canonical_name(name): name for name in model.state_dict()}
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}
     wrong = [
-        f"{name} is {tuple(found[name].shape)}, the configuration wants {shapes[name]}"
+        f"{shortened(name)} is {tuple(found[name].shape)}, the configuration wants {shapes[name]}"
         for name in sorted(found.keys() & shapes.keys())
         if tuple(found[name].shape) != shapes[name]
     ]
     for what, names in (
         ("misshapen", wrong),
         ("missing", places.keys() - found.keys()),
-        ("unexpected", found.keys() - places.keys()),
+        ("unexpected", set(map(shortened, found.keys() - places.keys()))),
     ):
         if names:
             listed = "; ".join(sorted(names)[:5]) + ("; ..." if len(names) > 5 else "")
@@ -251,7 +253,7 @@ def _fill_computed_buffers(model: Any, config: Any, device: torch.device, origin
     try:
         rotary = type(language_model.rotary_emb)(config.text_config)
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
-        raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {error}") from None
+        raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {shown(str(error))}") from None
     language_model.rotary_emb = rotary.to(device)
     tower = model.model.vision_tower
     embeddings = getattr(tower, "vision_model", tower).embeddings

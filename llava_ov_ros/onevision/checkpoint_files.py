@@ -13,6 +13,7 @@ from typing import Any
 from safetensors import safe_open
 from transformers import LlavaOnevisionConfig
 
+from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError
 from . import original
 from .canonical_names import canonical_name
@@ -65,7 +66,7 @@ def open_checkpoint(directory: Path) -> CheckpointFiles:
     architectures = raw.get("architectures")
     if architectures not in ([ARCHITECTURE], [original.ARCHITECTURE]):
         raise CheckpointError(
-            f"{file} is of {architectures}: this is not a LLaVA-OneVision checkpoint "
+            f"{file} is of {cited(architectures)}: this is not a LLaVA-OneVision checkpoint "
             f"({ARCHITECTURE}, or {original.ARCHITECTURE} in the original layout)"
         )
     is_original = architectures == [original.ARCHITECTURE]
@@ -147,7 +148,7 @@ def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes:
         raise
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CheckpointError(f"{file}: {reason}") from None
+        raise CheckpointError(f"{file}: {shown(reason)}") from None
     text, given = config.text_config, raw["text_config"]
     # transformers 5 writes how positions are rotated where 4 does not look, and 4 then takes its defaults.
     rope = given.get("rope_parameters") or {}
@@ -187,7 +188,7 @@ def _ids(found: Any, file: Path, rows: int) -> frozenset[int]:
     """End tokens as a file names them: an id, a list of ids, or nothing."""
     ids = [] if found is None else found if isinstance(found, list) else [found]
     if not all(type(one) is int and 0 <= one < max(rows, 1) for one in ids):
-        raise CheckpointError(f"{file}: eos_token_id is {str(found)[:80]}: it must be token ids below {rows}")
+        raise CheckpointError(f"{file}: eos_token_id is {cited(found)}: it must be token ids below {rows}")
     return frozenset(ids)
 
 
@@ -200,7 +201,7 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
         files = list(index.values()) if isinstance(index, dict) else []
         if not files or not all(isinstance(one, str) and _PLAIN_NAME.fullmatch(one) for one in files):
             raise CheckpointError(
-                f"{directory / name}: weight_map is {ascii(index)[:80]}: it must name a file of the directory for each "
+                f"{directory / name}: weight_map is {cited(index)}: it must name a file of the directory for each "
                 "tensor"
             )
         return tuple(whole_file(directory, one) for one in sorted(set(files)))
@@ -217,7 +218,8 @@ def _check_one_of_each(directory: Path, names: Iterable[str]) -> None:
         before = places.setdefault(canonical_name(name), name)
         if before != name:
             raise CheckpointError(
-                f"model directory {directory}: tensors {before} and {name} have the same place in the model: remove one"
+                f"model directory {directory}: tensors {shortened(before)} and {shortened(name)} have the same place "
+                "in the model: remove one"
             )
 
 
@@ -236,13 +238,15 @@ def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
             with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 - no mapping
                     if name in found:
-                        raise CheckpointError(f"{file} holds tensor {name}, which another of the files holds too")
+                        raise CheckpointError(
+                            f"{file} holds tensor {shortened(name)}, which another of the files holds too"
+                        )
                     entry = opened.get_slice(name)
                     found[name] = _TensorEntry(tuple(entry.get_shape()), str(entry.get_dtype()))
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise CheckpointError(f"{file} cannot be read: {error}") from None
+            raise CheckpointError(f"{file} cannot be read: {shown(str(error))}") from None
     if not found or not sum(math.prod(one.shape) for one in found.values()):
         raise CheckpointError(f"{files[0]} holds no weights")
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..bounds import cited
 from ..checkpoints import CheckpointError
 from .pixels import MEAN, STD
 
@@ -44,7 +45,9 @@ def check_config(config: Any, file: Path) -> None:
     )
     for field, value, known in wanted:
         if value not in known:
-            raise CheckpointError(f"{file}: {field} is {value!r}; of it, only {', '.join(known)} can be computed here")
+            raise CheckpointError(
+                f"{file}: {field} is {cited(value)}; of it, only {', '.join(known)} can be computed here"
+            )
     _check_window(text, file)
     _check_heads(text, "text_config", file)
     _check_heads(vision, "vision_config", file)
@@ -112,5 +115,6 @@ def check_preprocessing(content: Mapping[str, Any], file: Path, tile_px: int) ->
         *((name, content.get(name) in (None, True), True) for name in ("do_resize", "do_rescale", "do_normalize")),
     ):
         if not is_right:
-            found = str(content[field])[:80]
-            raise CheckpointError(f"{file}: {field} is {found}; pictures are prepared here with {wanted}")
+            raise CheckpointError(
+                f"{file}: {field} is {cited(content[field])}; pictures are prepared here with {wanted}"
+            )

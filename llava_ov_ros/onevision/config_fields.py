@@ -10,12 +10,12 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
+from ..bounds import cited
 from ..checkpoints import CheckpointError
 
 # Larger ones are damage: no published checkpoint of this family comes near them, and tables of that length, or
 # that many layers, would be made before any weight is read.
 MOST_LAYERS, MOST_WIDTH, MOST_TOKENS, MOST_POSITIONS, MOST_PX = 1024, 2**20, 2**24, 2**20, 4096
-MOST_SHOWN = 80
 
 Schema = dict[str, Any]
 
@@ -146,9 +146,9 @@ def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None
         field = ".".join(map(str, error.path))
         if error.validator == "required":
             raise CheckpointError(f"{file} lacks a field: {error.message}" + (f" of {field}" if field else ""))
-        value = ascii(error.instance)
-        shown = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."
-        raise CheckpointError(f"{file}: {field} is {shown}: {_rule(error.validator, error.validator_value)}")
+        raise CheckpointError(
+            f"{file}: {field} is {cited(error.instance)}: {_rule(error.validator, error.validator_value)}"
+        )
 
 
 def _rule(kind: str, value: Any) -> str:

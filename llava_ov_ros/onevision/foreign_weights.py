@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..bounds import shortened
 from ..checkpoints import CheckpointError
 
 PLAIN_TYPES = ("F32", "F16", "BF16", "F64")
@@ -42,7 +43,7 @@ def check_adapters(directory: Path) -> None:
     beside = (directory / "config.json").is_file()
     raise CheckpointError(
         f"model directory {directory} holds an adapter ({file.name if file.is_file() else weights[0]}), made for "
-        f"{base or 'a model that it does not name'}"
+        f"{shortened(str(base or 'a model that it does not name'))}"
         + (", beside a whole model: which of the two is meant cannot be told" if beside else ", and no whole model")
         + ": merge it (PeftModel.from_pretrained(...).merge_and_unload().save_pretrained(...)) and name the merged "
         "directory" + (", or move the adapter's files elsewhere to use the model without it" if beside else "")
@@ -68,25 +69,29 @@ def check_quantised(directory: Path, raw: Mapping[str, Any], types: Mapping[str,
                 method = found.get("quant_method") if isinstance(found, Mapping) else None
                 raise CheckpointError(
                     f"{directory / 'config.json'}: {field} says that the weights are quantised beforehand "
-                    f"({method or 'by a method that it does not name'}), which cannot be read here: {_REMEDY}"
+                    f"({shortened(str(method or 'by a method that it does not name'))}), which cannot be read here: "
+                    f"{_REMEDY}"
                 )
     for name in types:
         if _ADAPTER_NAMES.search(name):
             raise CheckpointError(
-                f"model directory {directory}: tensor {name} is of an adapter (PEFT) that was saved without merging: "
+                f"model directory {directory}: tensor {shortened(name)} is of an adapter (PEFT) that was saved "
+                "without merging: "
                 "merge it (merge_and_unload) and save the model again"
             )
     for name in types:
         for pattern, method in _QUANTISED_NAMES:
             if pattern.search(name):
                 raise CheckpointError(
-                    f"model directory {directory}: tensor {name} is of weights that are quantised beforehand "
+                    f"model directory {directory}: tensor {shortened(name)} is of weights that are quantised "
+                    "beforehand "
                     f"({method}), which cannot be read here: {_REMEDY}"
                 )
     for name, kind in types.items():
         if kind not in PLAIN_TYPES and not name.endswith(("position_ids", ".inv_freq")):
             raise CheckpointError(
-                f"model directory {directory}: tensor {name} is of type {kind}, so that the weights are quantised "
+                f"model directory {directory}: tensor {shortened(name)} is of type {kind}, so that the weights are "
+                "quantised "
                 f"beforehand or damaged: {_REMEDY}"
             )
     for file in _QUANTISED_FILES:

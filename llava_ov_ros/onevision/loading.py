@@ -15,7 +15,7 @@ from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .devices import on_device
 from .engine import Engine
 from .load_errors import with_plain_errors
-from .memory import check_fits, free_bytes, plan_memory, within
+from .memory import MemoryPlan, check_fits, free_bytes, plan_memory, within
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
 from .smoke import smoke_test
@@ -56,6 +56,23 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
 
 
 @with_plain_errors
+def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> MemoryPlan:
+    """Checks all that `load_engine` checks before it reads a weight, and returns what memory the model will need.
+
+    Args:
+        model: As `load_engine` takes it.
+        device: As `load_engine` takes it.
+        dtype: As `load_engine` takes it.
+
+    Raises:
+        CheckpointError: The model is not there, or its files are not whole by their configuration and shapes.
+        ValueError: The device or dtype is not to be had.
+        MemoryError: The device has no room for it; the text gives the numbers.
+    """
+    return _planned(model, *place_and_dtype(device, dtype), EngineSettings())[1]
+
+
+@with_plain_errors
 def load_engine(
     model: str,
     *,
@@ -84,12 +101,7 @@ def load_engine(
     place, number_format = place_and_dtype(device, dtype)
     check_quantisation(quantize, place, number_format)
     settings = settings or EngineSettings()
-    files = open_checkpoint(find_checkpoint(model))
-    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
-    plan = planned(settings=settings)
-    check_fits(plan, model_name(files.directory), place)
-    settings = within(settings, plan, free_bytes(place))
-    plan = planned(settings=settings)
+    files, plan, settings = _planned(model, place, number_format, settings)
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
         with on_device(place):
@@ -105,6 +117,18 @@ def load_engine(
     engine = Engine(checkpoint, settings, plan)
     engine.prepare_steps()
     return engine
+
+
+def _planned(
+    model: str, place: torch.device, number_format: torch.dtype, settings: EngineSettings
+) -> tuple[CheckpointFiles, MemoryPlan, EngineSettings]:
+    """A model's files, its memory, and the settings with bounds for which there is room."""
+    files = open_checkpoint(find_checkpoint(model))
+    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
+    plan = planned(settings=settings)
+    check_fits(plan, model_name(files.directory), place)
+    settings = within(settings, plan, free_bytes(place))
+    return files, planned(settings=settings), settings
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:

@@ -17,6 +17,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_
 from tokenizers.models import BPE
 from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
 
+from ..bounds import cited, shortened
 from ..checkpoints import CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -81,7 +82,7 @@ def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
     if len(sides) == 1 and type(side := sides.pop()) is int and side > 0:
         return side
     raise ValueError(
-        f"mm_vision_tower is {tower!r}, which does not tell the size of the tower's input (as "
+        f"mm_vision_tower is {cited(tower)}, which does not tell the size of the tower's input (as "
         "google/siglip-so400m-patch14-384 does): name the tower so, or add a preprocessor_config.json with "
         '{"size": {"height": 384, "width": 384}}'
     )
@@ -103,7 +104,7 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
     """
     for field, (expected, default) in _EXPECTED.items():
         if (found := raw.get(field, default)) != expected:
-            said = f"is {found!r}" if field in raw else f"is absent, which the original code takes for {default!r}"
+            said = f"is {cited(found)}" if field in raw else f"is absent, which the original code takes for {default!r}"
             raise ValueError(f"{field} {said}: LLaVA-OneVision has {expected!r}")
     text = {field: raw[field] for field in _TEXT_FIELDS if field in raw}
     # As transformers 5 writes how positions are rotated.
@@ -149,10 +150,10 @@ def _canvases(found: list[list[int]] | str, tile: int) -> list[list[int]]:
         return [[height, width] for width, height in found]
     pairs = [tuple(map(int, pair)) for pair in _CANVASES_IN_TILES.findall(found)]
     if not pairs:
-        raise ValueError(f'image_grid_pinpoints is {found[:80]!r}: it must be pairs of pixels, or "(1x1),...,(6x6)"')
+        raise ValueError(f'image_grid_pinpoints is {cited(found)}: it must be pairs of pixels, or "(1x1),...,(6x6)"')
     (least_a, least_b), (most_a, most_b) = pairs[0], pairs[-1]
     if not (1 <= least_a <= most_a <= MOST_TILES and 1 <= least_b <= most_b <= MOST_TILES):
-        raise ValueError(f"image_grid_pinpoints is {found[:80]!r}: canvases have 1 to {MOST_TILES} tiles, rising")
+        raise ValueError(f"image_grid_pinpoints is {cited(found)}: canvases have 1 to {MOST_TILES} tiles, rising")
     return [[b * tile, a * tile] for a in range(least_a, most_a + 1) for b in range(least_b, most_b + 1)]
 
 
@@ -208,7 +209,8 @@ def original_tokenizer(directory: Path) -> Tokenizer:
     for token, number in numbered.items():
         if tokenizer.token_to_id(token) != number:
             raise CheckpointError(
-                f"model directory {directory}: token {token} is to have the id {number}, and the next free one is "
+                f"model directory {directory}: token {shortened(token)} is to have the id {number}, and the next "
+                "free one is "
                 f"{tokenizer.token_to_id(token)}: vocab.json and the added tokens are of different models"
             )
     return tokenizer

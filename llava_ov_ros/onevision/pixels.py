@@ -20,6 +20,7 @@ MEAN = 0.5
 STD = 0.5
 # expand2square of LLaVA-NeXT pads with int(mean * 255); resize_and_pad_image pads with black.
 PAD_GRAY = 127
+PIXELS_AT_A_TIME = 2**22
 
 
 @contextmanager
@@ -77,10 +78,17 @@ def padded_square(rgb: Rgb, size: int) -> torch.Tensor:
     """
     height, width = rgb.shape[:2]
     side = max(height, width)
-    square = torch.full((1, 3, side, side), PAD_GRAY, dtype=torch.uint8)
     top, left = (side - height) // 2, (side - width) // 2
-    square[:, :, top : top + height, left : left + width] = as_tensor(rgb)
-    return resized(square, size, size)
+    # Columns first and rows second, as torch and Pillow resize, and some rows at a time: the whole square would take
+    # `side` times `side` pixels, however narrow the picture is.
+    columns = torch.full((1, 3, side, size), PAD_GRAY, dtype=torch.uint8)
+    rows = max(1, PIXELS_AT_A_TIME // side)
+    for first in range(0, height, rows):
+        band = as_tensor(rgb[first : first + rows])
+        padded = torch.full((1, 3, band.shape[2], side), PAD_GRAY, dtype=torch.uint8)
+        padded[..., left : left + width] = band
+        columns[:, :, top + first : top + first + band.shape[2]] = resized(padded, band.shape[2], size)
+    return resized(columns, size, size)
 
 
 def best_resolution(height: int, width: int, pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:

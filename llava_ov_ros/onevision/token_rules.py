@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ..bounds import cited
 from ..checkpoints import CheckpointError
 from .devices import uploaded
 
@@ -92,23 +93,24 @@ def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, coun
         value = content.get(field)
         if value is not None and value not in neutral:
             raise CheckpointError(
-                f"{file}: {field} is {value!r}, which would change answers and is not supported: remove the field, or "
+                f"{file}: {field} is {cited(value)}, which would change answers and is not supported: remove the "
+                "field, or "
                 "make a copy of the checkpoint without it"
             )
     penalty = content.get("repetition_penalty")
     if penalty is not None and (not _is_number(penalty) or not 0 < penalty <= MOST_PENALTY):
         raise CheckpointError(
-            f"{file}: repetition_penalty is {ascii(penalty)[:80]}: it must be more than 0 and at most {MOST_PENALTY}"
+            f"{file}: repetition_penalty is {cited(penalty)}: it must be more than 0 and at most {MOST_PENALTY}"
         )
     size = content.get("no_repeat_ngram_size")
     if size is not None and (type(size) is not int or not 0 <= size <= MOST_NGRAM):
         raise CheckpointError(
-            f"{file}: no_repeat_ngram_size is {str(size)[:80]}: it must be a whole number from 0 to {MOST_NGRAM}"
+            f"{file}: no_repeat_ngram_size is {cited(size)}: it must be a whole number from 0 to {MOST_NGRAM}"
         )
     suppressed = content.get("suppress_tokens") or []
     if not isinstance(suppressed, list) or not all(type(one) is int and 0 <= one < vocabulary for one in suppressed):
         raise CheckpointError(
-            f"{file}: suppress_tokens is {str(suppressed)[:80]}: it must be a list of token ids below {vocabulary}"
+            f"{file}: suppress_tokens is {cited(suppressed)}: it must be a list of token ids below {vocabulary}"
         )
     return TokenRules(
         1.0 if penalty is None else float(penalty), size or 0, tuple(sorted(set(suppressed))), counts_prompt

@@ -8,6 +8,7 @@ from typing import Self
 
 from tokenizers import Tokenizer
 
+from ..bounds import shown
 from .prompt import Control, Ids, Segment, Text
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -37,7 +38,7 @@ class PromptTokenizer:
         try:
             return cls(Tokenizer.from_file(str(file)))
         except Exception as error:  # noqa: BLE001 - tokenizers raises plain Exceptions
-            raise ValueError(f"{file} cannot be read: {error}") from None
+            raise ValueError(f"{file} cannot be read: {shown(str(error))}") from None
 
     @property
     def json(self) -> str:

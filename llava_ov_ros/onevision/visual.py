@@ -58,7 +58,7 @@ class VisualEncoder:
             return ((self._side + 1) // 2) ** 2
         if mode == "multi_image":
             return self._side**2 + 1
-        picture = (frame.rgb.shape[0], frame.rgb.shape[1])
+        picture = (frame.picture.shape[0], frame.picture.shape[1])
         return anyres_token_count(anyres_grid(*picture, self._tile_px, self._pinpoints), self._side, picture)
 
     def is_ready(self, frame: Frame, mode: Mode) -> bool:
@@ -109,5 +109,5 @@ class VisualEncoder:
             return pooled_frames(features)[0]
         if mode == "multi_image":
             return multi_image_tokens(features[0], newline)
-        height, width = frame.rgb.shape[:2]
+        height, width = frame.picture.shape[:2]
         return anyres_tokens(features, newline, tiles.grid, (height, width))

@@ -1,8 +1,6 @@
 """Recorded bags through the same path as live cameras: deterministic, every frame, no clock."""
 
 from .bag import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     BagMessage,
     Contents,
     ImageTopic,
@@ -14,6 +12,7 @@ from .bag import (
 )
 from .bag_error import BagError
 from .names import camera_names
+from .pictures import read_pictures
 from .plans import Planned, plan_about, plan_record, replay_plans
 from .questions import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .replay import Answered, ReplaySettings, counted_by, replay
@@ -21,8 +20,6 @@ from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
 from .schedule import Schedule, TimedT
 
 __all__ = [
-    "COMPRESSED_IMAGE",
-    "IMAGE",
     "ROUNDING_NS",
     "TIMINGS",
     "Answered",
@@ -48,6 +45,7 @@ __all__ = [
     "plan_about",
     "plan_record",
     "read_messages",
+    "read_pictures",
     "read_questions",
     "remarks",
     "replay",

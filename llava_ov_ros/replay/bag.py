@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..frames import NS_PER_S
-from ..frames.frame import stamp_ns
+from ..frames import NS_PER_S, stamp_and_frame
+from ..frames.message_types import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, NO_THEORA, THEORA, transport_of
 from .bag_error import BagError
 from .decoding import decode_message
 from .files import opened, raw_messages
 from .storage import CDR, ROS1, RecordedTopic, Storage, add_topic
 
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 _VIDEO = re.compile(r"video|ffmpeg|h26[45]|theora", re.IGNORECASE)
 _TAIL_NS = 2 * NS_PER_S
 _logger = logging.getLogger(__name__)
@@ -35,8 +33,8 @@ class ImageTopic:
 
     Attributes:
         name: The topic.
-        type: sensor_msgs/msg/Image or sensor_msgs/msg/CompressedImage.
-        transport: raw, compressed or compressedDepth, judged by type and name.
+        type: One of `message_types.IMAGE_TYPES`.
+        transport: Judged by type and name, as `message_types.transport_of` does.
         count: Messages recorded.
         first_ns: Time of the first message; 0 where there is none.
         last_ns: Time of the last one.
@@ -58,9 +56,9 @@ class BagMessage:
 
     Attributes:
         topic: Its topic.
-        time_ns: Its header stamp, or its record time where the stamp is zero.
+        time_ns: Its stamp, or its record time where the stamp is zero.
         lap: How often the stamps of its topic have jumped back before it.
-        message: The sensor_msgs Image or CompressedImage, as rosbags gives it.
+        message: The message, as rosbags gives it.
     """
 
     topic: str
@@ -119,6 +117,8 @@ def contents(path: Path) -> Contents:
 
 def why_no_picture(kind: str) -> str:
     """Why a topic of some message type cannot be looked at, as the end of a sentence about it."""
+    if kind == THEORA:
+        return f"is of type {kind}: {NO_THEORA}"
     if _VIDEO.search(kind):
         return f"is of type {kind}, which is video: turn it into {COMPRESSED_IMAGE} first"
     return f"is of type {kind}, which is no picture"
@@ -202,7 +202,7 @@ def _decoded(
     for recorded_ns, raw in raw_messages(storages, name, start_ns):
         try:
             message = decode_message(raw, topic.type, topic.encoding)
-            stamp = stamp_ns(message.header.stamp)
+            stamp, _ = stamp_and_frame(message)
         except ValueError as error:
             yield MalformedMessage(name, recorded_ns, str(error))
         else:
@@ -227,16 +227,15 @@ def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]
     """The image topics by name; raises BagError where there is none."""
     topics = _topics(storages)
     found = {
-        name: topic
-        for name, topic in topics.items()
-        if topic.type in (IMAGE, COMPRESSED_IMAGE) and topic.encoding in (CDR, ROS1)
+        name: topic for name, topic in topics.items() if topic.type in IMAGE_TYPES and topic.encoding in (CDR, ROS1)
     }
     if not found:
         others = sorted(f"{name} ({_kind(topic)})" for name, topic in topics.items())
         listed = ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
         video = next((f"; {n} {why_no_picture(t.type)}" for n, t in topics.items() if _VIDEO.search(t.type)), "")
         raise BagError(
-            f"{path} has no topic of type {IMAGE} or {COMPRESSED_IMAGE}; it has {listed or 'no topic at all'}{video}"
+            f"{path} has no topic of type {IMAGE}, {COMPRESSED_IMAGE} or another that can be decoded (docs/frames.md); "
+            f"it has {listed or 'no topic at all'}{video}"
         )
     return found
 
@@ -246,8 +245,7 @@ def _kind(topic: RecordedTopic) -> str:
 
 
 def _image_topic(storages: Sequence[Storage], name: str, topic: RecordedTopic) -> ImageTopic:
-    kind, count = topic.type, topic.count
-    transport = "raw" if kind == IMAGE else "compressedDepth" if name.endswith("/compressedDepth") else "compressed"
+    kind, count, transport = topic.type, topic.count, transport_of(name, topic.type)
     first = next((one for one in _decoded(storages, name, topic) if isinstance(one, _Decoded)), None)
     if first is None:
         # All are malformed, or there is none.

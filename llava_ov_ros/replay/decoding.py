@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from .definitions import DEFINITIONS
 from .storage import ROS1
 from .zstandard import MAGIC, zstd
 
@@ -16,7 +17,7 @@ _CDR_LITTLE_ENDIAN = (0, 1)
 
 
 def decode_message(raw: bytes, kind: str, encoding: str) -> Any:
-    """A message as rosbags gives it. Its definition is the standard one: bags before ROS 2 Iron do not embed any.
+    """A message as rosbags gives it. Its definition is the standard one, or ours: bags before ROS 2 Iron embed none.
 
     Bytes after the message's end are left alone: the RealSense SDK writes 4 of them. A message that the recorder has
     compressed is decompressed, whether or not a metadata.yaml says so.
@@ -63,4 +64,7 @@ def _check_end(end: int, size: int) -> None:
 
 @cache
 def _types(store: Stores) -> Typestore:
-    return get_typestore(store)
+    types = get_typestore(store)
+    for kind, text in DEFINITIONS.items():
+        types.register(get_types_from_msg(text, kind))
+    return types

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence, Set
 
-_TRANSPORTS = ("compressed", "compressedDepth")
-# What drivers call the picture itself: image, image_raw, image_rect_color, ...
-_PICTURE = re.compile(r"(compressed_)?image(_.*)?")
+from ..frames.message_types import appends
+
+# What drivers call the picture itself: image, image_raw, image_rect_color, video, ...
+_PICTURE = re.compile(r"(compressed_)?(image|video)(_.*)?")
 # What the RealSense SDK puts behind it.
 _CONTENT = "data"
 _NAMELESS = "camera"
@@ -49,7 +50,7 @@ def _whole_names(topics: Sequence[str], taken: Set[str]) -> dict[str, str]:
 
 def _camera_parts(topic: str) -> list[str]:
     parts = [part for part in topic.split("/") if part]
-    if parts and parts[-1] in _TRANSPORTS:
+    if parts and appends(parts[-1]):
         parts.pop()
     if len(parts) > 1 and parts[-1] == _CONTENT:
         parts.pop()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..frames import NS_PER_S, Camera, Clip
 from ..tasks import AnswersQuestions, Asked, Prompts, Query, Result, Status, answer_together
+from ..tasks.blank import blank_remark
 from ..tasks.planning import (
     Decomposition,
     NoAnswerError,
@@ -126,7 +127,7 @@ def plan_about(
         plan = make_plan(query.question, vocabulary, prompts, options, talk.answers)
     except _EndedError as ended:
         return ended.result, None
-    message = "; ".join(plan.remarks)
+    message = "; ".join(filter(None, (*plan.remarks, blank_remark(talk.first.clips))))
     return replace(talk.first, message=message, text=plan.text, confidence=plan.confidence, total_s=talk.total_s), plan
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..frames import NS_PER_S, Camera, Clip
+from ..frames import NS_PER_S, Camera, Clip, Frame
+from ..tasks.blank import blank_pictures
 from ..tasks.marks import says
 from .bag import ImageTopic
 from .replay import Answered
@@ -40,11 +41,13 @@ def answer_record(answered: Answered, model: str) -> dict[str, Any]:
 
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """Every frame of some clips, camera by camera, oldest first."""
-    return [
-        {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
-        for clip in clips
-        for frame in clip.frames
-    ]
+    return [frame_record(frame) for clip in clips for frame in clip.frames]
+
+
+def frame_record(frame: Frame) -> dict[str, Any]:
+    """A frame as a dictionary ready for JSON; with the range of values shown, where the picture stores such values."""
+    record = {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
+    return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
 
 
 def is_correct(text: str, truth: str) -> bool:
@@ -72,10 +75,14 @@ def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list
             lines.append(f"{camera.name}: stamps jumped back {counts.jumps_back} times (a looped recording?)")
         if counts.out_of_order:
             lines.append(f"{camera.name}: {counts.out_of_order} messages out of order were left out")
+        if counts.awaiting_key_frame:
+            lines.append(f"{camera.name}: {counts.awaiting_key_frame} messages of its video came before a key frame")
         if counts.malformed:
             lines.append(f"{camera.name}: {counts.malformed} malformed messages; the last: {counts.last_error}")
         if counts.damaged:
             lines.append(f"{camera.name}: {counts.damaged} damaged pictures were left out")
+        if counts.blank:
+            lines.append(f"{camera.name}: {blank_pictures(counts.blank, counts.last_blank)}")
     recorded = [topic for topic in topics if topic.count]
     if recorded and max(topic.first_ns for topic in recorded) > min(topic.last_ns for topic in recorded) + NS_PER_S:
         lines.append("the cameras share no time (different clocks?): " + "; ".join(map(_covers, recorded)))

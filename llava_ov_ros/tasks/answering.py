@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..ask_error import AskError
 from ..frames import Clip
+from .blank import blank_remark
 from .clips import RefusedError
 from .query import Query, Result, Status
 from .scene_qa import read_answer
@@ -220,10 +221,9 @@ def _result(one: Asked, generated: Generated, clips: tuple[Clip, ...]) -> Result
     if generated.finish == "length":
         message = f"cut off at max_new_tokens {one.query.max_new_tokens}"
     scene = None if one.query.shaped is None else read_answer(one.query.shaped, generated)
-    return Result(
+    result = Result(
         one.query,
         status,
-        message="; ".join(filter(None, (message.format(deadline_s=one.query.deadline_s), generated.remark))),
         # Fewer than were cut where memory ran out.
         clips=generated.clips or clips,
         text=generated.text if scene is None else scene.text,
@@ -234,3 +234,5 @@ def _result(one: Asked, generated: Generated, clips: tuple[Clip, ...]) -> Result
         scene=scene,
         generated=generated,
     )
+    remarks = message.format(deadline_s=one.query.deadline_s), generated.remark, blank_remark(result.seen)
+    return replace(result, message="; ".join(filter(None, remarks)))

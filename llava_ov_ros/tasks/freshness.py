@@ -86,6 +86,7 @@ def messages_since(camera: Camera) -> str:
         for count, what in (
             (counts.malformed, "malformed"),
             (counts.damaged, "damaged"),
+            (counts.awaiting_key_frame, "waiting for a key frame"),
             (counts.future_stamps, "stamped in the future"),
             (counts.out_of_order, "out of order"),
             (counts.blurred, "blurred"),

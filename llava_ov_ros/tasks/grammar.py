@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..bounds import cited
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -102,19 +104,19 @@ def _check_words(what: str, words: Sequence[str], separator: str) -> None:
         raise ValueError(f"{what}: there is no word to choose from")
     for number, word in enumerate(words):
         if not word or any(letter.isspace() for letter in word) or _CONTROL.search(word):
-            raise ValueError(f"{what}: {word!r} must be one word, without a blank")
+            raise ValueError(f"{what}: {cited(word)} must be one word, without a blank")
         if separator.strip() in word:
-            raise ValueError(f"{what}: {word!r} must not hold {separator.strip()!r}, which parts steps")
+            raise ValueError(f"{what}: {cited(word)} must not hold {separator.strip()!r}, which parts steps")
         if word in words[:number]:
-            raise ValueError(f"{what}: {word!r} is there twice")
+            raise ValueError(f"{what}: {cited(word)} is there twice")
 
 
 def _check_texts(texts: Sequence[str], steps: set[str]) -> None:
     for number, text in enumerate(texts):
         if not text.strip() or _CONTROL.search(text):
-            raise ValueError(f"instead: {text!r} must be a text of one line")
+            raise ValueError(f"instead: {cited(text)} must be a text of one line")
         if text in texts[:number] or text in steps:
-            raise ValueError(f"instead: {text!r} is there twice, or is a step too")
+            raise ValueError(f"instead: {cited(text)} is there twice, or is a step too")
 
 
 def _one_of(alternatives: Iterable[str]) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from ..bounds import cited, shortened
 from ..share import PROMPTS
 from .yaml_aliases import AliasError, check_aliases
+from .yaml_problem import UNREADABLE, yaml_problem
 
 DEFAULT_PROMPTS = "plain"
 LISTED = "{choices}"
@@ -21,7 +23,9 @@ PICTURE, NOW = "{picture}", "{now}"
 """Where a step's picture stands in a text, and where what the cameras see now."""
 ENGLISH = "en"
 _KEYS = ("version", "name", "language", "add", "yes_no", "numbers", "cannot_tell", "change", "planning")
-_REQUIRED = ("version", "name", "yes_no", "numbers", "change")
+# Of a set of prompts; a file with two of them is meant to be one. Name and version are in many other files.
+_OWN = ("yes_no", "numbers", "change")
+_REQUIRED = ("version", "name", *_OWN)
 
 
 class Kind(StrEnum):
@@ -156,7 +160,7 @@ def find_prompts(prompts: str) -> Path:
     path = PROMPTS.path(prompts)
     if not path.is_file():
         names = ", ".join(PROMPTS.shipped())
-        raise PromptsError(f"prompts {prompts!r}: no file {path.absolute()}, and no shipped set ({names})")
+        raise PromptsError(f"prompts {cited(prompts)}: no file {path.absolute()}, and no shipped set ({names})")
     return path
 
 
@@ -171,15 +175,13 @@ def load_prompts(path: Path) -> Prompts:
         node = loader.get_single_node()
         check_aliases(node)
         content = None if node is None else loader.construct_document(node)
-    except OSError as error:
-        raise PromptsError(f"{path}: {error.strerror}") from None
     except AliasError as error:
         raise PromptsError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
-    # Some numbers and dates that YAML lets through are none for Python.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PromptsError(f"{path}: not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise PromptsError(f"{path}: expected keys and values, such as `name: {path.stem}`")
+    except UNREADABLE as error:
+        raise PromptsError(f"{path}{yaml_problem(error)}") from None
+    # The file may be named by somebody who may not read it: no error has text of one that is something else.
+    if not isinstance(content, dict) or sum(key in content for key in _OWN) < 2:
+        raise PromptsError(f"{path}: it is no set of prompts, which is a mapping with the keys {', '.join(_OWN)}")
     return _Reader(path, content).prompts()
 
 
@@ -199,9 +201,9 @@ class _Reader:
                 raise self._error(key, "is missing")
         version, name = self._content["version"], self._content["name"]
         if type(version) is not int or version < 1:
-            raise self._error("version", f"is {version!r}: it must be a whole number from 1")
+            raise self._error("version", f"is {cited(version)}: it must be a whole number from 1")
         if name != self._path.stem:
-            raise self._error("name", f"is {name!r}: it must be that of the file, {self._path.stem!r}")
+            raise self._error("name", f"is {cited(name)}: it must be that of the file, {cited(self._path.stem)}")
         yes_no = self._words("yes_no")
         if len(yes_no) != 2:
             raise self._error("yes_no", f"has {len(yes_no)} words: it must be the word for yes and the word for no")
@@ -210,7 +212,7 @@ class _Reader:
             cannot_tell = self._text("cannot_tell", cannot_tell)
             for key, words in (("yes_no", yes_no), ("numbers", self._words("numbers"))):
                 if cannot_tell in words:
-                    raise self._error("cannot_tell", f"is {cannot_tell!r}, which is in {key} too")
+                    raise self._error("cannot_tell", f"is {cited(cannot_tell)}, which is in {key} too")
         return Prompts(
             name=name,
             version=version,
@@ -227,13 +229,13 @@ class _Reader:
         language = self._content.get("language", ENGLISH)
         # YAML takes an unquoted no, which is Norwegian, for a truth value.
         if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
-            raise self._error("language", f"is {language!r}: it must be a code of ISO 639, such as en or zh")
+            raise self._error("language", f"is {cited(language)}: it must be a code of ISO 639, such as en or zh")
         return language
 
     def _planning(self) -> PlanPrompts:
         given = self._content.get("planning") or {}
         if not isinstance(given, dict):
-            raise self._error("planning", f"is {given!r}: it must be texts for {', '.join(_PLANNING_KEYS)}")
+            raise self._error("planning", f"is {cited(given)}: it must be texts for {', '.join(_PLANNING_KEYS)}")
         texts = {key: text for key, text in given.items() if key != _REASONS}
         for key, text in texts.items():
             if key not in _PLACES:
@@ -245,7 +247,9 @@ class _Reader:
                     raise self._error(f"planning.{key}", f"must hold {place}")
             for place in there:
                 if place not in allowed:
-                    raise self._error(f"planning.{key}", f"holds {place}: allowed are {', '.join(allowed) or 'none'}")
+                    raise self._error(
+                        f"planning.{key}", f"holds {shortened(place)}: allowed are {', '.join(allowed) or 'none'}"
+                    )
         self._check_steps(texts)
         return PlanPrompts(**texts, reasons=self._reasons(given.get(_REASONS) or {}))
 
@@ -254,7 +258,7 @@ class _Reader:
         from .planning.reasons import Reason
 
         if not isinstance(given, dict):
-            raise self._error("planning.reasons", f"is {given!r}: it must be texts by the codes of problems")
+            raise self._error("planning.reasons", f"is {cited(given)}: it must be texts by the codes of problems")
         for code, text in given.items():
             if code not in list(Reason):
                 raise self._error(
@@ -284,7 +288,7 @@ class _Reader:
     def _added(self) -> dict[Kind, str]:
         given = self._content.get("add") or {}
         if not isinstance(given, dict):
-            raise self._error("add", f"is {given!r}: it must be texts by kind of question")
+            raise self._error("add", f"is {cited(given)}: it must be texts by kind of question")
         for kind, text in given.items():
             if kind not in list(Kind):
                 raise self._error(f"add.{kind}", f"is no kind of question: the kinds are {', '.join(Kind)}")
@@ -296,19 +300,21 @@ class _Reader:
     def _words(self, key: str) -> tuple[str, ...]:
         given = self._content[key]
         if not isinstance(given, list) or not given:
-            raise self._error(key, f"is {given!r}: it must be a list of words")
+            raise self._error(key, f"is {cited(given)}: it must be a list of words")
         for number, word in enumerate(given):
             self._text(f"{key}[{number}]", word)
             if word in given[:number]:
-                raise self._error(f"{key}[{number}]", f"is {word!r}, which is there already")
+                raise self._error(f"{key}[{number}]", f"is {cited(word)}, which is there already")
         return tuple(given)
 
     def _text(self, key: str, value: Any) -> str:
         if not isinstance(value, str):
-            raise self._error(key, f"is {value!r}: it must be a text (YAML takes an unquoted yes, no or 1 for no text)")
+            raise self._error(
+                key, f"is {cited(value)}: it must be a text (YAML takes an unquoted yes, no or 1 for no text)"
+            )
         if not value.strip():
             raise self._error(key, "is blank: leave it out")
         return value
 
     def _error(self, key: str, rule: str) -> PromptsError:
-        return PromptsError(f"{self._path}: {key} {rule}")
+        return PromptsError(f"{self._path}: {shortened(key)} {rule}")

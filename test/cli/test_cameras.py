@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import json
 import os
+import sys
 import threading
 
 import pytest
@@ -11,12 +13,15 @@ import pytest
 pytest.importorskip("rclpy", reason="looking at cameras needs ROS 2")
 
 import rclpy
+from ffmpeg_image_transport_msgs.msg import FFMPEGPacket
+from foxglove_msgs.msg import RawImage
 from rclpy.context import Context
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from llava_ov_ros.cli.main import main
+from llava_ov_ros.frames.message_types import NO_THEORA, THEORA
 from llava_ov_ros.node.camera_check import SEGMENT_BYTES, CameraTopic, advice, watch_cameras
 
 pytestmark = pytest.mark.ros
@@ -72,6 +77,61 @@ def test_a_table_to_read(capsys, two_cameras):
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == ["topic", "type", "publishers", "Hz", "KB", "arrived", "picture"]
     assert f"{NAMESPACE}/raw" in out
+
+
+@pytest.fixture
+def films(moving_pictures, encode_video):
+    """A video as ffmpeg_image_transport sends it, another one in CompressedImage messages, and a Foxglove picture."""
+    packets = encode_video("h264", moving_pictures(15))
+    context = Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node("films", namespace=NAMESPACE, context=context)
+    ffmpeg = node.create_publisher(FFMPEGPacket, "film/ffmpeg", 5)
+    compressed = node.create_publisher(CompressedImage, "film/compressed", 5)
+    raw = node.create_publisher(RawImage, "film/raw", 5)
+    done = threading.Event()
+
+    def drive():
+        number = 0
+        while not done.wait(0.05):
+            now, data = node.get_clock().now().to_msg(), array.array("B", packets[number % 15])
+            packet = FFMPEGPacket(width=320, height=240, encoding="hevc;yuv420p;bgr8;bgr8", data=data)
+            packet.header.stamp = now
+            ffmpeg.publish(packet)
+            compressed.publish(CompressedImage(header=packet.header, format="h264", data=data))
+            raw.publish(RawImage(timestamp=now, width=4, height=2, encoding="mono8", step=4, data=bytes(8)))
+            number += 1
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+def test_video_is_called_so(capsys, films):
+    main(["cameras", "--seconds", "2", "--json"])
+    found = {row["topic"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert found[f"{NAMESPACE}/film/ffmpeg"]["picture"] == "H.265 video"
+    assert found[f"{NAMESPACE}/film/ffmpeg"]["type"] == "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
+    assert found[f"{NAMESPACE}/film/compressed"]["picture"] == "H.264 video"
+    assert found[f"{NAMESPACE}/film/raw"]["picture"] == "4x2 mono8"
+    assert all(row["stamped"] for row in found.values() if row["received"])
+
+
+def test_video_without_av_names_the_extra(capsys, films, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["cameras", "--seconds", "2"]) == 1
+    out = capsys.readouterr().out
+    assert f"{NAMESPACE}/film/compressed: video needs the package av" in out
+    assert "pip install 'av>=17,<19'" in out
+
+
+def test_theora_is_refused_by_name():
+    theora = CameraTopic("/c/theora", THEORA, "reliable", picture="Theora video", problem=NO_THEORA)
+    assert advice([theora], "p.xml") == [f"/c/theora: {NO_THEORA}"]
 
 
 def topic(times_ms, lost=0, size_bytes=1000):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.ros
@@ -70,11 +71,34 @@ def test_your_own_recording_and_question(tmp_path, write_bag, shot):
     assert cv2.imread(str(picture)) is not None
 
 
+@pytest.mark.long
+def test_your_own_16_bit_recording_in_a_range_of_values(tmp_path, write_bag, shot):
+    bag = write_bag(tmp_path / "bag", [shot(TOPIC, i * 0.25, top=4095 + i) for i in range(9)])
+    levels = []
+    for option in ("default", "0..4095"):
+        picture = tmp_path / f"{option}.png"
+        arguments = ("--bag", bag, "--ask", "?", "--every", 2, "--rate", 4, "--out", picture, "--value-range", option)
+        code, out, err = demo(tmp_path, *arguments)
+        assert code == 0, out + err
+        assert ("frames used show next to nothing: the one stamped" in out) == (option == "default")
+        levels.append(np.percentile(cv2.imread(str(picture)), 98))
+    assert levels[0] < levels[1]
+
+
 def test_a_compressed_topic_without_the_usual_ending(tmp_path, write_bag, shot):
     bag = write_bag(tmp_path / "bag", [shot("/front/compressed", i * 0.25, level=i * 10) for i in range(9)])
     code, out, err = demo(tmp_path, "--bag", bag, "--ask", "?", "--every", 2, "--rate", 4)
     assert code == 0, out + err
     assert "9 frames published, 1 answer\n" in out
+
+
+def test_a_video_whose_topic_has_any_name(tmp_path, moving_pictures, encode_video, write_video_bag):
+    bag = write_video_bag(tmp_path / "bag", "/front/film", encode_video("h264", moving_pictures(21)))
+    code, out, err = demo(tmp_path, "--bag", bag, "--ask", "?", "--every", 2, "--rate", 4)
+    assert code == 0, out + err
+    assert "21 frames published, 1 answer\n" in out
+    # The bars of the pictures are white, in the frames that are drawn, too.
+    assert (cv2.imread(str(tmp_path / "out" / "demo.png")) > 240).all(axis=2).sum() > 1000
 
 
 def test_a_model_that_the_node_refuses_is_told_with_the_nodes_log(tmp_path):

@@ -207,7 +207,7 @@ def test_a_changed_suite_is_refused_or_begins_anew(capsys, folder, tmp_path, don
     kept = files(out)
     changed = suite(folder, "small", **small, clip={"frames": 2})
     code, _, err = run(capsys, changed, "--out", out)
-    assert code == 2
+    assert code == 1
     assert "settings: clip: frames was 4 and is 2" in err
     assert "--restart" in err
     assert files(out) == kept
@@ -218,18 +218,18 @@ def test_a_changed_suite_is_refused_or_begins_anew(capsys, folder, tmp_path, don
 def test_other_folders_are_left_alone(capsys, folder, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     code, _, err = run(capsys, suite(folder), "--out", tmp_path)
-    assert code == 2
+    assert code == 1
     assert "is not empty and holds no run" in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
     code, _, err = run(capsys, suite(folder), "--out", tmp_path / "notes.txt")
-    assert code == 2
+    assert code == 1
 
 
 def test_a_suite_that_cannot_be_run_leaves_nothing_and_loads_nothing(capsys, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "load", lambda job: pytest.fail("a model was loaded"))
     path = suite(folder, "wrong", bags=[{"bag": "none"}, {"bag": "gap", "questions": [{"ask": "What?", "at_s": 60}]}])
     code, out, err = run(capsys, path, "--out", tmp_path / "out")
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert f"{path}:" in err
     assert "bags[0].bag: " in err
     assert "bags[1].questions[0].at_s: 60 s is outside" in err
@@ -240,7 +240,7 @@ def test_a_model_of_another_kind_is_refused_before_anything_is_written(capsys, f
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"architectures": ["Other"]}')
     code, _, err = run(capsys, suite(folder), "--out", tmp_path / "out", "--model", tmp_path / "model")
-    assert code == 2
+    assert code == 1
     assert "this is not a LLaVA-OneVision checkpoint" in err
     assert not (tmp_path / "out").exists()
 
@@ -289,11 +289,11 @@ def test_comparing_with_a_run_before(capsys, folder, done, tmp_path):
     assert run(capsys, suite(folder), "--out", done)[0] == 0
     assert not (done / "comparison.json").exists()
     code, _, err = run(capsys, suite(folder), "--out", done, "--compare", tmp_path / "none")
-    assert code == 2
+    assert code == 1
     assert "no finished run to compare with" in err
     (before / "results.jsonl").write_text("[" * 100_000)
     code, _, err = run(capsys, suite(folder), "--out", done, "--compare", before)
-    assert code == 2
+    assert code == 1
     assert "not results of llava-ov eval" in err
 
 

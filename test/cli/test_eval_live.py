@@ -57,6 +57,45 @@ def test_live_answers_are_those_of_the_replay(write_bag, shot, tmp_path):
     assert main(["eval", str(suite), "--out", str(live), "--live"]) == 0
     assert json.loads((live / "timing.json").read_text())["delivery"] == timing["delivery"]
     assert json.loads((live / "summary.json").read_text())["way"] == "live"
+    # The pictures have one grey level each, which both say in the same words.
+    dark = "next to nothing is to be seen in 6 pictures, the last has one grey level (144)"
+    for folder in (here, live):
+        remarks = json.loads((folder / "summary.json").read_text())["remarks"]["bag"]
+        assert [line.partition(";")[0] for line in remarks if "nothing" in line] == [
+            f"{c}: {dark}" for c in ("front", "rear")
+        ]
+
+
+@pytest.mark.timeout(300)
+def test_live_pictures_of_16_bits_are_shown_in_the_ranges_of_the_replay(write_bag, shot, tmp_path):
+    # Every picture is brighter by half than the one before: each clip has a range of its own.
+    bag = tmp_path / "bag"
+    write_bag(bag, [shot(TOPICS[0], i * 0.5, top=round(500 * 1.5**i)) for i in range(12)])
+    questions = [
+        {"ask": "What is there?", "at_s": [1.1, 2.2, 4.6, 5.5], "window_s": 1.3, "gold": "a mug"},
+        {"ask": "What was there?", "range_s": [1.0, 2.0], "gold": "a mug"},
+    ]
+    content = {
+        "name": "infrared",
+        "max_new_tokens": 4,
+        "bags": [{"bag": "bag", "topics": [{"topic": TOPICS[0], "value_range": "auto"}], "questions": questions}],
+    }
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(yaml.safe_dump(content))
+    here, live = tmp_path / "here", tmp_path / "live"
+    assert main(["eval", str(suite), "--out", str(here)]) == 0
+    assert main(["eval", str(suite), "--out", str(live), "--live", "--rate", "3"]) == 0
+    ours, theirs = (
+        [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()] for folder in (here, live)
+    )
+    ranges = [[frame["value_range"] for frame in row["frames"]] for row in ours]
+    assert ranges == [[frame["value_range"] for frame in row["frames"]] for row in theirs]
+    assert [len(set(of_clip)) for of_clip in ranges] == [1] * 5
+    assert len({of_clip[0] for of_clip in ranges}) == 4
+    assert [row["text"] for row in ours] == [row["text"] for row in theirs]
+    # The pictures of the report, too: the live ones were read from the bag again.
+    files = [sorted((folder / "frames").rglob("*.jpg")) for folder in (here, live)]
+    assert [file.read_bytes() for file in files[0]] == [file.read_bytes() for file in files[1]] != []
 
 
 @pytest.mark.timeout(600)

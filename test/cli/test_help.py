@@ -12,6 +12,7 @@ COMMANDS = (
     ["demo"],
     ["parameters"],
     ["cameras"],
+    ["doctor"],
     ["bench"],
     ["bench", "callbacks"],
     ["rooms", "evaluate"],

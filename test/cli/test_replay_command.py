@@ -9,9 +9,12 @@ import subprocess
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
 from llava_ov_ros.cli.main import main
+from llava_ov_ros.cli.show import Sheets
+from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.replay import TIMINGS
 from llava_ov_ros.rooms.questions import CANNOT_TELL
 from llava_ov_ros.rooms.world import COLOURS
@@ -117,6 +120,43 @@ def test_two_cameras_by_name_one_of_them_turned(capsys, bag_of_two):
     assert [frame["camera"] for frame in json.loads(out)["frames"]] == ["rear", "front"]
 
 
+@pytest.fixture
+def infrared(write_bag, shot, tmp_path):
+    """A recording of a 12-bit camera, of which the driver says 16 bits."""
+    return write_bag(tmp_path / "infrared", [shot(TOPIC, i * 0.5, top=4095) for i in range(5)])
+
+
+@pytest.mark.parametrize("command", ["replay", "plan"])
+@pytest.mark.parametrize("option", ["auto", "0..4095"])
+def test_16_bit_pictures_in_a_range_of_values(command, option, capsys, infrared):
+    what = ["--ask", "?"] if command == "replay" else ["--goal", "put the mug on the desk"]
+    more = ["--frozen-after", 0, "--json"]
+    code, out, err = run(capsys, command, infrared, *what, *more)
+    # The plan of a model that knows rendered rooms only may be rejected.
+    assert (code, json.loads(out)["status"]) in [(0, "OK"), (int(command == "plan"), "OK")]
+    assert "5 of 5" in json.loads(out)["message"] or "4 of 4" in json.loads(out)["message"]
+    assert "show next to nothing: the one stamped" in json.loads(out)["message"]
+    assert "next to nothing is to be seen in 5 pictures, the last has almost one grey level (0 to 16" in err
+    code, out, err = run(capsys, command, infrared, *what, *more, "--value-range", option)
+    stored = np.random.default_rng(4095).integers(1, 4096, (24, 32))
+    p1, p99 = np.percentile(stored, (1, 99))
+    found = option if option != "auto" else f"{int(np.floor(p1))}..{int(np.ceil(p99))}"
+    assert {frame["value_range"] for frame in json.loads(out)["frames"]} == {found}
+    assert "next to nothing" not in json.loads(out)["message"] + err
+
+
+def test_a_sheet_says_where_next_to_nothing_is_to_be_seen(tmp_path):
+    clip = Clip("front", (Frame("front", S, "optical", np.zeros((24, 32, 3), np.uint8)),))
+    record = {"at_s": 1.0, "question": "?", "text": "yes", "status": "OK", "message": "", "correct": None, "truth": ""}
+    pictures = []
+    for name, message in (("without", ""), ("with", "1 of 1 frames used show next to nothing")):
+        sheets = Sheets(tmp_path / f"{name}.png")
+        sheets.add((clip,), {**record, "message": message})
+        sheets.write()
+        pictures.append(cv2.imread(str(tmp_path / f"{name}.png")))
+    assert pictures[1].shape[0] > pictures[0].shape[0]
+
+
 def test_questions_from_a_file_are_judged_by_their_truth(capsys, bag, tmp_path):
     file = tmp_path / "truth.json"
     entry = {"ask": "What colour is the mug?", "at_s": 5, "window_s": 1, "kind": "colour"}
@@ -157,9 +197,11 @@ def test_sheets_of_the_frames_used(capsys, bag, tmp_path):
         (["--ask", "?", "--window", "nan"], 2, "nan is not a finite number"),
         (["--ask", "?", "--rotate", "45"], 2, "argument --rotate: invalid choice: 45"),
         (["--ask", "?", "--rotate", "90", "--rotate", "0"], 2, "--rotate is given 2 times"),
+        (["--ask", "?", "--value-range", "12 bit"], 2, "value_range is '12 bit': allowed are default, auto, or"),
+        (["--ask", "?", *2 * ["--value-range", "auto"]], 2, "--value-range is given 2 times: give it once, or"),
         (["--ask", "?", "--rate-hz", "0.1"], 2, "most answers would be STALE"),
         (["--ask", "?", "--sheet", "sheet.txt"], 2, "the name must end in .png"),
-        (["--questions", "nothing.json"], 2, "nothing.json: No such file"),
+        (["--questions", "nothing.json"], 1, "nothing.json: No such file"),
         (["--ask", "?", "--model", "no-such-model"], 1, "no-such-model"),
         # Said before a model is looked for.
         (["--ask", "?", "--at", "99", "--model", "no-such-model"], 2, "lasts 10.0 s, and a question is asked at 99 s"),
@@ -167,9 +209,6 @@ def test_sheets_of_the_frames_used(capsys, bag, tmp_path):
     ],
 )
 def test_wrong_usage_is_one_clear_line(capsys, bag, arguments, code, message):
-    # --every without --ask lists topics unless there is a question to time.
-    if arguments == ["--every", "2"]:
-        arguments = [*arguments, "--questions", "nothing.json"]
     got, _, err = run(capsys, "replay", bag, *arguments)
     assert got == code
     assert message in err
@@ -224,3 +263,16 @@ def test_a_real_recording_twice_gives_the_same_json(capsys, recording):
         assert len(stamps) == 4
         assert stamps == sorted(stamps)
         assert stamps[-1] <= T0_NS + record["at_s"] * S
+
+
+def test_video_without_av_is_refused_before_a_model_is_loaded(
+    capsys, tmp_path, moving_pictures, encode_video, write_video_bag, monkeypatch
+):
+    bag = write_video_bag(tmp_path / "bag", "/front/video", encode_video("h264", moving_pictures(3)))
+    assert main(["replay", str(bag)]) == 0
+    assert "foxglove_msgs/msg/CompressedVideo" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert main(["replay", str(bag), "--ask", "?"]) == 1
+    err = capsys.readouterr().err
+    assert f"/front/video of {bag} is video, and video needs the package av" in err
+    assert "loading" not in err

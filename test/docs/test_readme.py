@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODEL_CARD = ROOT / "models" / "rooms" / "README.md"
 FOLDERS = ("config", "docs", "examples", "launch", "models", "test")
 LIMIT_S = 110
+SCORES = "llava-ov rooms evaluate"
+"""Asks hundreds of questions."""
+INSTALLS = "pip install "
 
 SETS_UP = "sets up this very environment"
 ROBOT = "needs ROS 2 from packages and a workspace"
@@ -57,12 +61,12 @@ NOT_RUN = {
     "ros2 topic echo --once /diagnostics": ASKS,
     "export FASTRTPS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
     "export FASTDDS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
+    "llava-ov doctor": "ends as this machine is; test/cli/test_doctor.py runs it",
     "llava-ov cameras": "needs a camera; test/cli/test_cameras.py runs it with one",
     "llava-ov cameras --seconds 5": "needs a camera; test/cli/test_cameras.py runs it with one",
     "llava-ov eval interleave interleave_data --model ~/models/ov-7b --out interleave_7b": (
         "needs the published files and gigabytes of weights; test/evaluation/test_interleave.py runs a small one"
     ),
-    "pip install 'llava_ov_ros[lmms-eval]'": NETWORK,
     "lmms-eval --model llava_ov_ros --model_args pretrained=~/models/ov-7b --tasks mme,mmbench_en_dev,nextqa_mc_test": (
         f"{NETWORK}; test/evaluation/test_lmms_eval.py runs a small task"
     ),
@@ -104,8 +108,15 @@ def checkout(tmp_path_factory):
     return folder
 
 
+RUN = [
+    pytest.param(command, marks=[pytest.mark.long] if command.startswith(SCORES) else [])
+    for command in ALL
+    if command not in NOT_RUN and not command.startswith(INSTALLS)
+]
+
+
 @pytest.mark.timeout(LIMIT_S + 10)
-@pytest.mark.parametrize("command", [command for command in ALL if command not in NOT_RUN])
+@pytest.mark.parametrize("command", RUN)
 def test_documented_command_runs(command, checkout):
     program = command.split()[0]
     assert shutil.which(program), f"{program} is not in this environment; a command that cannot run goes into NOT_RUN"
@@ -118,6 +129,28 @@ def test_documented_command_runs(command, checkout):
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(5 * LIMIT_S)
+@pytest.mark.parametrize("command", [command for command in ALL if command.startswith(INSTALLS)])
+def test_documented_installation_finds_the_extra(command, tmp_path):
+    found = re.fullmatch(r"pip install '\.\[([\w-]+)\]'", command)
+    assert found, "an extra is installed from the checkout: the package is on no index"
+    report = tmp_path / "report.json"
+    ended = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{command} --dry-run --report {report}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=4 * LIMIT_S,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "does not provide the extra" not in ended.stderr
+    here = next(one for one in json.loads(report.read_text())["install"] if one["metadata"]["name"] == "llava_ov_ros")
+    assert here["requested_extras"] == [found[1]]
+    assert found[1] in here["metadata"]["provides_extra"]
 
 
 def anchors(document: Path) -> set[str]:

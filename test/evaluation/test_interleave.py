@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 from random import Random
@@ -13,6 +12,7 @@ from PIL import Image
 
 from llava_ov_ros.cli.errors import CommandError
 from llava_ov_ros.cli.eval_interleave import add_interleave
+from llava_ov_ros.cli.parsers import CommandParser
 from llava_ov_ros.evaluation.interleave import answered, squashed_frame
 from llava_ov_ros.evaluation.interleave_items import InterleaveError, read_items, repeated
 from llava_ov_ros.evaluation.interleave_prompt import turn_prompt
@@ -70,8 +70,8 @@ def bench(tmp_path_factory):
 
 
 def eval_interleave(*arguments):
-    parser = argparse.ArgumentParser()
-    add_interleave(parser.add_subparsers())
+    parser = CommandParser()
+    add_interleave(parser)
     args = parser.parse_args(["interleave", *map(str, arguments)])
     return args.run(args)
 
@@ -168,7 +168,7 @@ def test_results_of_something_else_are_left_alone(results, bench):
     before = (results / "result.jsonl").read_bytes()
     with pytest.raises(CommandError, match=r"result.jsonl:1: it answers .*ScanNet_chat.* to begin anew") as failed:
         eval_interleave(bench, "--out", results, "--dataset", "ALFRED", "--device", "cpu")
-    assert failed.value.code == 2
+    assert failed.value.code == 1
     assert (results / "result.jsonl").read_bytes() == before
 
 
@@ -219,7 +219,7 @@ def test_files_that_are_not_as_published(tmp_path, content, message):
     out = tmp_path / "out"
     with pytest.raises(CommandError, match=message) as failed:
         eval_interleave(tmp_path, "--out", out)
-    assert failed.value.code == 2
+    assert failed.value.code == 1
     assert not out.exists()
 
 

@@ -94,7 +94,7 @@ def page(rows, tmp_path_factory) -> Path:
     }
     timing = {"latency": {"total_s": {"n": 8, "median": 0.02, "p95": 0.04}}}
     before = [one | {"scores": {"em": 1.0}, "text": "three"} if one["number"] == 2 else one for one in rows]
-    shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0),), ())
+    shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0, "default"),), ())
     text = report(summary, timing, [(shard, one) for one in rows], folder / "frames", compare(rows, before, 0), "old")
     path = folder / "report.html"
     path.write_text(text)
@@ -120,7 +120,7 @@ def test_texts_stay_texts_and_every_picture_is_there_once(page, rows):
 def test_a_page_that_would_be_too_large_leaves_pictures_of_right_answers_out(rows, page, monkeypatch):
     size = (page.parent / "frames" / picture_name(0, 0, 4 * S)).stat().st_size
     monkeypatch.setattr("llava_ov_ros.evaluation.report.MOST_PICTURE_BYTES", 3 * size)
-    shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0),), ())
+    shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0, "default"),), ())
     wrong, right = rows[2] | {"scores": {"em": 0.0}}, rows[7] | {"scores": {"em": 1.0}, "frames": rows[6]["frames"]}
     text = report({}, {"latency": {}}, [(shard, right), (shard, wrong)], page.parent / "frames")
     data = json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text)[1])

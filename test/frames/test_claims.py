@@ -143,6 +143,27 @@ def test_a_large_picture_of_one_colour_is_a_picture(compressed, encode) -> None:
         assert decode(compressed(encode(extension, white), ""), "front", DecodeOptions()).min() == 255
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (one_colour_png(80, 80, 16, 6, 4), "png"),
+        (one_colour_png(80, 80, 16, 2, 3), "png"),
+        (one_colour(80, "JPEG2000"), "jpeg2000"),
+        (tiff_with([(BITS, SHORT, 1, 16), (SAMPLES, SHORT, 1, 4)], [], (BITS, SAMPLES), side=80), "tiff"),
+    ],
+    ids=["rgba16 png", "rgb16 png", "jpeg 2000", "rgba16 tiff"],
+)
+def test_a_pixel_that_takes_twice_the_memory_counts_twice(data, text, compressed) -> None:
+    reason = r"size is 80x80 = 6400 pixels, more than 5000 \(half of max_image_pixels"
+    with pytest.raises(ImageError, match=reason):
+        decode(compressed(data, text), "front", SMALL)
+
+
+def test_a_pixel_of_16_bit_gray_counts_once(compressed) -> None:
+    data = one_colour_png(80, 80, 16, 0, 1)
+    assert decode(compressed(data, "png"), "front", SMALL).shape == (80, 80, 3)
+
+
 MEASURE = """
 import sys
 from types import SimpleNamespace

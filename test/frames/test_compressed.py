@@ -139,7 +139,7 @@ def test_16_bit_gray_is_depth_only_where_the_format_says_so(compressed, encode) 
     for text in ("mono16; png compressed ", "png"):
         decoded = decode(compressed(png, text), "front", PLAIN)
         np.testing.assert_array_equal(decoded[0, :, 0], [0, 1, 100, 255])
-    assert decode(compressed(png, "16UC1; png compressed "), "front", PLAIN)[0, :, 0].tolist() == [0, 254, 1, 1]
+    assert decode(compressed(png, "16UC1; png compressed "), "front", PLAIN)[0, :, 0].tolist() == [0, 255, 1, 1]
 
 
 def test_a_bayer_pattern_compressed_as_gray(compressed, encode) -> None:

@@ -11,14 +11,15 @@ from llava_ov_ros.frames import DecodeOptions, ImageError, decode
 from llava_ov_ros.frames.rvl import decode_rvl
 
 # 254 steps from 1 m to 3.54 m: one grey level per centimetre.
-BY_CENTIMETRE = DecodeOptions(depth_near_m=1.0, depth_far_m=3.54)
+MM_BY_CENTIMETRE = DecodeOptions(value_range="3540..1000")
+M_BY_CENTIMETRE = DecodeOptions(value_range="3.54..1")
 MILLIMETRES = np.array([[0, 1, 1000, 1010], [2000, 3530, 3540, 65535]], dtype=np.uint16)
 GRAY = np.array([[0, 255, 255, 254], [155, 2, 1, 1]])
 NO_HEADER = bytes(12)
 
 
-def gray_of(message) -> np.ndarray:
-    decoded = decode(message, "depth", BY_CENTIMETRE)
+def gray_of(message, options=MM_BY_CENTIMETRE) -> np.ndarray:
+    decoded = decode(message, "depth", options)
     assert decoded.shape[2] == 3
     assert (decoded == decoded[..., :1]).all()
     return decoded[..., 0]
@@ -35,7 +36,7 @@ def test_metres(big_endian, image) -> None:
     metres = np.array([[np.nan, np.inf, -np.inf, -1.0, 0.0], [0.5, 1.0, 2.0, 3.54, 3e38]])
     stored = np.pad(metres.astype("<>"[big_endian] + "f4"), ((0, 0), (0, 1)), constant_values=7.0)
     message = image(stored, "32FC1", 5, 2, is_bigendian=big_endian)
-    np.testing.assert_array_equal(gray_of(message), [[0, 0, 0, 0, 0], [255, 255, 155, 1, 1]])
+    np.testing.assert_array_equal(gray_of(message, M_BY_CENTIMETRE), [[0, 0, 0, 0, 0], [255, 255, 155, 1, 1]])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_depth_through_the_compressed_transport_stays_16_bit(text, compressed, e
 def test_metres_in_a_tiff(compressed, encode) -> None:
     metres = np.array([[np.nan, 0.0, 1.0, 2.0]], dtype=np.float32)
     message = compressed(encode(".tiff", metres), "32FC1; tiff compressed ")
-    np.testing.assert_array_equal(gray_of(message), [[0, 0, 255, 155]])
+    np.testing.assert_array_equal(gray_of(message, M_BY_CENTIMETRE), [[0, 0, 255, 155]])
 
 
 @pytest.mark.parametrize("codec", ["png", "rvl"])
@@ -79,8 +80,8 @@ def test_inverse_depth_quantisation(codec, compressed, encode, encode_rvl) -> No
         quantised = np.where(metres < depth_max, a / metres + b, 0).astype(np.uint16)
     payload = encode(".png", quantised) if codec == "png" else encode_rvl(quantised)
     message = compressed(struct.pack("<iff", 0, a, b) + payload, f"32FC1; compressedDepth {codec}")
-    np.testing.assert_allclose(gray_of(message), [[255, 235, 155], [55, 0, 0]], atol=1)
-    assert gray_of(message)[1, 1] == 0
+    np.testing.assert_allclose(gray_of(message, M_BY_CENTIMETRE), [[255, 235, 155], [55, 0, 0]], atol=1)
+    assert gray_of(message, M_BY_CENTIMETRE)[1, 1] == 0
 
 
 @pytest.mark.parametrize(
@@ -102,26 +103,26 @@ def test_inverse_depth_quantisation(codec, compressed, encode, encode_rvl) -> No
 )
 def test_malformed_depth(data, text, reason, compressed) -> None:
     with pytest.raises(ImageError) as caught:
-        decode(compressed(data, text), "depth", BY_CENTIMETRE)
+        decode(compressed(data, text), "depth", MM_BY_CENTIMETRE)
     assert reason in caught.value.reason
 
 
 def test_compressed_depth_of_8_bits_is_refused(compressed, encode) -> None:
     message = compressed(NO_HEADER + encode(".png", np.zeros((2, 2), np.uint8)), "16UC1; compressedDepth png")
     with pytest.raises(ImageError, match="compressedDepth holds uint8"):
-        decode(message, "depth", BY_CENTIMETRE)
+        decode(message, "depth", MM_BY_CENTIMETRE)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0), (1.0, float("inf"))])
 def test_impossible_quantisation_is_refused(a, b, compressed, encode) -> None:
     message = compressed(struct.pack("<iff", 0, a, b) + encode(".png", MILLIMETRES), "32FC1; compressedDepth png")
     with pytest.raises(ImageError, match="depth quantisation A="):
-        decode(message, "depth", BY_CENTIMETRE)
+        decode(message, "depth", MM_BY_CENTIMETRE)
 
 
 def test_metres_without_the_header_are_refused(compressed, encode) -> None:
     with pytest.raises(ImageError, match="without which 32FC1 has no scale"):
-        decode(compressed(encode(".png", MILLIMETRES), "32FC1; compressedDepth png"), "depth", BY_CENTIMETRE)
+        decode(compressed(encode(".png", MILLIMETRES), "32FC1; compressedDepth png"), "depth", MM_BY_CENTIMETRE)
 
 
 def test_rvl_round_trip(encode_rvl) -> None:

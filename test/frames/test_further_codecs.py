@@ -58,10 +58,10 @@ def test_a_lossy_webp_is_as_pillow_decodes_it(compressed) -> None:
 def test_16_bit_depth_in_jpeg_2000(compressed) -> None:
     depth = np.array([[0, 300, 5000, 65535]] * 4, dtype=np.uint16)
     data = compressed(written(depth, "JPEG 2000"), "16UC1; jpeg2000 compressed ")
-    assert decode(data, "depth", PLAIN)[0, :, 0].tolist() == [0, 252, 131, 1]
+    assert decode(data, "depth", PLAIN)[0, :, 0].tolist() == [0, 255, 132, 1]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 1000), (1000, 3), (300, 260)])
+@pytest.mark.parametrize("size", [(1, 1), (32, 1000), (1000, 32), (300, 260)])
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_the_declared_size_is_pillows(kind, size) -> None:
     data = written(np.full((*size, 3), 90, np.uint8), kind)
@@ -86,8 +86,8 @@ def test_an_absurd_size_is_refused_before_it_is_decoded(kind, compressed) -> Non
     data = with_size(written(RGB, kind), kind, 16000, 15000)
     with pytest.raises(ImageError, match="size is 16000x15000 = 240000000 pixels, more than 67108864"):
         decode(compressed(data, ""), "front", PLAIN)
-    data = with_size(written(RGB[:4, :4], kind), kind, 8000, 8000)
-    with pytest.raises(ImageError, match=r"size is 8000x8000 = 64000000 pixels, but there are only \d+ bytes of data"):
+    data = with_size(written(RGB[:4, :4], kind), kind, 5000, 5000)
+    with pytest.raises(ImageError, match=r"size is 5000x5000 = 25000000 pixels, but there are only \d+ bytes of data"):
         decode(compressed(data, ""), "front", PLAIN)
 
 

@@ -166,7 +166,7 @@ def test_rotation_is_clockwise(degrees, expected, image) -> None:
         (b"", "mono8", 4, 2, 4, "data has 0 bytes, 2 rows with step 4 have 8"),
         (bytes(24), "rgb8", 4, 2, 11, "step is 11, a row of 4 pixels has 12 bytes"),
         (bytes(24), "rgb8", 4, 2, 0, "step is 0, a row of 4 pixels has 12 bytes"),
-        (bytes(24), "rgb24", 4, 2, 12, "the encoding is unknown; known are 16uc1, 32fc1, 8uc1"),
+        (bytes(24), "rgb24", 4, 2, 12, "the encoding is unknown; known are 16sc1, 16uc1, 32fc1, 8uc1"),
         (bytes(24), "", 4, 2, 12, "the encoding is unknown"),
         (bytes(24), "rgb8", 0, 2, 12, "size is 0x2: a picture needs at least one pixel"),
         (b"", "rgb8", 0, 0, 0, "size is 0x0"),
@@ -198,13 +198,24 @@ def test_the_size_limit_is_the_camera_owners(image) -> None:
         decode(message, "front", DecodeOptions(max_pixels=7))
 
 
+@pytest.mark.parametrize(("width", "height"), [(33, 1), (1, 33), (100_000, 2)])
+def test_a_picture_that_is_as_good_as_a_line(width, height, image) -> None:
+    with pytest.raises(ImageError, match=f"size is {width}x{height}: one side is more than 32 times the other"):
+        decode(image(bytes(width * height), "mono8", width, height), "front", PLAIN)
+    narrow = (width, height) if max(width, height) < 1000 else (64, 2)
+    wide = tuple(min(side, 32 * min(narrow)) for side in narrow)
+    assert decode(image(bytes(wide[0] * wide[1]), "mono8", *wide), "front", PLAIN).shape[:2] == wide[::-1]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
         ({"rotate_deg": 45}, "rotate_deg must be 0, 90, 180 or 270, not 45"),
-        ({"depth_near_m": 2.0, "depth_far_m": 2.0}, "not 2.0 and 2.0"),
-        ({"depth_far_m": float("inf")}, "not 0.2 and inf"),
-        ({"depth_near_m": float("nan")}, "not nan and 10.0"),
+        ({"value_range": "2..2"}, "value_range is '2..2': allowed are default, auto, or"),
+        ({"value_range": "0..inf"}, "value_range is '0..inf'"),
+        ({"value_range": "nan..10"}, "value_range is 'nan..10'"),
+        ({"value_range": "4095"}, "value_range is '4095'"),
+        ({"value_range": ""}, "value_range is ''"),
         ({"max_pixels": 0}, "max_pixels must be at least 1, not 0"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import gc
 import threading
 import time
@@ -35,6 +36,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from llava_ov_ros.frames.message_types import TRANSPORTS, appends
+from llava_ov_ros.node.image_messages import message_class
 from llava_ov_ros.node.main import spin
 from llava_ov_ros.node.node import LlavaOvNode, load_from
 from llava_ov_ros.node.player import to_stamp
@@ -114,11 +117,12 @@ class CameraDriver:
     def __init__(self, peer: Any, topic: str, transport: str, reliable: bool) -> None:
         self._peer = peer
         self._raw = transport == "raw"
-        self.topic = topic if self._raw else f"{topic}/{transport}"
+        self.topic = f"{topic}/{transport}" if appends(transport) else topic
+        self.kind = message_class(TRANSPORTS.get(transport, transport))
         qos = QoSProfile(
             depth=100, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         )
-        self.publisher = peer.create_publisher(Image if self._raw else CompressedImage, self.topic, qos)
+        self.publisher = peer.create_publisher(self.kind, self.topic, qos)
         self._random = np.random.default_rng(3)
         self.sent = 0
 
@@ -126,6 +130,19 @@ class CameraDriver:
         """Soft blocks of random colours, uint8 (48, 64, 3)."""
         blocks = self._random.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         return cv2.resize(blocks, (64, 48), interpolation=cv2.INTER_LINEAR)
+
+    def send_packet(self, stamp_ns: int, data: bytes, codec: str = "h264") -> None:
+        """Publish a packet of a video; transports of which each message holds a picture by itself have `send`."""
+        header = Header(stamp=to_stamp(stamp_ns), frame_id="optical")
+        octets = array.array("B", data)
+        if hasattr(self.kind, "pts"):
+            message = self.kind(header=header, width=320, height=240, encoding=f"{codec};yuv420p;bgr8", data=octets)
+        elif hasattr(self.kind, "timestamp"):
+            message = self.kind(timestamp=header.stamp, frame_id=header.frame_id, format=codec, data=octets)
+        else:
+            message = self.kind(header=header, format=codec, data=octets)
+        self.publisher.publish(message)
+        self.sent += 1
 
     def send(self, stamp_ns: int, picture: np.ndarray | None = None, **fields: Any) -> int:
         """Publish one picture, fields of the message replaced by those given; returns the stamp."""

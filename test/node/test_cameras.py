@@ -11,8 +11,17 @@ from llava_ov_ros.msg import Answer
 from rcl_interfaces.msg import Log
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-from llava_ov_ros.frames import stamp_ns
+from llava_ov_ros.frames import (
+    AdmissionSettings,
+    Camera,
+    CameraSettings,
+    DecodeOptions,
+    GrowthSettings,
+    stamp_ns,
+)
+from llava_ov_ros.node.player import to_stamp
 
 S = 1_000_000_000
 
@@ -114,6 +123,63 @@ def test_zero_stamps_take_the_time_of_arrival(rig, yes):
     status, values = robot.diagnostic("camera front")
     assert (status.level, values["zero_stamps"]) == (status.WARN, "3")
     assert "3 zero (time of arrival used)" in status.message
+
+
+def test_16_bit_pictures_are_shown_in_ranges_and_what_shows_nothing_is_told(rig, yes):
+    robot = rig(
+        load=yes,
+        cameras={"depth": "raw", "thermal": "raw", "plain": "raw"},
+        value_range=["auto", "28815..31315", "default"],
+        clip_frames=3,
+        clip_min_frames=2,
+    )
+    base_ns = time.time_ns() - 9 * S
+    rng = np.random.default_rng(5)
+    offline = Camera(
+        "depth",
+        CameraSettings(
+            decode=DecodeOptions(value_range="auto"),
+            admission=AdmissionSettings(rate_hz=0.0),
+            growth=GrowthSettings(max_frames=3, min_frames=2),
+        ),
+    )
+    for number, top in enumerate((2000, 4000, 9000, 20000)):
+        picture = rng.integers(300, top, (48, 64), dtype=np.uint16)
+        fields = {"encoding": "16UC1", "step": 128, "data": picture.tobytes()}
+        for name in ("depth", "plain"):
+            robot.cameras[name].send(base_ns + number * S, **fields)
+        warm = rng.integers(29315, 29715, (48, 64), dtype=np.uint16)
+        robot.cameras["thermal"].send(base_ns + number * S, **{**fields, "data": warm.tobytes()})
+        header = Header(stamp=to_stamp(base_ns + number * S))
+        offline.offer(Image(header=header, height=48, width=64, **fields), base_ns + number * S)
+        robot.wait_until_received("depth")
+        answer = robot.ask(cameras=["depth"])
+        shown = [str(frame.value_range) for frame in offline.growing_clip().frames]
+        assert [frame.value_range for frame in answer.frames] == shown
+        assert len(set(shown)) == 1
+        assert answer.message == ""
+    values = robot.wait_until_received("depth")
+    assert (values["shown_anew"], values["blank"], values["value_range"]) == ("1", "0", shown[0])
+    black, white = map(int, shown[0].split(".."))
+    assert 8800 < black < 9000
+    assert 300 <= white < 500
+    for name, value_range in (("thermal", "28815..31315"), ("plain", "10000..300")):
+        robot.wait_until_received(name)
+        answer = robot.ask(cameras=[name])
+        assert (answer.message, {frame.value_range for frame in answer.frames}) == ("", {value_range})
+    # The lens is covered: a warning, and a remark on every answer that rests on it.
+    dark = {"encoding": "16UC1", "step": 128, "data": np.full((48, 64), 12, np.uint16).tobytes()}
+    for name in robot.cameras:
+        robot.cameras[name].send(base_ns + 8 * S, **dark)
+        robot.wait_until_received(name)
+        status, values = robot.diagnostic(f"camera {name}", lambda status, values: values["blank"] == "1")
+        assert status.level == status.WARN
+        assert f"camera '{name}', in the last 30 s: next to nothing is to be seen in 1 pictures" in status.message
+        assert "look at value_range, the exposure and the lens" in status.message
+        answer = robot.ask(cameras=[name], window_s=60.0)
+        assert (answer.status, answer.text) == (Answer.OK, "yes")
+        assert answer.message.startswith(f"camera '{name}': 1 of 3 frames used show next to nothing: the")
+        assert "one grey level" in answer.message
 
 
 REMEDY = "set stamp_source: arrival for this camera"

@@ -17,6 +17,7 @@ from rcl_interfaces.msg import Log
 from llava_ov_ros.share import shipped
 
 MIB = 2**20
+MODEL_MIB = 13
 
 
 def test_the_states_of_a_life(rig):
@@ -99,10 +100,13 @@ def test_a_device_of_another_name_is_said(rig):
 
 @pytest.mark.alone
 def test_lives_do_not_add_up_in_memory(rig):
-    """Five times through configure, activate, an answer, deactivate, cleanup: the last holds what the second did."""
+    """Eight times through configure, activate, an answer, deactivate, cleanup: the last holds what the second did.
+
+    Half of what models that stay would take is allowed: in the first twenty lives the allocators' reserves grow, too.
+    """
     robot = rig(active=False)
     resident = []
-    for _ in range(5):
+    for _ in range(8):
         robot.start()
         robot.feed(count=3)
         assert robot.ask().status == Answer.OK
@@ -111,7 +115,7 @@ def test_lives_do_not_add_up_in_memory(rig):
         gc.collect()
         resident.append(psutil.Process().memory_info().rss)
     print("resident memory in MiB after each life:", [round(rss / MIB, 1) for rss in resident])
-    assert resident[4] - resident[1] <= 20 * MIB
+    assert resident[-1] - resident[1] <= 6 * MODEL_MIB // 2 * MIB
     _, values = robot.diagnostic("model")
     assert values["memory_bytes"] == "0"
 

@@ -10,6 +10,8 @@ from llava_ov_ros.srv import Ask
 from rclpy.serialization import deserialize_message, serialize_message
 
 from llava_ov_ros.frames import Clip, Frame, stamp_ns
+from llava_ov_ros.frames.value_range import ValueRange
+from llava_ov_ros.node.evidence import evidence_lines
 from llava_ov_ros.node.messages import (
     InvalidRequestError,
     answer_message,
@@ -150,3 +152,12 @@ def test_a_history_is_question_and_answer_by_turns():
 def test_a_history_that_is_none_is_refused(history, message):
     with pytest.raises(InvalidRequestError, match=message):
         query_from(Ask.Request(question="And now?", history=history), SETTINGS)
+
+
+def test_the_range_of_a_frame_and_a_remark_are_told():
+    frame = Frame("ir", 7, "optical", np.zeros((2, 2, 3), np.uint8), value_range=ValueRange(0.0, 4095.0))
+    plain = Frame("ir", 8, "optical", np.zeros((2, 2, 3), np.uint8))
+    result = Result(Query("?", ("ir",)), Status.OK, "a remark", "yes", clips=(Clip("ir", (frame, plain)),))
+    message = answer_message(result, Time(), "model")
+    assert [one.value_range for one in message.frames] == ["0..4095", ""]
+    assert [line.text for line in evidence_lines(result)] == ["?", "yes   (0%)", "a remark"]

@@ -77,8 +77,10 @@ def test_every_parameter_is_read_somewhere():
     [
         ({"max_new_token": 5}, "unknown parameter max_new_token; `llava-ov parameters` lists those that there are"),
         ({"image_topics": ["/a b"]}, "image_topics has '/a b': Invalid topic name"),
-        ({"image_transport": ["theora"]}, "image_transport is 'theora': allowed are raw, compressed, compressedDepth"),
+        ({"image_transport": ["draco"]}, "image_transport is 'draco': allowed are raw, compressed, compressedDepth"),
+        ({"image_transport": ["theora"]}, "image_transport has 'theora': Theora is not decoded: publish compressed"),
         ({"stamp_source": ["driver"]}, "stamp_source is 'driver': allowed are header, arrival"),
+        ({"value_range": ["12 bit"]}, "value_range is '12 bit': allowed are default, auto, or the values shown"),
         ({"rotations_deg": [45]}, "rotations_deg is 45: allowed are 0, 90, 180, 270"),
         ({"visual_mode": "film"}, "visual_mode is 'film'"),
         ({"max_new_tokens": 0}, "out of range. Min: 1, Max: 4096"),
@@ -104,7 +106,7 @@ TOGETHER = [
     ({"stamp_source": ["header", "arrival"]}, "stamp_source has 2 entries: give one for all cameras, or one for each"),
     ({"rotations_deg": [0, 90, 0]}, "give one for all cameras, or one for each of the 1"),
     ({"clip_frames": 1}, "clip_min_frames 2, clip_frames 1 and buffer_frames 32 must not become less in this order"),
-    ({"depth_near_m": 20.0}, "depth_near_m 20.0 must be less than depth_far_m 10.0"),
+    ({"value_range": ["auto", "default"]}, "value_range has 2 entries: give one for all cameras, or one for each"),
     ({"admission_rate_hz": 0.1, "max_frame_age_s": 2.0}, "every answer would be STALE"),
 ]
 """Values that are allowed each by itself, and do not fit together."""

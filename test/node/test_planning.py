@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from llava_ov_ros.msg import Answer, Plan, PlanStep
+from llava_ov_ros.msg import ActionHint, Answer, Plan, PlanStep
+from llava_ov_ros.srv import SetGoal
 
 from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import stamp_ns
@@ -52,6 +55,19 @@ def test_a_plan_is_checked_and_rests_on_frames(rig, scripted):
     assert plans.wait() == plan
     assert robot.ask("after it").status == Answer.OK
     assert [answer.question for answer in answers.wait_for_count(1)] == ["after it"]
+
+
+def test_a_plan_and_a_hint_from_a_covered_camera_say_so(rig, scripted):
+    robot = rig(load=scripted(planner(GOOD)), hint_period_s=0.05)
+    hints = robot.listen(ActionHint, "action_hint")
+    robot.cameras["front"].send(time.time_ns(), np.zeros((48, 64, 3), np.uint8))
+    robot.wait_until_received("front")
+    plan = robot.plan()
+    assert (plan.status, plan.outcome) == (Answer.OK, Plan.ACCEPTED)
+    robot.tell(SetGoal.Request(goal="put the mug on the desk"))
+    for message in (plan.message, robot.plan(decoding="decompose").message, hints.wait().message):
+        assert message.startswith("camera 'front': 1 of 1 frames used show next to nothing: the one stamped")
+        assert "has one grey level (0); look at value_range, the exposure and the lens" in message
 
 
 def test_a_broken_plan_says_what_is_wrong_and_was_given_back_once(rig, scripted):

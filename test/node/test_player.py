@@ -13,6 +13,10 @@ from llava_ov_ros.replay import ImageTopic
         ("a/raw", "raw", "/a/raw"),
         ("/a/image/compressed", "compressed", "/a/image"),
         ("a/image/compressedDepth", "compressedDepth", "/a/image"),
+        ("/a/image/ffmpeg", "ffmpeg", "/a/image"),
+        ("/a/image/foxglove", "foxglove", "/a/image"),
+        ("/a/video", "foxglove_msgs/msg/CompressedVideo", "/a/video"),
+        ("/a/jpeg", "sensor_msgs/msg/CompressedImage", "/a/jpeg"),
     ],
 )
 def test_a_topic_is_staged_under_its_base_and_its_transport(name, transport, base):

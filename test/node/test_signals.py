@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM in every state, one after the other, while the model would load or compute for ever."""
+"""SIGINT, SIGTERM and SIGHUP in every state, one after the other, while the model would load or compute for ever."""
 
 from __future__ import annotations
 
@@ -56,6 +56,16 @@ def signalled(process, first, second, gap_s):
 def also_long(*values):
     """Parameters of one of the many orders and pauses, each of which takes a node of its own: for the long tests."""
     return pytest.param(*values, marks=pytest.mark.long)
+
+
+def test_a_terminal_that_is_closed(slow):
+    client, process = slow("load")
+    configured = client.transition_later("configure")
+    while client.state() != "configuring":
+        pass
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(END_S) == 0
+    assert not client.outcome(configured).success
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from rosbags.highlevel import AnyReader
 
 from llava_ov_ros.frames import DecodeOptions, decode
+from llava_ov_ros.onevision import pixels
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
 
 SIZES = [(480, 640), (720, 1280), (640, 480), (333, 717), (717, 333), (100, 90), (384, 384)]
@@ -53,6 +54,17 @@ def test_recorded_frames_are_within_one_grey_level_of_pillow(recorded_frames: li
         top = (side - rgb.shape[0]) // 2
         square[top : top + rgb.shape[0]] = rgb
         assert difference(padded_square(rgb, 384)[0], pillow(square, 384, 384)).max() <= 1
+
+
+@pytest.mark.parametrize("shape", [(37, 501), (501, 37), (383, 385), (700, 2000)])
+def test_a_padded_square_is_the_same_though_it_is_never_whole(shape, monkeypatch) -> None:
+    monkeypatch.setattr(pixels, "PIXELS_AT_A_TIME", 2**16)
+    rgb = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    side = max(shape)
+    top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
+    square = torch.full((1, 3, side, side), pixels.PAD_GRAY, dtype=torch.uint8)
+    square[:, :, top : top + shape[0], left : left + shape[1]] = pixels.as_tensor(rgb)
+    assert torch.equal(padded_square(rgb, 378), pixels.resized(square, 378, 378))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from llava_ov_ros.frames import Clip, Frame
+from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 
@@ -85,6 +86,28 @@ def test_the_changeover_to_a_prepared_anchor_costs_one_frame(engine: Engine) -> 
     after = engine.counters()
     assert after.frames_encoded - before.frames_encoded == 1
     assert after.prefix_tokens - before.prefix_tokens == 9
+
+
+@pytest.mark.parametrize(("gain", "anew"), [(1.0, 0), (1.5, 9)])
+def test_a_frame_is_encoded_anew_only_where_its_clip_has_another_range(engine: Engine, gain: float, anew: int) -> None:
+    """Infrared pictures of 16 bits: of one scene, and of one that becomes brighter by half with each frame."""
+    settings = CameraSettings(
+        decode=DecodeOptions(value_range="auto"),
+        admission=AdmissionSettings(rate_hz=0.0),
+        growth=GrowthSettings(max_frames=4, min_frames=2, window_ns=10**12),
+    )
+    camera = Camera("infrared", settings)
+    for number in range(30):
+        stored = np.random.default_rng(number).integers(1, 300 * gain ** (number % 12), (40, 60)).astype(np.uint16)
+        header = SimpleNamespace(stamp=SimpleNamespace(sec=number + 1, nanosec=0), frame_id="")
+        message = SimpleNamespace(
+            header=header, height=40, width=60, step=120, is_bigendian=0, encoding="mono16", data=stored.tobytes()
+        )
+        camera.offer(message, (number + 1) * 10**9)
+        prepare_all(engine, camera.growing_clip(), camera.coming_clip())
+        engine.answer([camera.growing_clip()], "Where is the mug?", max_new_tokens=1)
+    assert camera.counts.shown_anew == anew
+    assert engine.counters().frames_encoded == 30 + anew
 
 
 def test_questions_together_share_the_prefix(engine: Engine) -> None:

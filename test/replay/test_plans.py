@@ -96,6 +96,13 @@ def test_a_plan_rests_on_the_frames_up_to_its_time_and_so_does_all_that_is_asked
     assert [held for _, _, held in model.asked] == [True, True, False, False, False]
 
 
+def test_a_plan_from_pictures_that_show_nothing_says_so(words):
+    (planned,) = plans(words, Planner(GOOD), 2.2)
+    assert planned.outcome == "ACCEPTED"
+    assert planned.result.message.startswith("camera 'front': 3 of 3 frames used show next to nothing: the one stamped")
+    assert "has one grey level (40); look at value_range" in planned.result.message
+
+
 def test_several_moments_and_no_more_of_the_bag_than_they_need(words):
     offered = []
     model = Planner(GOOD, GOOD)

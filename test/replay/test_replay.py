@@ -14,6 +14,7 @@ from llava_ov_ros.onevision import Generated
 from llava_ov_ros.replay import (
     TIMINGS,
     BagMessage,
+    ImageTopic,
     ReplaySettings,
     TimedQuestion,
     answer_record,
@@ -116,6 +117,16 @@ def test_a_clip_ends_with_the_last_frame_up_to_the_questions_time():
     answered = list(replay(messages(10), cameras(FRONT), asked, Listing(), SETTINGS))
     assert texts(answered) == ["front 0", "front 0, front 0.5, front 1", "front 0, front 0.5, front 1"]
     assert [item.now_ns - T0_NS for item in answered] == [0, S, 1_200_000_000]
+
+
+def test_what_is_told_of_a_camera_whose_pictures_show_nothing():
+    by_topic = cameras(FRONT)
+    list(replay(messages(4), by_topic, [question(1.0)], Listing(), SETTINGS))
+    topic = ImageTopic(FRONT, "sensor_msgs/msg/Image", "raw", 4, T0_NS, T0_NS + S, True)
+    assert remarks([topic], by_topic)[1] == (
+        "front: next to nothing is to be seen in 4 pictures, the last has one grey level (3); look at value_range, the "
+        "exposure and the lens (a cap on it?)"
+    )
 
 
 def test_every_message_is_offered_once_also_after_the_last_question():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,22 @@ def test_an_answer():
 def test_a_longest_answer_is_ok_with_a_remark():
     result = answer(query(max_new_tokens=2), Telling(), cut)
     assert (result.status, result.text, result.message) == (Status.OK, "ared", "cut off at max_new_tokens 2")
+
+
+def test_an_answer_from_pictures_that_show_nothing_says_so():
+    dark = replace(CLIPS[0].frames[3], blank="one grey level (1): its values 29315 to 30415 are shown in 10000..300")
+    seen = (Clip("front", (*CLIPS[0].frames[:3], dark)),)
+    told = (
+        "camera 'front': 1 of 4 frames used show next to nothing: the one stamped 3.000 s has one grey level (1): its "
+        "values 29315 to 30415 are shown in 10000..300; look at value_range, the exposure and the lens (a cap on it?)"
+    )
+    result = answer(query(), Telling(), lambda query: seen)
+    assert (result.status, result.text, result.message) == (Status.OK, "aredcup", told)
+    result = answer(query(max_new_tokens=2), Telling(), lambda query: seen)
+    assert result.message == f"cut off at max_new_tokens 2; {told}"
+    # As a hint has it: the picture stands before the clips.
+    result = answer(query(before=("A step:", dark)), Telling(), cut)
+    assert "1 of 5 frames used show next to nothing" in result.message
 
 
 @pytest.mark.parametrize(

@@ -161,10 +161,10 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         load_prompts(tmp_path / "gone.yaml")
     with pytest.raises(PromptsError, match="not YAML"):
         load_prompts(written(tmp_path, "a: [1"))
-    for value in ("9" * 5000, "2001-99-99"):
+    for value in ("9" * 5000, "2001-99-99", "!!timestamp now", "!!bool perhaps", "!!int ''"):
         with pytest.raises(PromptsError, match="not YAML"):
             load_prompts(written(tmp_path, f"version: {value}"))
-    with pytest.raises(PromptsError, match="expected keys and values"):
+    with pytest.raises(PromptsError, match="it is no set of prompts"):
         load_prompts(written(tmp_path, "- 1"))
 
 

@@ -40,11 +40,13 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.long
 def test_training_twice_gives_identical_weights(tmp_path):
     first = train(tmp_path / "first", "--processes", "2")
     assert same(first, train(tmp_path / "second", "--processes", "2"))
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path):
     whole = train(tmp_path / "whole", "--processes", "1", "--decay", "0")
     half = train(tmp_path / "parts", "--processes", "1", "--decay", "0", "--steps", "3")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from ...bounds import cited, shortened
 from ...share import ACTIONS
 from .clauses import patterns_of
 from .phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
@@ -26,6 +27,7 @@ from .wording import plain
 from .yaml_entry import Entry, VocabularyError, load_entry
 
 _FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "language", "names")
+_REQUIRED = ("max_steps", "classes", "actions")
 _ACTION_FIELDS = ("arguments", "requires", "expects", "effects", "ends", "says")
 _LANGUAGE_FIELDS = ("ignore", "asides", "adjectives", "details", "stops")
 _NAME = re.compile(r"\w[\w.-]*")
@@ -51,7 +53,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     Raises:
         VocabularyError: Something in the file cannot be used; the text names file, line, entry and value.
     """
-    root = load_entry(path).fields(_FIELDS, required=("max_steps", "classes", "actions"))
+    root = load_entry(path, _REQUIRED).fields(_FIELDS, _REQUIRED)
     language = _language(root["language"]) if "language" in root else Language()
     classes = _classes(root["classes"], language)
     groups = _groups(root["groups"], classes) if "groups" in root else {}
@@ -82,11 +84,11 @@ def _translated(entry: Entry, words: Collection[str], language: Language) -> dic
     found = {}
     for code, (key, value) in entry.mapping().items():
         if not _LANGUAGE_CODE.fullmatch(code):
-            raise key.error(f"{code!r} is no code of a language: expected one of ISO 639, such as zh")
+            raise key.error(f"{cited(code)} is no code of a language: expected one of ISO 639, such as zh")
         names = value.mapping()
         for word, (key_of_word, name) in names.items():
             if word not in words:
-                raise key_of_word.error(f"{word!r} is no class and no action{one_of(word, words)}")
+                raise key_of_word.error(f"{cited(word)} is no class and no action{one_of(word, words)}")
             _check_readable(name, language)
         found[code] = {word: name.text() for word, (_, name) in names.items()}
     return found
@@ -96,7 +98,7 @@ def _checked_name(entry: Entry, what: str, pattern: re.Pattern[str] = _NAME) -> 
     name = entry.text()
     if not pattern.fullmatch(name):
         rest = ", and no digit first" if pattern is _IDENTIFIER else ", points and hyphens"
-        raise entry.error(f"{name!r} is no name for {what}: one word of letters, digits and underscores{rest}")
+        raise entry.error(f"{cited(name)} is no name for {what}: one word of letters, digits and underscores{rest}")
     return name
 
 
@@ -106,7 +108,7 @@ def _unique(names: Mapping[str, Entry] | dict[str, Entry], what: str) -> None:
     for name, entry in names.items():
         other = folded.setdefault(name.casefold(), name)
         if other != name:
-            raise entry.error(f"{name!r} and the {what} {other!r} differ in upper and lower case only")
+            raise entry.error(f"{cited(name)} and the {what} {cited(other)} differ in upper and lower case only")
 
 
 def _names(entry: Entry, what: str) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ def _names(entry: Entry, what: str) -> tuple[str, ...]:
     for member in entry.list():
         name = _checked_name(member, f"a {what}", _IDENTIFIER)
         if name in found:
-            raise member.error(f"the {what} {name!r} is there twice")
+            raise member.error(f"the {what} {cited(name)} is there twice")
         found[name] = member
     _unique(found, what)
     return tuple(found)
@@ -140,7 +142,7 @@ def _check_readable(entry: Entry, language: Language) -> None:
     """A name or word that would be ignored in a text could never be found there."""
     read = plain(entry.text(), language.ignore)
     if not read or read != plain(entry.text()):
-        raise entry.error(f"{entry.text()!r} would be read as {read.strip()!r}, because of language.ignore")
+        raise entry.error(f"{cited(entry.text())} would be read as {cited(read.strip())}, because of language.ignore")
 
 
 def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]:
@@ -153,7 +155,7 @@ def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]
             return groups[name]
         key, value = found[name]
         if name in path:
-            raise key.error(f"the group {name!r} contains itself: {' -> '.join((*path, name))}")
+            raise key.error(f"the group {cited(name)} contains itself: {' -> '.join(map(shortened, (*path, name)))}")
         together: set[str] = set()
         for member in value.list():
             inner = member.text()
@@ -162,7 +164,7 @@ def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]
             elif inner in found:
                 together |= members(inner, (*path, name))
             else:
-                raise member.error(f"{inner!r} is no class and no group{one_of(inner, [*classes, *found])}")
+                raise member.error(f"{cited(inner)} is no class and no group{one_of(inner, [*classes, *found])}")
         if not together:
             raise value.error("the group is empty")
         groups[name] = frozenset(together)
@@ -171,7 +173,7 @@ def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]
     for name, (key, _) in found.items():
         _checked_name(key, "a group", _IDENTIFIER)
         if name in classes:
-            raise key.error(f"{name!r} is a class: a group needs another name")
+            raise key.error(f"{cited(name)} is a class: a group needs another name")
         members(name, ())
     return groups
 
@@ -197,7 +199,7 @@ def _actions(
         for pattern in says:
             for word in words_of(_check_phrase(pattern, names)):
                 if not plain(word, language.ignore):
-                    raise pattern.error(f"{word!r} is never seen there, because of language.ignore")
+                    raise pattern.error(f"{cited(word)} is never seen there, because of language.ignore")
         rules = {
             kind: tuple(
                 _rule(rule, names, types, states, EFFECTS if kind == "effects" else CONDITIONS)
@@ -224,7 +226,7 @@ def _arguments(entry: Entry, types: Collection[str]) -> tuple[Argument, ...]:
         _checked_name(key, "an argument", _IDENTIFIER)
         given = value.text()
         if given not in types:
-            raise value.error(f"its type {given!r} is no class and no group{one_of(given, types)}")
+            raise value.error(f"its type {cited(given)} is no class and no group{one_of(given, types)}")
         arguments.append(Argument(name, given))
     return tuple(arguments)
 
@@ -247,25 +249,27 @@ def _rule(
         ((kind, (_, value)),) = found.items()
         given = [value] if value.is_text else value.list()
     if kind not in kinds:
-        raise entry.error(f"{kind!r} is no {what}{one_of(kind, kinds)}")
+        raise entry.error(f"{cited(kind)} is no {what}{one_of(kind, kinds)}")
     wanted = kinds[kind]
     if len(given) != len(wanted):
         form = f"{kind}: [{', '.join(wanted)}]" if len(wanted) > 1 else f"{kind}: {wanted[0]}" if wanted else kind
-        raise entry.error(f"{kind} has {len(given)} names, expected {form!r}")
+        raise entry.error(f"{kind} has {len(given)} names, expected {cited(form)}")
     names = []
     for member, role in zip(given, wanted, strict=True):
         name = member.text()
         if role == STATE:
             if name not in states:
-                raise member.error(f"{kind}: {name!r} is no state{one_of(name, states)}")
+                raise member.error(f"{kind}: {cited(name)} is no state{one_of(name, states)}")
         elif role == ARGUMENT:
             if name not in arguments:
-                raise member.error(f"{kind}: {name!r} is no argument of the action{one_of(name, arguments)}")
+                raise member.error(f"{kind}: {cited(name)} is no argument of the action{one_of(name, arguments)}")
         elif role == PLACE and name not in arguments and types.get(name) != frozenset((name,)):
-            raise member.error(f"{kind}: {name!r} is no argument of the action and no class{one_of(name, arguments)}")
+            raise member.error(
+                f"{kind}: {cited(name)} is no argument of the action and no class{one_of(name, arguments)}"
+            )
         elif name not in arguments and name not in types:
             choices = [*arguments, *types]
-            raise member.error(f"{kind}: {name!r} is no argument, class or group{one_of(name, choices)}")
+            raise member.error(f"{kind}: {cited(name)} is no argument, class or group{one_of(name, choices)}")
         names.append(name)
     return Rule(kind, tuple(names))
 
@@ -285,9 +289,12 @@ def _check_phrase(entry: Entry, arguments: Collection[str]) -> Sequence:
         for name in way:
             if name not in wanted:
                 choices = one_of(name, arguments) if arguments else "; there are none here"
-                raise entry.error(f"{{{name}}} is no argument of the action{choices}")
+                raise entry.error(f"{{{shortened(name)}}} is no argument of the action{choices}")
         if way != wanted:
-            raise entry.error(f"the pattern {entry.text()!r} must name each argument once: {', '.join(arguments)}")
+            raise entry.error(
+                f"the pattern {cited(entry.text())} must name each argument once: "
+                f"{', '.join(map(shortened, arguments))}"
+            )
     return sequence
 
 
@@ -300,6 +307,6 @@ def _language(entry: Entry) -> Language:
             if name in ("ignore", "asides", "details"):
                 _check_phrase(member, ())
             elif len(member.text().split()) != 1:
-                raise member.error(f"{member.text()!r} is more than one word")
+                raise member.error(f"{cited(member.text())} is more than one word")
         found[name] = tuple(member.text().casefold() for member in members)
     return Language(**found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ...bounds import cited, shortened
 from ..chinese import apart
 
 _TOKEN = re.compile(r"\s*([()\[\]|]|\{\s*\w+\s*\}|[^\s()\[\]|{}]+)")
@@ -47,12 +48,12 @@ def parse_phrase(text: str) -> Sequence:
     while position < len(text):
         found = _TOKEN.match(text, position)
         if found is None:
-            raise PhraseError(f"the pattern {text!r} cannot be read from {text[position:]!r} on")
+            raise PhraseError(f"the pattern {cited(text)} cannot be read from {cited(text[position:])} on")
         tokens.append(found.group(1))
         position = found.end()
     sequence, rest = _sequence(tokens, text)
     if rest:
-        raise PhraseError(f"the pattern {text!r} has a {rest[0]!r} too many")
+        raise PhraseError(f"the pattern {cited(text)} has a {cited(rest[0])} too many")
     return sequence
 
 
@@ -70,7 +71,9 @@ def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
                 tokens = tokens[1:]
             closing = ")" if token == "(" else "]"
             if not tokens or tokens[0] != closing:
-                raise PhraseError(f"the pattern {text!r} has a {token!r} that is not closed by {closing!r}")
+                raise PhraseError(
+                    f"the pattern {cited(text)} has a {cited(token)} that is not closed by {cited(closing)}"
+                )
             tokens = tokens[1:]
             items.append(Choice(tuple(sequences), optional=token == "["))
         elif token.startswith("{"):
@@ -78,7 +81,7 @@ def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
         else:
             items.extend(apart(token.casefold()).split())
     if not items:
-        raise PhraseError(f"the pattern {text!r} has a place without words")
+        raise PhraseError(f"the pattern {cited(text)} has a place without words")
     return tuple(items), tokens
 
 
@@ -91,7 +94,7 @@ def regex(sequence: Sequence) -> str:
     parts = []
     for item in sequence:
         if isinstance(item, Slot):
-            raise PhraseError(f"the pattern names {{{item.name}}}: an argument has no regular expression")
+            raise PhraseError(f"the pattern names {{{shortened(item.name)}}}: an argument has no regular expression")
         if isinstance(item, str):
             parts.append(re.escape(item) + " ")
         else:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ...bounds import cited, shortened
 from .plan import Step
 from .reasons import Finding, Reason
 
@@ -190,5 +191,5 @@ def one_of(given: str, names: Iterable[str], most: int = 12) -> str:
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(given.casefold(), folded, n=1, cutoff=0.75)
     if close:
-        return f"; did you mean {folded[close[0]]!r}?"
-    return f"; expected one of {', '.join(names[:most])}{', ...' if len(names) > most else ''}"
+        return f"; did you mean {cited(folded[close[0]])}?"
+    return f"; expected one of {', '.join(map(shortened, names[:most]))}{', ...' if len(names) > most else ''}"

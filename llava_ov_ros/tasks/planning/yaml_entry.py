@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from ...bounds import cited, shortened
+from ..yaml_problem import UNREADABLE, yaml_problem
 from .vocabulary import one_of
 
 
@@ -59,7 +61,7 @@ class Entry:
         """
         text = self.text()
         if not text.isdecimal() or len(text) > 6 or int(text) < 1:
-            raise self.error(f"{text!r} is no whole number from 1 to 999999")
+            raise self.error(f"{cited(text)} is no whole number from 1 to 999999")
         return int(text)
 
     def flag(self) -> bool:
@@ -70,7 +72,7 @@ class Entry:
         """
         text = self.text().casefold()
         if text not in ("true", "false"):
-            raise self.error(f"{self.text()!r} is neither true nor false")
+            raise self.error(f"{cited(self.text())} is neither true nor false")
         return text == "true"
 
     def list(self) -> list[Entry]:
@@ -97,8 +99,8 @@ class Entry:
             name = key.text()
             if name in found:
                 line = found[name][0].node.start_mark.line + 1
-                raise key.error(f"{name!r} is there twice, first in line {line}")
-            where = f"{self.where}.{name}" if self.where else name
+                raise key.error(f"{cited(name)} is there twice, first in line {line}")
+            where = f"{self.where}.{shortened(name)}" if self.where else shortened(name)
             found[name] = Entry(key_node, self.file, where), Entry(value_node, self.file, where)
         return found
 
@@ -111,10 +113,10 @@ class Entry:
         found = self.mapping()
         for name, (key, _) in found.items():
             if name not in allowed:
-                raise key.error(f"{name!r} is not known here{one_of(name, allowed)}")
+                raise key.error(f"{cited(name)} is not known here{one_of(name, allowed)}")
         for name in required:
             if name not in found:
-                raise self.error(f"{name!r} is missing")
+                raise self.error(f"{cited(name)} is missing")
         return {name: value for name, (_, value) in found.items()}
 
     def _kind(self) -> str:
@@ -122,26 +124,27 @@ class Entry:
             return "a mapping"
         if isinstance(self.node, yaml.SequenceNode):
             return "a list"
-        return repr(self.node.value) if self.node.value else "nothing"
+        return cited(self.node.value) if self.node.value else "nothing"
 
 
-def load_entry(path: Path) -> Entry:
+def load_entry(path: Path, keys: Collection[str]) -> Entry:
     """Read a YAML file with one mapping.
 
+    Args:
+        path: The file. It may be named by somebody who may not read it, so that no error has text of a file that is
+            something else than a vocabulary.
+        keys: That every vocabulary has. A file with fewer than two of them is none; one that lacks one may be misspelt.
+
     Raises:
-        VocabularyError: The file is missing, is no YAML, or is empty.
+        VocabularyError: The file is missing, is no YAML, is empty, or is no vocabulary.
     """
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise VocabularyError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise VocabularyError(f"{path}: not text in UTF-8: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise VocabularyError(f"{path}:{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise VocabularyError(f"{path}: not YAML: {error}") from None
+    except UNREADABLE as error:
+        raise VocabularyError(f"{path}{yaml_problem(error)}") from None
     if node is None:
-        raise VocabularyError(f"{path}: the file is empty: it needs classes and actions")
+        raise VocabularyError(f"{path}: the file is empty: it needs {', '.join(keys)}")
+    there = [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    if sum(key in there for key in keys) < 2:
+        raise VocabularyError(f"{path}: it is no vocabulary, which is a mapping with the keys {', '.join(keys)}")
     return Entry(node, str(path))

@@ -1,0 +1,109 @@
+"""`llava-ov doctor`: what will not work on this machine, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from ..checks import Check, Level
+from .errors import FAILED
+from .machine_checks import (
+    check_extras,
+    check_logs,
+    check_model,
+    check_ros,
+    check_segment,
+    check_shared_memory,
+    check_versions,
+)
+from .model_options import add_device, add_model_name
+from .options import positive
+
+_DESCRIPTION = """\
+Check what goes wrong most: versions, ROS 2 and its middleware, logs, shared memory, cameras and their clocks, the
+model, its device and memory. One line each, with the remedy. Changes nothing and asks no network but the ROS graph.
+"""
+_EPILOG = """\
+examples:
+  llava-ov doctor
+  llava-ov doctor --model ~/models/ov-0.5b --device cuda
+  llava-ov doctor --json
+
+exit codes: 0 nothing in the way; 1 something will not work ("fail"); 2 wrong usage; 130 Ctrl-C
+"""
+GRAPH_S = 60.0
+"""The middleware may wait this long before it counts as hanging."""
+MARKS = {Level.OK: "ok  ", Level.NOTE: "note", Level.WARN: "WARN", Level.FAIL: "FAIL"}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check this machine: what will not work, and what to do about it",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add_model_name(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        default=2.0,
+        metavar="S",
+        help="how long to listen to cameras (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    worst = False
+    for check in checks(args.model, args.device, args.seconds):
+        worst = worst or check.level is Level.FAIL
+        print(json.dumps(asdict(check)) if args.json else line(check), flush=True)
+    return FAILED if worst else 0
+
+
+def line(check: Check) -> str:
+    """A finding for people."""
+    return f"{MARKS[check.level]}  {check.name}: {check.found}" + (f"  ->  {check.remedy}" if check.remedy else "")
+
+
+def checks(model: str, device: str, seconds: float) -> Iterator[Check]:
+    """All findings, the quick ones first."""
+    yield from check_versions()
+    yield check_logs()
+    yield check_shared_memory()
+    yield check_segment()
+    ros = list(check_ros())
+    yield from ros
+    if all(one.level is Level.OK for one in ros):
+        yield from check_graph(seconds)
+    yield from check_model(model, device)
+    yield check_extras()
+
+
+def check_graph(seconds: float) -> Iterator[Check]:
+    """What ROS 2 says of itself, from a process of its own."""
+    # -P: in the source tree, the folder llava_ov_ros has no messages.
+    command = [sys.executable, "-P", "-m", "llava_ov_ros.node.graph_check", str(seconds)]
+    remedy = "unset RMW_IMPLEMENTATION, or install what it names; see the lines above for logs and shared memory"
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=GRAPH_S + seconds, check=False)
+    except subprocess.TimeoutExpired:
+        yield Check("middleware", Level.FAIL, f"it does not come up within {GRAPH_S:g} s", remedy)
+        return
+    if ended.returncode != 0:
+        said = [one.strip() for one in ended.stderr.splitlines() if one.strip()]
+        reason = next((one for one in said if "librmw" in one or "RMW" in one), said[-1] if said else "without a word")
+        yield Check("middleware", Level.FAIL, f"it does not start: {reason[:300]}", remedy)
+        return
+    for one in json.loads(ended.stdout.splitlines()[-1]):
+        yield Check(one["name"], Level(one["level"]), one["found"], one["remedy"])

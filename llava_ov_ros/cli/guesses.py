@@ -1,0 +1,50 @@
+"""Says that the shipped model guesses where it is asked about pictures that it does not know."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..checkpoints import CheckpointError, local_checkpoint
+from ..share import MODELS
+
+SHIPPED = "rooms"
+RENDERED = "rendered by llava-ov rooms record"
+"""How the origin of a recording that the model knows begins, in the truth beside it."""
+SENTENCE = (
+    "rooms knows rendered rooms only, and what it says of other pictures is a guess, however sure it is: for yours, "
+    "give --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf (or ...-7b-ov-hf)."
+)
+
+
+def tell_guesses(model: str, bags: Iterable[Path]) -> None:
+    """Print SENTENCE on standard error where the shipped model is to be asked about a recording of something else.
+
+    Args:
+        model: As --model names it.
+        bags: Folders or files; one is of a rendered room where the truth beside it says so.
+    """
+    if _is_shipped(model) and not all(_is_rendered(bag) for bag in bags):
+        print(SENTENCE, file=sys.stderr, flush=True)
+
+
+def _is_shipped(model: str) -> bool:
+    try:
+        directory = local_checkpoint(model)
+    except CheckpointError:
+        return False
+    return directory is not None and directory == MODELS.path(SHIPPED).resolve()
+
+
+def _is_rendered(bag: Path) -> bool:
+    truth = bag / "truth.json" if bag.is_dir() else bag.with_suffix(".truth.json")
+    if bag.is_file() and not truth.is_file():
+        # A file of a recording that is a folder.
+        truth = bag.with_name("truth.json")
+    try:
+        about = json.loads(truth.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(about, dict) and str(about.get("origin", "")).startswith(RENDERED)

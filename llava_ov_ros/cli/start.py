@@ -1,0 +1,30 @@
+"""Where `llava-ov` starts: signals are taken before the first import that lasts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> int:
+    """Run the command line of this process; returns the exit code.
+
+    Until the command runs, and once it has ended, Ctrl-C ends the process with one line: Python would show where it was
+    in an import or in its own ending.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    from .main import main as run
+
+    return run()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"llava-ov: error: stopped\n")
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""config/sros2 holds what the node really has in the graph, no more and no less."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from fnmatch import fnmatchcase
+
+import pytest
+from rclpy.action import get_action_server_names_and_types_by_node
+
+from llava_ov_ros.share import shipped
+
+CLAIMS = "/llava_ov/_claims/*"
+# Only with use_sim_time, or where other packages are installed: publish, subscribe.
+OPTIONAL = {"/clock", "/bond", "/llava_ov/intents", "/llava_ov/plansys2_plan"}
+
+
+def allowed(enclave):
+    """Names by what is allowed with them, as sros2 expands them (its permissions.xsl)."""
+    root = ElementTree.parse(shipped("config/sros2/llava_ov.policy.xml")).getroot()
+    assert (root.tag, root.get("version")) == ("policy", "0.2.0")
+    (profile,) = root.findall(f"enclaves/enclave[@path='{enclave}']/profiles/profile")
+    namespace, node = profile.get("ns").rstrip("/"), profile.get("node")
+    found = {}
+    for group in profile:
+        for use, verdict in group.attrib.items():
+            assert verdict == "ALLOW"
+            for entry in group:
+                name = entry.text
+                if name.startswith("~"):
+                    name = f"{namespace}/{node}{name[1:]}"
+                elif not name.startswith("/"):
+                    name = f"{namespace}/{name}"
+                found.setdefault(use, set()).add(name)
+    return found
+
+
+@pytest.fixture
+def graph(rig, scripted):
+    """What a live node has, its namespace left out."""
+    robot = rig(cameras={"camera": "raw"}, load=scripted("a mug"))
+    node, namespace = robot.node, robot.namespace
+
+    def names(pairs):
+        return {name.removeprefix(namespace) for name, _ in pairs}
+
+    actions = names(get_action_server_names_and_types_by_node(node, "llava_ov", namespace))
+    of_actions = tuple(f"{name}/_action/" for name in actions)
+
+    def plain(pairs):
+        return {name for name in names(pairs) if not name.startswith(of_actions)}
+
+    return {
+        "publish": plain(node.get_publisher_names_and_types_by_node("llava_ov", namespace)),
+        "subscribe": plain(node.get_subscriber_names_and_types_by_node("llava_ov", namespace)),
+        "reply": plain(node.get_service_names_and_types_by_node("llava_ov", namespace)),
+        "request": plain(node.get_client_names_and_types_by_node("llava_ov", namespace)),
+        "execute": actions,
+    }
+
+
+def test_the_policy_is_what_the_node_has(graph):
+    policy = allowed("/llava_ov")
+    claims = {name for name in graph["publish"] if fnmatchcase(name, CLAIMS)}
+    assert claims
+    has = {use: names - claims - OPTIONAL for use, names in graph.items() if names}
+    assert has == {use: names - {CLAIMS} - OPTIONAL for use, names in policy.items()}
+
+
+def test_who_asks_may_neither_set_parameters_nor_change_states(graph):
+    client = allowed("/llava_ov_client")
+    assert client["call"] == graph["execute"]
+    assert client["request"] <= graph["reply"]
+    assert not [name for name in client["request"] if "param" in name or "state" in name]
+    assert client["subscribe"] <= graph["publish"]
+    assert client["publish"] == {"/rosout", "/parameter_events"}, "no goals, no pictures, no transitions"
