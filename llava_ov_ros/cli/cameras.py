@@ -47,8 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    from ..fastdds import named_profile
     from ..node.camera_check import advice, watch_cameras
-    from ..share import shipped
 
     terminal = sys.stderr.isatty()
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     topics = watch_cameras(args.seconds, show)
     if terminal:
         print("\r" + " " * 24, end="\r", file=sys.stderr)
-    hints = advice(topics, str(shipped("config/fastdds.xml") or "config/fastdds.xml"))
+    hints = advice(topics, named_profile())
     if args.json:
         for topic in topics:
             print(json.dumps(_record(topic)))

@@ -12,7 +12,6 @@ from PIL import Image
 from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, MessageDecoder, contact_sheet
 from ..frames.contact_sheet import BACKGROUND, DIM, MARGIN_PX, WHITE
 from ..frames.decode import Decoded
-from ..frames.showing import first_shown
 from ..frames.value_range import DEFAULT
 from ..replay import read_pictures
 from .errors import CommandError
@@ -50,9 +49,7 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
             distance_ns = abs(key[1] - message.time_ns)
             if key[0] == names[message.topic] and (key not in nearest or distance_ns < nearest[key][0]):
                 nearest[key] = distance_ns, picture
-    return {
-        key: Frame(*key, "", first_shown(picture().picture, wanted[key]).rgb) for key, (_, picture) in nearest.items()
-    }
+    return {key: Frame(*key, "", picture().shown(wanted[key])) for key, (_, picture) in nearest.items()}
 
 
 def write_picture(

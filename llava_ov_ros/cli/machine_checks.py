@@ -17,7 +17,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from ..checks import Check, Level
-from ..share import shipped
+from ..fastdds import DEFAULT_SEGMENT_BYTES, PROFILE_VARIABLES, named_profile
 
 VERSIONS: Mapping[str, str] = {
     "transformers": ">=4.54,<6",
@@ -46,9 +46,6 @@ EXTRAS: Mapping[str, tuple[str, str, str]] = {
 TOO_OLD = ("foxy", "galactic", "humble", "iron")
 PICTURE_BYTES = 640 * 480 * 3
 """Of one raw picture, for which the shared-memory segment must have room."""
-DEFAULT_SEGMENT = 512 * 1024
-# Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted) the second.
-PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 32 * 2**20
 
@@ -163,10 +160,10 @@ def _other_users(folder: Path) -> set[int]:
 def check_segment(variables: Mapping[str, str] = os.environ) -> Check:
     """The segment of a publisher that is started from this shell is larger than a picture."""
     name = "shared-memory segment"
-    remedy = f"start the camera's driver with {' and '.join(PROFILES)} set to {shipped('config/fastdds.xml')}"
-    given = {variables[variable] for variable in PROFILES if variables.get(variable)}
+    remedy = f"start the camera's driver with {' and '.join(PROFILE_VARIABLES)} set to {named_profile()}"
+    given = {variables[variable] for variable in PROFILE_VARIABLES if variables.get(variable)}
     if not given:
-        text = f"no Fast DDS profile is set: {DEFAULT_SEGMENT // 1024} KB, less than one 640x480 picture"
+        text = f"no Fast DDS profile is set: {DEFAULT_SEGMENT_BYTES // 1024} KB, less than one 640x480 picture"
         return Check(name, Level.WARN, text, remedy)
     for file in sorted(given):
         try:
@@ -176,12 +173,12 @@ def check_segment(variables: Mapping[str, str] = os.environ) -> Check:
         except ElementTree.ParseError as error:
             return Check(name, Level.FAIL, f"the profile {file} is not XML: {error}", remedy)
         sizes = [
-            int(one.findtext("{*}segment_size") or DEFAULT_SEGMENT)
+            int(one.findtext("{*}segment_size") or DEFAULT_SEGMENT_BYTES)
             for one in root.findall(".//{*}transport_descriptor")
             if (one.findtext("{*}type") or "").strip().upper() == "SHM"
         ]
-        if max(sizes, default=DEFAULT_SEGMENT) < PICTURE_BYTES:
-            largest = max(sizes, default=DEFAULT_SEGMENT) // 1024
+        if max(sizes, default=DEFAULT_SEGMENT_BYTES) < PICTURE_BYTES:
+            largest = max(sizes, default=DEFAULT_SEGMENT_BYTES) // 1024
             text = f"the profile {file} gives {largest} KB, less than one 640x480 picture ({PICTURE_BYTES // 1024} KB)"
             return Check(name, Level.FAIL, text, remedy)
     return Check(name, Level.OK, f"larger than a picture, by {', '.join(sorted(given))}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_AGAIN_S = 0.02
+_AGAIN_S, _LOST_S = 0.02, 0.5
 
 
 @contextmanager
@@ -17,16 +18,21 @@ def leaving_in_order() -> Iterator[None]:
 
     Ctrl-C raises KeyboardInterrupt as ever, SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. What is
     raised while a module is being imported can get lost, since compiled modules may forget errors; there it waits until
-    the import is over. Where SIGHUP is ignored, as under nohup, it stays so. In another thread than the main one, to
-    which Python gives no signals, nothing changes.
+    the import is over. Python's own files forget some too, when they are read: the signal is sent again where the work
+    goes on as if nothing had been. Where SIGHUP is ignored, as under nohup, it stays so. In other threads than the main
+    one, to which Python gives no signals, nothing changes.
     """
     main = threading.get_ident()
-    ended = threading.Event()
+    ended, left = threading.Event(), threading.Event()
     waiting: set[int] = set()
 
     def send_again(number: int) -> None:
         # To the thread itself, so that it wakes from whatever it waits for, until the import is over.
         while not ended.wait(_AGAIN_S):
+            signal.pthread_kill(main, number)
+
+    def send_if_lost(number: int, interrupted: FrameType | None) -> None:
+        if not left.wait(_LOST_S) and sys._current_frames().get(main) is interrupted:
             signal.pthread_kill(main, number)
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -36,6 +42,7 @@ def leaving_in_order() -> Iterator[None]:
                 threading.Thread(target=send_again, args=(number,), daemon=True).start()
             return
         ended.set()
+        threading.Thread(target=send_if_lost, args=(number, frame), daemon=True).start()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
@@ -51,6 +58,7 @@ def leaving_in_order() -> Iterator[None]:
         yield
     finally:
         ended.set()
+        left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..frames import DecodeOptions, ImageError, MessageDecoder, stamp_and_frame
-from ..frames.showing import first_shown
 from ..frames.value_range import DEFAULT
 from ..replay import BagMessage, read_pictures
 from .asking import picture_name, tile
@@ -68,7 +67,7 @@ def pictures_of(shard: Shard, used: Used) -> dict[str, bytes]:
         shown = used.get((camera.name, _stamp(message)))
         if shown is not None:
             try:
-                rgb = first_shown(picture().picture, shown).rgb
+                rgb = picture().shown(shown)
             except ImageError:
                 continue
             found[picture_name(shard.number, number, _stamp(message))] = tile(rgb)

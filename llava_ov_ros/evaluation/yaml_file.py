@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ..tasks.yaml_aliases import AliasError, check_aliases
+from ..tasks.yaml_aliases import read_checked
 from ..tasks.yaml_problem import UNREADABLE, yaml_problem
 
 Place = tuple[str | int, ...]
@@ -64,16 +64,10 @@ def read_yaml(path: Path) -> YamlFile:
         FileError: It is missing, or is neither.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        check_aliases(node)
-        content = None if node is None else loader.construct_document(node)
+        node, content = read_checked(path.read_text(encoding="utf-8"))
         lines: dict[Place, int] = {}
         twice: list[Place] = []
         _walk(node, (), lines, twice)
-    except AliasError as error:
-        raise FileError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
     except UNREADABLE as error:
         raise FileError(f"{path}{yaml_problem(error)}") from None
     return YamlFile(path, content, lines, tuple(twice))

@@ -35,6 +35,10 @@ class Decoded:
     picture: Rgb | Values
     damage: str
 
+    def shown(self, value_range: str) -> Rgb:
+        """The picture, its values in a range: default, auto (the picture's own) or two numbers; read-only."""
+        return first_shown(self.picture, value_range).rgb
+
 
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
     """Decodes a message of one picture, and shows its values in the range of the options.
@@ -52,7 +56,7 @@ def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
     Raises:
         ImageError: The message holds no picture that can be decoded.
     """
-    return first_shown(decode_and_check(message, camera_name, options).picture, options.value_range).rgb
+    return decode_and_check(message, camera_name, options).shown(options.value_range)
 
 
 def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
+from ..fastdds import DEFAULT_SEGMENT_BYTES
 from ..frames import NS_PER_S, stamp_and_frame
 from ..frames.message_types import IMAGE_TYPES, NO_THEORA, THEORA
 from ..frames.video import NEEDS_AV, has_av, video_codec
@@ -26,7 +27,6 @@ from .image_messages import NotInstalledError, message_class
 
 DISCOVERY_PERIOD_S = 0.2
 DEPTH = 5
-SEGMENT_BYTES = 512 * 1024
 """Default shared-memory segment of Fast DDS; a larger message does not fit."""
 EVIDENCE_TOPIC = "/evidence/compressed"
 """What this package's nodes publish themselves, and only when they answer."""
@@ -201,7 +201,7 @@ def advice(topics: Iterable[CameraTopic], profile: str) -> list[str]:
     """
     lines = []
     for topic in topics:
-        share, large = topic.delivered, topic.size_bytes > SEGMENT_BYTES
+        share, large = topic.delivered, topic.size_bytes > DEFAULT_SEGMENT_BYTES
         missing = f"{topic.name}: {1 - (share or 0):.0%} of the frames are missing"
         size = f"{topic.size_bytes / 1024:.0f} KB"
         if topic.problem:

@@ -37,7 +37,8 @@ from ..tasks.blank import blank_pictures
 from ..tasks.marks import says
 from .depths import requests_qos
 from .live import LiveSession, used_record
-from .player import staged_base, to_stamp
+from .messages import to_stamp
+from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report
 

@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from ..checks import Check, Level
+from ..fastdds import named_profile
 from ..frames import NS_PER_S
 
-MOST_OFF_S = 0.5
-"""As the default of the parameter future_tolerance_s."""
-MOST_OLD_S = 2.0
-"""As the default of the parameter max_frame_age_s."""
 _CLOCKS = (
     "synchronise the clocks of both machines (chrony), set use_sim_time where the time is simulated, or set the node's "
     "parameter stamp_source to arrival for this camera"
@@ -32,8 +29,8 @@ def check_graph(seconds: float) -> list[Check]:
     from rclpy.context import Context
     from rclpy.signals import SignalHandlerOptions
 
-    from ..share import shipped
     from .camera_check import advice, watch_cameras
+    from .parameters import Settings
     from .process import middleware
 
     context = Context()
@@ -49,20 +46,21 @@ def check_graph(seconds: float) -> list[Check]:
     if not topics:
         text = f"no image topic is published within {seconds:g} s"
         return [*found, Check("cameras", Level.NOTE, text, "start the camera's driver in the same ROS_DOMAIN_ID")]
+    usual = Settings()
     for topic in topics:
         ages_s = [age / NS_PER_S for age, stamp in zip(topic.ages_ns, topic.stamps_ns, strict=True) if stamp]
         if simulated or not ages_s:
             continue
         age_s = statistics.median(ages_s)
         name = f"clock of {topic.name}"
-        if -MOST_OFF_S <= age_s <= MOST_OLD_S:
+        if -usual.future_tolerance_s <= age_s <= usual.max_frame_age_s:
             found.append(Check(name, Level.OK, f"stamps are {age_s:.2f} s old when they arrive"))
         else:
             side = f"{-age_s:.1f} s in the future" if age_s < 0 else f"{age_s:.1f} s old when they arrive"
             found.append(Check(name, Level.FAIL, f"stamps are {side}: the node would refuse all frames", _CLOCKS))
     hints = advice(
         [topic for topic in topics if topic.received] or topics,
-        str(shipped("config/fastdds.xml") or "config/fastdds.xml"),
+        named_profile(),
     )
     if hints:
         # Of a camera that sends nothing just now, nobody can tell whether it should.

@@ -135,10 +135,11 @@ def standing_query(question: str, settings: Settings) -> Query:
 def frame_header(frame: Frame) -> Header:
     """The header of the message that a frame came from, unchanged."""
     stamp = frame.stamp_ns if frame.header_stamp_ns is None else frame.header_stamp_ns
-    return Header(stamp=_time(stamp), frame_id=frame.frame_id)
+    return Header(stamp=to_stamp(stamp), frame_id=frame.frame_id)
 
 
-def _time(time_ns: int) -> Time:
+def to_stamp(time_ns: int) -> Time:
+    """A time in nanoseconds as a message."""
     sec, nanosec = divmod(time_ns, NS_PER_S)
     return Time(sec=sec, nanosec=nanosec)
 
@@ -156,7 +157,7 @@ def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
         FrameUsed(
             camera=clip.camera,
             header=frame_header(frame),
-            stamp_used=_time(frame.stamp_ns),
+            stamp_used=to_stamp(frame.stamp_ns),
             value_range="" if frame.value_range is None else str(frame.value_range),
         )
         for clip in clips

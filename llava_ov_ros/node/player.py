@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -19,15 +18,10 @@ from ..frames.message_types import topic_base
 from ..replay import BagMessage, ImageTopic
 from .image_messages import message_class, to_ros, type_name
 from .intake import full_name, reliability_name
+from .messages import to_stamp
 
 CLOCK_PERIOD_S = 0.02
 PUBLISHER_DEPTH = 50
-
-
-def to_stamp(time_ns: int) -> Time:
-    """A time in nanoseconds as a message."""
-    sec, nanosec = divmod(time_ns, NS_PER_S)
-    return Time(sec=sec, nanosec=nanosec)
 
 
 class Player:

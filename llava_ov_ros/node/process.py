@@ -14,19 +14,18 @@ from typing import Self
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from ..share import PACKAGE, shipped
+from ..fastdds import PROFILE_VARIABLES, shipped_profile
+from ..share import PACKAGE
 from .described import Value
 from .session import LiveError
 
 EXECUTABLE = "llava_ov_node"
 END_S = 40.0
-# Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted) the second.
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def use_large_segments() -> None:
     """Have this process and its children use the shipped Fast DDS profile, unless the user has set one."""
-    profile = shipped("config/fastdds.xml")
+    profile = shipped_profile()
     if profile is not None and not any(os.environ.get(name) for name in PROFILE_VARIABLES):
         os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
 

@@ -21,7 +21,8 @@ from ..frames import NS_PER_S, Rgb, stamp_ns
 from ..replay import ImageTopic
 from ..tasks import Status
 from .described import Value
-from .player import staged_base, to_stamp
+from .messages import to_stamp
+from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report, Session
 

@@ -9,11 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..bounds import cited, shortened
 from ..share import PROMPTS
-from .yaml_aliases import AliasError, check_aliases
+from .yaml_aliases import read_checked
 from .yaml_problem import UNREADABLE, yaml_problem
 
 DEFAULT_PROMPTS = "plain"
@@ -171,12 +169,7 @@ def load_prompts(path: Path) -> Prompts:
         PromptsError: It cannot be used.
     """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        check_aliases(node)
-        content = None if node is None else loader.construct_document(node)
-    except AliasError as error:
-        raise PromptsError(f"{path}{f':{error.line}' if error.line else ''}: {error}") from None
+        _, content = read_checked(path.read_text(encoding="utf-8"))
     except UNREADABLE as error:
         raise PromptsError(f"{path}{yaml_problem(error)}") from None
     # The file may be named by somebody who may not read it: no error has text of one that is something else.

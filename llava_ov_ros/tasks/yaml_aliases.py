@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 MOST_REPEATED = 100_000
@@ -18,6 +20,19 @@ class AliasError(ValueError):
     def __init__(self, text: str, line: int = 0) -> None:
         super().__init__(text)
         self.line = line
+
+
+def read_checked(text: str) -> tuple[yaml.Node | None, Any]:
+    """A text of YAML as its composed node and as plain values; both None where the text is empty.
+
+    Raises:
+        AliasError: Its aliases repeat too much; nothing has gone through all that they stand for.
+        Exception: One of `yaml_problem.UNREADABLE`, where it cannot be read.
+    """
+    loader = yaml.SafeLoader(text)
+    node = loader.get_single_node()
+    check_aliases(node)
+    return node, None if node is None else loader.construct_document(node)
 
 
 def check_aliases(root: yaml.Node | None) -> None:

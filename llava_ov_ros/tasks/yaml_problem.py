@@ -6,6 +6,8 @@ import re
 
 import yaml
 
+from .yaml_aliases import AliasError
+
 UNREADABLE = (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 """What reading a file as YAML may raise: PyYAML lets through what its constructors meet in `!!int ''` or `!!bool x`."""
 # PyYAML names aliases, anchors, tags and their handles, all in quotes.
@@ -23,6 +25,8 @@ def yaml_problem(error: Exception) -> str:
     """
     if isinstance(error, OSError):
         return f": {error.strerror}"
+    if isinstance(error, AliasError):
+        return f"{f':{error.line}' if error.line else ''}: {error}"
     if isinstance(error, UnicodeDecodeError):
         return f": not text in UTF-8, from byte {error.start} on"
     if isinstance(error, RecursionError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import array
+import itertools
 import json
 import os
 import sys
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -21,8 +23,9 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from llava_ov_ros.cli.main import main
+from llava_ov_ros.fastdds import DEFAULT_SEGMENT_BYTES
 from llava_ov_ros.frames.message_types import NO_THEORA, THEORA
-from llava_ov_ros.node.camera_check import SEGMENT_BYTES, CameraTopic, advice, watch_cameras
+from llava_ov_ros.node.camera_check import CameraTopic, advice, watch_cameras
 
 pytestmark = pytest.mark.ros
 
@@ -30,23 +33,18 @@ MS = 1_000_000
 NAMESPACE = f"/test_cameras_{os.getpid()}"
 
 
-@pytest.fixture
-def two_cameras():
-    """A raw best-effort camera and a compressed reliable one, both at 20 Hz, in a thread and a context of their own."""
+@contextmanager
+def driver(name, prepare):
+    """A node that publishes at 20 Hz, in a thread and a context of its own: `prepare(node)` gives what it does then."""
     context = Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("drivers", namespace=NAMESPACE, context=context)
-    raw = node.create_publisher(Image, "raw", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
-    compressed = node.create_publisher(CompressedImage, "jpeg/compressed", 5)
-    node.create_publisher(Image, "silent", 5)
+    node = rclpy.create_node(name, namespace=NAMESPACE, context=context)
+    publish = prepare(node)
     done = threading.Event()
 
     def drive():
         while not done.wait(0.05):
-            image = Image(height=24, width=32, encoding="rgb8", step=96, data=bytes(24 * 96))
-            image.header.stamp = node.get_clock().now().to_msg()
-            raw.publish(image)
-            compressed.publish(CompressedImage(header=image.header, format="jpeg", data=bytes(1000)))
+            publish()
 
     thread = threading.Thread(target=drive)
     thread.start()
@@ -55,6 +53,27 @@ def two_cameras():
     thread.join()
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def two_cameras():
+    """A raw best-effort camera and a compressed reliable one."""
+
+    def prepare(node):
+        raw = node.create_publisher(Image, "raw", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+        compressed = node.create_publisher(CompressedImage, "jpeg/compressed", 5)
+        node.create_publisher(Image, "silent", 5)
+
+        def publish():
+            image = Image(height=24, width=32, encoding="rgb8", step=96, data=bytes(24 * 96))
+            image.header.stamp = node.get_clock().now().to_msg()
+            raw.publish(image)
+            compressed.publish(CompressedImage(header=image.header, format="jpeg", data=bytes(1000)))
+
+        return publish
+
+    with driver("drivers", prepare):
+        yield
 
 
 def test_the_table_names_type_reliability_rate_and_size(capsys, two_cameras):
@@ -82,33 +101,25 @@ def test_a_table_to_read(capsys, two_cameras):
 @pytest.fixture
 def films(moving_pictures, encode_video):
     """A video as ffmpeg_image_transport sends it, another one in CompressedImage messages, and a Foxglove picture."""
-    packets = encode_video("h264", moving_pictures(15))
-    context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("films", namespace=NAMESPACE, context=context)
-    ffmpeg = node.create_publisher(FFMPEGPacket, "film/ffmpeg", 5)
-    compressed = node.create_publisher(CompressedImage, "film/compressed", 5)
-    raw = node.create_publisher(RawImage, "film/raw", 5)
-    done = threading.Event()
+    packets = itertools.cycle(encode_video("h264", moving_pictures(15)))
 
-    def drive():
-        number = 0
-        while not done.wait(0.05):
-            now, data = node.get_clock().now().to_msg(), array.array("B", packets[number % 15])
+    def prepare(node):
+        ffmpeg = node.create_publisher(FFMPEGPacket, "film/ffmpeg", 5)
+        compressed = node.create_publisher(CompressedImage, "film/compressed", 5)
+        raw = node.create_publisher(RawImage, "film/raw", 5)
+
+        def publish():
+            now, data = node.get_clock().now().to_msg(), array.array("B", next(packets))
             packet = FFMPEGPacket(width=320, height=240, encoding="hevc;yuv420p;bgr8;bgr8", data=data)
             packet.header.stamp = now
             ffmpeg.publish(packet)
             compressed.publish(CompressedImage(header=packet.header, format="h264", data=data))
             raw.publish(RawImage(timestamp=now, width=4, height=2, encoding="mono8", step=4, data=bytes(8)))
-            number += 1
 
-    thread = threading.Thread(target=drive)
-    thread.start()
-    yield
-    done.set()
-    thread.join()
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+        return publish
+
+    with driver("films", prepare):
+        yield
 
 
 def test_video_is_called_so(capsys, films):
@@ -157,7 +168,7 @@ def test_nothing_can_be_known_of_two_messages():
 
 
 def test_a_large_frame_that_is_lost_points_to_the_profile():
-    lines = advice([topic([1, 101, 201], lost=3, size_bytes=SEGMENT_BYTES + 1)], "/x/fastdds.xml")
+    lines = advice([topic([1, 101, 201], lost=3, size_bytes=DEFAULT_SEGMENT_BYTES + 1)], "/x/fastdds.xml")
     assert "50% of the frames are missing" in lines[0]
     assert "512 KB shared-memory segment" in lines[0]
     assert "FASTRTPS_DEFAULT_PROFILES_FILE=/x/fastdds.xml" in lines[1]
@@ -165,7 +176,7 @@ def test_a_large_frame_that_is_lost_points_to_the_profile():
 
 
 def test_a_large_frame_that_arrives_is_fine():
-    assert advice([topic(range(1, 1001, 100), size_bytes=3 * SEGMENT_BYTES)], "p.xml") == []
+    assert advice([topic(range(1, 1001, 100), size_bytes=3 * DEFAULT_SEGMENT_BYTES)], "p.xml") == []
 
 
 def test_a_small_frame_that_is_lost_has_another_cause():

@@ -21,7 +21,8 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from llava_ov_ros.cli.machine_checks import PROFILES, VERSIONS, check_shared_memory, is_within
+from llava_ov_ros.cli.machine_checks import VERSIONS, check_shared_memory, is_within
+from llava_ov_ros.fastdds import PROFILE_VARIABLES
 from llava_ov_ros.share import shipped
 
 pytestmark = pytest.mark.ros
@@ -33,7 +34,7 @@ HOUR_NS = 3600 * 10**9
 def examined(*words, python=sys.executable, **variables):
     """What the command finds in an environment with other variables: exit code, and findings by their names."""
     command = [str(python), "-P", "-m", "llava_ov_ros.cli.start", "doctor", "--json", "--seconds", "1", *words]
-    environment = {name: value for name, value in os.environ.items() if name not in PROFILES} | variables
+    environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES} | variables
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert ended.returncode in (0, 1), ended.stderr
     return ended.returncode, {one["name"]: one for one in map(json.loads, ended.stdout.splitlines())}
@@ -47,7 +48,7 @@ def quiet_domain(domain_of_children, monkeypatch):
 
 def test_nothing_is_in_the_way_here():
     profile = str(shipped("config/fastdds.xml"))
-    code, found = examined(**dict.fromkeys(PROFILES, profile))
+    code, found = examined(**dict.fromkeys(PROFILE_VARIABLES, profile))
     assert code == 0, found
     assert {one["level"] for one in found.values()} <= {"ok", "note", "warn"}
     for name in ("versions", "logs", "shared-memory segment", "ROS 2", "middleware", "model"):
@@ -58,12 +59,12 @@ def test_nothing_is_in_the_way_here():
 def small_segment(folder):
     file = folder / "small.xml"
     file.write_text(shipped("config/fastdds.xml").read_text().replace("33554432", "262144"))
-    return dict.fromkeys(PROFILES, str(file))
+    return dict.fromkeys(PROFILE_VARIABLES, str(file))
 
 
 def no_xml(folder):
     (folder / "profile.xml").write_text("<dds>")
-    return dict.fromkeys(PROFILES, str(folder / "profile.xml"))
+    return dict.fromkeys(PROFILE_VARIABLES, str(folder / "profile.xml"))
 
 
 def no_folder_for_logs(folder):
@@ -89,7 +90,7 @@ FAULTS = {
     "a small segment": (small_segment, "shared-memory segment", "256 KB", "config/fastdds.xml"),
     "a profile that is no XML": (no_xml, "shared-memory segment", "is not XML", "config/fastdds.xml"),
     "a profile that is not there": (
-        lambda folder: dict.fromkeys(PROFILES, "/nowhere.xml"),
+        lambda folder: dict.fromkeys(PROFILE_VARIABLES, "/nowhere.xml"),
         "shared-memory segment",
         "No such file",
         "config/fastdds.xml",

@@ -180,6 +180,32 @@ def test_a_command_that_is_told_to_stop_ends_in_order(tmp_path, number):
     assert told == (STOPPED if number == signal.SIGINT else "")
 
 
+FORGETS = """
+import signal, time
+from llava_ov_ros.cli.stopping import leaving_in_order
+
+def read():
+    try:
+        signal.raise_signal(NUMBER)
+    except BaseException:
+        pass
+    print("forgotten", flush=True)
+    time.sleep(100)
+
+with leaving_in_order():
+    read()
+"""
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_what_a_signal_raises_may_be_forgotten_once(number):
+    """As Python 3.11 does in the middle of a read."""
+    code = FORGETS.replace("NUMBER", str(int(number)))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+    assert done.stdout == "forgotten\n"
+    assert done.returncode == (-number if number == signal.SIGINT else 128 + number)
+
+
 def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):
     """As under nohup."""
     answers = tmp_path / "answers"

@@ -39,8 +39,8 @@ from std_msgs.msg import Header
 from llava_ov_ros.frames.message_types import TRANSPORTS, appends
 from llava_ov_ros.node.image_messages import message_class
 from llava_ov_ros.node.main import spin
+from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.node.node import LlavaOvNode, load_from
-from llava_ov_ros.node.player import to_stamp
 from llava_ov_ros.onevision import Counters, Generated
 from llava_ov_ros.onevision.generated import weighed
 from llava_ov_ros.onevision.shapes import nano_config, write_random_checkpoint

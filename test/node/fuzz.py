@@ -31,7 +31,7 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from llava_ov_ros.frames import NS_PER_S
-from llava_ov_ros.node.player import to_stamp
+from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.node.process import NodeProcess, use_large_segments
 from llava_ov_ros.node.session import LiveError, Report, Session
 from llava_ov_ros.tasks import Status

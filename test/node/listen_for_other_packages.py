@@ -24,8 +24,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from llava_ov_ros.node.main import spin
+from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.player import to_stamp
 from llava_ov_ros.onevision import Counters, Generated
 
 PATIENCE_S = 60.0

@@ -31,7 +31,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
 from llava_ov_ros.node.main import spin
-from llava_ov_ros.node.player import to_stamp
+from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.node.process import NodeProcess
 from llava_ov_ros.node.session import Session
 from llava_ov_ros.tasks import Status

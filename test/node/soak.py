@@ -27,7 +27,8 @@ from llava_ov_ros.srv import Ask, ClearGoal, Plan, ReportStep, SetGoal
 from rclpy.action import ActionClient
 
 from llava_ov_ros.frames import DecodeOptions, Rgb, decode
-from llava_ov_ros.node.player import staged_base, to_stamp
+from llava_ov_ros.node.messages import to_stamp
+from llava_ov_ros.node.player import staged_base
 from llava_ov_ros.node.process import NodeProcess, use_large_segments
 from llava_ov_ros.node.rooms_live import TOPIC, jpeg_message
 from llava_ov_ros.node.session import LiveError, Session

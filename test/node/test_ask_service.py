@@ -10,7 +10,7 @@ from llava_ov_ros.msg import Answer, AnswerChunk
 from sensor_msgs.msg import CompressedImage
 
 from llava_ov_ros.frames import stamp_ns
-from llava_ov_ros.node.player import to_stamp
+from llava_ov_ros.node.messages import to_stamp
 
 S = 1_000_000_000
 

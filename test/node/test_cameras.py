@@ -21,7 +21,7 @@ from llava_ov_ros.frames import (
     GrowthSettings,
     stamp_ns,
 )
-from llava_ov_ros.node.player import to_stamp
+from llava_ov_ros.node.messages import to_stamp
 
 S = 1_000_000_000
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import subprocess
 import sys
 import threading
 
-import psutil
 import pytest
 from action_msgs.msg import GoalStatus
 from llava_ov_ros.msg import Answer
 from rcl_interfaces.msg import Log
 
 from llava_ov_ros.share import shipped
-
-MIB = 2**20
-MODEL_MIB = 13
 
 
 def test_the_states_of_a_life(rig):
@@ -96,28 +91,6 @@ def test_a_device_of_another_name_is_said(rig):
     assert not robot.transition("configure")
     status, _ = robot.diagnostic("model", lambda status, values: status.level == status.ERROR)
     assert "device is 'tpu9'" in status.message
-
-
-@pytest.mark.alone
-def test_lives_do_not_add_up_in_memory(rig):
-    """Eight times through configure, activate, an answer, deactivate, cleanup: the last holds what the second did.
-
-    Half of what models that stay would take is allowed: in the first twenty lives the allocators' reserves grow, too.
-    """
-    robot = rig(active=False)
-    resident = []
-    for _ in range(8):
-        robot.start()
-        robot.feed(count=3)
-        assert robot.ask().status == Answer.OK
-        assert robot.transition("deactivate")
-        assert robot.transition("cleanup")
-        gc.collect()
-        resident.append(psutil.Process().memory_info().rss)
-    print("resident memory in MiB after each life:", [round(rss / MIB, 1) for rss in resident])
-    assert resident[-1] - resident[1] <= 6 * MODEL_MIB // 2 * MIB
-    _, values = robot.diagnostic("model")
-    assert values["memory_bytes"] == "0"
 
 
 def test_buffered_frames_outlive_a_deactivation(rig, scripted):

@@ -7,6 +7,7 @@ from collections import deque
 
 import pytest
 
+from llava_ov_ros.fastdds import PROFILE_VARIABLES
 from llava_ov_ros.node.live_episodes import (
     EPISODE_PARAMETERS,
     EpisodeSession,
@@ -15,7 +16,6 @@ from llava_ov_ros.node.live_episodes import (
     read_episode,
 )
 from llava_ov_ros.node.player import staged_base
-from llava_ov_ros.node.process import PROFILE_VARIABLES
 from llava_ov_ros.node.rooms_live import TOPIC
 from llava_ov_ros.node.session import LiveError
 from llava_ov_ros.replay import read_messages

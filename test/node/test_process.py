@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from action_msgs.msg import GoalStatus
@@ -20,6 +21,8 @@ S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
 EXECUTABLE = Path(get_package_prefix("llava_ov_ros")) / "lib" / "llava_ov_ros" / "llava_ov_node"
 END_S = 60
+MIB = 2**20
+LIVES, MODEL_MIB = 8, 13
 
 
 def parameters_of(peer):
@@ -116,3 +119,26 @@ def test_a_bad_argument_ends_with_code_2_and_one_line(arguments, reason):
     assert len(lines) == 1
     assert reason in lines[0]
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.alone
+def test_lives_do_not_add_up_in_memory(peer, start):
+    """Eight times through configure, activate, an answer, deactivate, cleanup: the last holds what the second did.
+
+    Half of what models that stay would take is allowed.
+    """
+    client = peer()
+    process = start(*client.remapping, "-r", f"__ns:={client.namespace}", *parameters_of(client))
+    client.meet()
+    resident = []
+    for _ in range(LIVES):
+        client.start()
+        client.feed(count=3)
+        assert client.ask().status == Answer.OK
+        assert client.transition("deactivate")
+        assert client.transition("cleanup")
+        resident.append(psutil.Process(process.pid).memory_info().rss)
+    print("resident memory in MiB after each life:", [round(rss / MIB, 1) for rss in resident])
+    assert resident[-1] - resident[1] <= (LIVES - 2) * MODEL_MIB // 2 * MIB
+    _, values = client.diagnostic("model")
+    assert values["memory_bytes"] == "0"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llava_ov_ros.cli.rooms_asking import RoomsAsker
-from llava_ov_ros.node.process import PROFILE_VARIABLES
+from llava_ov_ros.fastdds import PROFILE_VARIABLES
 from llava_ov_ros.node.rooms_live import FRAME_NS, JPEG_QUALITY, live_rooms
 from llava_ov_ros.node.session import LiveError
 from llava_ov_ros.onevision import load_engine
