@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -116,9 +117,7 @@ class StaticSteps:
             What takes the steps: this, or eager steps where memory does not suffice.
         """
         keys, values, lengths = key_values.content()
-        shape = bucketed(Capacity(len(lengths), prefix.length, capacity))
-        if self._usual is not None and Capacity(shape.rows, self._usual.prefix, self._usual.suffix).holds(shape):
-            shape = Capacity(shape.rows, self._usual.prefix, self._usual.suffix)
+        shape = self._shape_for(Capacity(len(lengths), prefix.length, capacity))
         if not self._made(shape):
             return EagerSteps(self._model, key_values)
         buffers = self._buffers
@@ -132,6 +131,24 @@ class StaticSteps:
         self._fill(shape, keys[:, :, :, :capacity], values[:, :, :, :capacity], lengths)
         return self
 
+    def _shape_for(self, needed: Capacity) -> Capacity:
+        """The usual shape where it holds a batch and its buffers are not too large, else the least that holds it."""
+        least = bucketed(needed)
+        if self._usual is None:
+            return least
+        usual = replace(self._usual, rows=least.rows)
+        return usual if usual.holds(least) and self._bytes_with(usual) <= self._most_bytes else least
+
+    def _capacity_with(self, shape: Capacity) -> Capacity:
+        """Of buffers that hold a shape beside those that they hold now."""
+        return shape if self._buffers is None else self._buffers.capacity.joined(shape)
+
+    def _bytes_with(self, shape: Capacity) -> int:
+        """Of these buffers."""
+        model = self._model
+        per_token = 2 * len(model.layers) * model.kv_heads * model.width * model.embedding.itemsize
+        return buffer_bytes(self._capacity_with(shape), per_token, model.head.shape[0])
+
     def _made(self, shape: Capacity) -> bool:
         """Whether a shape is there to be used, made where it was not. Making one overwrites the rows' buffers."""
         if shape in self._shapes:
@@ -139,16 +156,14 @@ class StaticSteps:
             return True
         if self.shortage:
             return False
-        model = self._model
-        largest = shape if self._buffers is None else self._buffers.capacity.joined(shape)
-        per_token = 2 * len(model.layers) * model.kv_heads * model.width * model.embedding.itemsize
-        needed = buffer_bytes(largest, per_token, model.head.shape[0])
+        model, needed = self._model, self._bytes_with(shape)
         if needed > self._most_bytes:
             LOG.debug("steps of %s would take %.2f GiB, more than is planned: they are eager", shape, needed / GIB)
             return False
         try:
             if self._buffers is None or not self._buffers.capacity.holds(shape):
                 # The graphs know the old addresses.
+                largest = self._capacity_with(shape)
                 self._shapes.clear()
                 self._buffers = None
                 self._buffers = StepBuffers(model, largest)

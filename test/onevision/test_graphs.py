@@ -100,7 +100,7 @@ def noting(driver: Driver, ran_on: list[Stream]) -> Callable[[], None]:
 
 
 def test_all_captures_of_a_device_use_one_stream_of_it_and_one_pool(driver: Driver) -> None:
-    """cuBLAS keeps a workspace for every stream, and torch a capture stream of the first device for all."""
+    """Each stream costs a workspace of cuBLAS; one capture stream for all devices, on the first of them."""
     ran_on: list[Stream] = []
     for index in (0, 1):
         graphs = Graphs(torch.device("cuda", index))

@@ -12,6 +12,7 @@ import torch
 
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Sampling, load_engine
 from llava_ov_ros.onevision.fixed_step import Capacity, bucketed
+from llava_ov_ros.onevision.settings import MIB
 from llava_ov_ros.onevision.steps import MOST_SHAPES, StaticSteps
 
 
@@ -190,6 +191,17 @@ def test_no_buffers_above_their_bytes(nano_directory: Path, free: Engine, make_c
     same(engine, free, [make_clip()], [Ask("One?", max_new_tokens=5), Ask("Two?", max_new_tokens=5)])
     assert steps.nbytes == needed, "two rows would need more"
     assert engine.counters().step_shortage == ""
+
+
+def test_batches_are_fixed_where_only_the_usual_ones_are_too_large(
+    nano_directory: Path, free: Engine, make_clip: Any
+) -> None:
+    """Of many cameras, say: a question about one of them has room all the same."""
+    engine, steps = with_capture(nano_directory, Recorded(), most_bytes=64 * MIB)
+    steps.prepare(Capacity(rows=16, prefix=400_000, suffix=100))
+    assert len(steps) == 0 and steps.shortage == ""
+    same(engine, free, [make_clip(frames=2)], SHRINKING[:2])
+    assert len(steps) == 2 and 0 < steps.nbytes <= 64 * MIB
 
 
 def test_shapes_share_their_buffers(nano_directory: Path, free: Engine, make_clip: Any) -> None:
