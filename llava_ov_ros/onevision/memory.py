@@ -22,6 +22,8 @@ PREFIXES_PER_CAMERA = 2
 STEP_TOKENS = 32
 # Of the text of a prompt, and of a question with its answer, as they usually are.
 TEXT_TOKENS = 128
+# Of attention scores, while their softmax is taken: they, their weights, and these in the model's number format.
+SCORE_COPIES = 2.5
 # A prefix that grows frame by frame has up to half as much again in reserve.
 SPARE = 1.5
 # Of free memory, what caches may fill: the rest is for the driver, and lies between blocks.
@@ -45,7 +47,8 @@ class MemoryPlan:
         features: Visual tokens of the frames of all clips, and of the pictures.
         key_values: Keys and values of all clips, those that they re-anchor to included, and of the pictures.
         steps: Buffers of decode steps in fixed shapes; 0 where there are none.
-        workspace: Intermediate results of the tower and of a batch of questions.
+        workspace: Intermediate results of the tower and of a batch of questions, and those of captured steps, whose
+            memory serves nothing else.
         spare: What is kept of other work while there is room: the rest of the caches' and buffers' bounds.
         frames: Frames of a clip that this is for.
         cameras: Cameras that this is for.
@@ -126,16 +129,20 @@ def plan_memory(
     tower = tiles * (patches * (4 * vision.hidden_size + vision.intermediate_size) * itemsize + attention)
     chunk = (per_picture if pictures else per_frame) * (4 * text.hidden_size + 3 * text.intermediate_size) * itemsize
     longest = max(settings.cameras * tokens, of_pictures) + BLOCK_TOKENS
-    scores = batch * text.num_attention_heads * STEP_TOKENS * longest * 4
+    per_score = text.num_attention_heads * SCORE_COPIES * torch.float32.itemsize
+    scores = round(batch * STEP_TOKENS * longest * per_score)
     logits = 3 * batch * text.vocab_size * 4
     # Those of the questions, and those of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
     features = (settings.cameras * settings.clip_frames * per_frame + pictures * per_picture) * text.hidden_size
     features *= itemsize
     key_values = round((settings.cameras * tokens + of_pictures) * PREFIXES_PER_CAMERA * SPARE * per_token)
-    steps = spare_steps = 0
+    steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
-        steps = buffer_bytes(bucketed(usual_batch(config, settings)), per_token, text.vocab_size)
+        usual = bucketed(usual_batch(config, settings))
+        steps = buffer_bytes(usual, per_token, text.vocab_size)
+        if device.type == "cuda":
+            captured = round(usual.rows * (usual.prefix + usual.suffix) * per_score) + logits
         spare_steps = max(0, settings.step_bytes - steps)
     return MemoryPlan(
         weights=sum(math.prod(shape) for shape in shapes.values()) * itemsize,
@@ -143,7 +150,7 @@ def plan_memory(
         features=features,
         key_values=key_values,
         steps=min(steps, settings.step_bytes),
-        workspace=max(tower, chunk) + scores + logits + suffixes,
+        workspace=max(tower, chunk) + scores + logits + suffixes + captured,
         spare=max(0, settings.feature_bytes - features) + max(0, settings.prefix_bytes - key_values) + spare_steps,
         frames=settings.clip_frames,
         cameras=settings.cameras,

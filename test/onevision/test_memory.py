@@ -18,8 +18,8 @@ from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, MemoryPlan, load_engine
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
-from llava_ov_ros.onevision.key_values import PrefixKeyValues
-from llava_ov_ros.onevision.memory import GIB, check_fits, free_bytes, plan_memory, within
+from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
+from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk
 from llava_ov_ros.onevision.settings import MIB
 from llava_ov_ros.onevision.shapes import SHAPES, tensor_shapes
@@ -86,6 +86,35 @@ def test_steps_of_the_7b_are_planned() -> None:
     assert plan.steps == (7168 + 16 * 128) * per_token + 16 * (152_064 * 4 + 16) + 8
     assert plan.steps < 0.6 * GIB
     assert plan.tables == 2 * 32_768 * 128 * 2
+
+
+def test_captured_steps_keep_intermediate_results_of_their_own() -> None:
+    """At the least scores over all keys and their weights, of all rows and heads, and the logits."""
+    config = SHAPES["7b"]()
+    settings = EngineSettings(clip_frames=32, static_steps=True, tower_batch=1)
+    computed, captured = (
+        plan_memory(config, tensor_shapes(config), itemsize=2, settings=settings, device=device)
+        for device in (CPU, torch.device("cuda"))
+    )
+    assert replace(captured, workspace=computed.workspace) == computed
+    assert 16 * (2 * 28 * (7168 + 128) + 152_064) * 4 <= captured.workspace - computed.workspace < 0.1 * GIB
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_scores_take_what_is_planned(dtype: torch.dtype) -> None:
+    rows, heads, group, tokens, width, prefix, suffix = 4, 2, 7, 32, 64, 3000, 64
+    q = torch.ones(rows, heads, group, tokens, width, dtype=dtype)
+    shared, own = torch.ones(heads, prefix, width, dtype=dtype), torch.ones(rows, heads, suffix, width, dtype=dtype)
+    hidden = torch.zeros(rows, tokens, suffix, dtype=torch.bool)
+    with torch.inference_mode(), torch.profiler.profile(profile_memory=True) as profile:
+        attention(q, shared, shared, own, own, hidden)
+    held = most = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda event: event.start_ns()):  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    scores = rows * heads * group * tokens * (prefix + suffix) * 4
+    assert 0.75 * SCORE_COPIES * scores < most < 1.05 * SCORE_COPIES * scores
 
 
 def test_a_plan_of_the_true_sizes() -> None:
