@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -105,6 +106,8 @@ class Engine:
             return
         device = self.device
         self._state = None
+        # Modules may refer to each other in rings, which would keep gigabytes until the collector happens to run.
+        gc.collect()
         free_unused(device)
 
     def ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from llava_ov_ros.checkpoints import find_checkpoint
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, MemoryPlan, load_engine
+from llava_ov_ros.onevision import engine as engines
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
 from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
 from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
@@ -318,3 +320,22 @@ def test_dropping_an_engine_frees_its_frames(engine: Engine, make_clip: Any) -> 
     del clip
     gc.collect()
     assert len(numbers) == 0, "the engine keeps frames alive"
+
+
+def test_weights_are_gone_before_a_closed_engine_gives_memory_back(
+    nano_directory: Path, make_clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is freed after that, torch keeps from all others on a GPU."""
+    closing = load_engine(str(nano_directory), device="cpu")
+    closing.answer([make_clip()], "One?", max_new_tokens=1)
+    weight = weakref.ref(closing.transformers_model.lm_head.weight)
+    # As modules of some releases of transformers do.
+    object.__setattr__(closing.transformers_model, "itself", closing.transformers_model)
+    held: list[bool] = []
+    monkeypatch.setattr(engines, "free_unused", lambda device: held.append(weight() is not None))
+    gc.disable()
+    try:
+        closing.close()
+    finally:
+        gc.enable()
+    assert held == [False]
