@@ -28,13 +28,19 @@ SCORE_COPIES = 2.5
 SPARE = 1.5
 # Of free memory, what caches may fill: the rest is for the driver, and lies between blocks.
 CERTAIN = 0.95
-# torch's CPU allocator raises a plain RuntimeError; this is its text (c10/core/impl/alloc_cpu.cpp).
-_CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
+# Texts of plain RuntimeErrors: of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp), of what CUDA allocates itself,
+# as for a graph or pinned memory (c10/cuda/CUDAException.cpp), and of cuBLAS (aten/src/ATen/cuda/Exceptions.cpp).
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether dropping caches, or asking about less, may help."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _CPU_ALLOCATOR in str(error)
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)

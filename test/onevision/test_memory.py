@@ -263,6 +263,30 @@ def test_a_chunk_that_fails_half_way_leaves_no_trace(engine: Engine) -> None:
     assert torch.equal(store.get([first, second]).keys(0), whole)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ],
+    ids=["torch", "driver", "cuBLAS", "host"],
+)
+def test_a_shortage_is_known_by_the_text_of_each_allocator(
+    engine: Engine, make_clip: Any, error: BaseException
+) -> None:
+    failing = [error]
+
+    def fail_once(tokens: Any, logits: torch.Tensor) -> torch.Tensor:
+        if failing:
+            raise failing.pop()
+        return logits
+
+    ((_, answer),) = engine.stream([make_clip()], [Ask("One?", 2, hook=fail_once)])
+    assert not isinstance(answer, Exception) and failing == []
+
+
 def test_another_error_is_not_hidden(engine: Engine, make_clip: Any) -> None:
     def fail(tokens: Any, logits: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("the hook is wrong")
