@@ -69,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="llava_ov_", dir="/tmp"))
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     os.environ["ROS_LOG_DIR"] = str(folder / "ros")
+    # A command that crashes says where.
+    os.environ["PYTHONFAULTHANDLER"] = "1"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -25,6 +25,12 @@ def leaving_in_order() -> Iterator[None]:
     main = threading.get_ident()
     ended, left = threading.Event(), threading.Event()
     waiting: set[int] = set()
+    senders: list[threading.Thread] = []
+
+    def send(sender: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=sender, args=arguments, daemon=True)
+        thread.start()
+        senders.append(thread)
 
     def send_again(number: int) -> None:
         # To the thread itself, so that it wakes from whatever it waits for, until the import is over.
@@ -39,10 +45,10 @@ def leaving_in_order() -> Iterator[None]:
         if _imports(frame):
             if number not in waiting:
                 waiting.add(number)
-                threading.Thread(target=send_again, args=(number,), daemon=True).start()
+                send(send_again, number)
             return
         ended.set()
-        threading.Thread(target=send_if_lost, args=(number, frame), daemon=True).start()
+        send(send_if_lost, number, frame)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
@@ -61,6 +67,9 @@ def leaving_in_order() -> Iterator[None]:
         left.set()
         for number, handler in before.items():
             signal.signal(number, handler)
+        # None of them meets the end of the interpreter, which may abort the process.
+        for thread in senders:
+            thread.join()
 
 
 def _imports(frame: FrameType | None) -> bool:

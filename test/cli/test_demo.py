@@ -148,6 +148,6 @@ def test_a_demo_that_is_told_to_stop_leaves_no_node_behind(tmp_path, number, cod
     assert alive(namespace)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert not alive(namespace)

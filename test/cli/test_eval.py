@@ -380,7 +380,7 @@ def test_a_worker_that_is_killed_ends_the_run_and_it_goes_on(folder, done, tmp_p
         time.sleep(0.05)
     workers_of_it[0].kill()
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 1
+    assert process.returncode == 1, err
     assert "a worker has ended by itself" in err
     subprocess.run(program(suite(folder), out, "--workers", "2"), check=True, capture_output=True)
     assert files(out) == files(done)

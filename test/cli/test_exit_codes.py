@@ -176,7 +176,7 @@ def test_a_command_that_is_told_to_stop_ends_in_order(tmp_path, number):
         process.send_signal(number)
         process.wait(timeout=110)
         told = process.stderr.read()
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, told
     assert told == (STOPPED if number == signal.SIGINT else "")
 
 
@@ -203,7 +203,7 @@ def test_what_a_signal_raises_may_be_forgotten_once(number):
     code = FORGETS.replace("NUMBER", str(int(number)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
     assert done.stdout == "forgotten\n"
-    assert done.returncode == (-number if number == signal.SIGINT else 128 + number)
+    assert done.returncode == (-number if number == signal.SIGINT else 128 + number), done.stderr
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):

@@ -230,7 +230,7 @@ def test_ctrl_c_ends_with_130(bag):
     assert "What colour" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
 
 

@@ -413,6 +413,6 @@ def test_ctrl_c_ends_the_node_too(tmp_path, domain_of_children):
         pause.wait(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Traceback" not in err
     assert nodes_of(process) == []

@@ -25,7 +25,7 @@ def without_home(**variables):
 def test_without_a_place_for_logs_no_node_starts_and_says_so():
     environment = {name: value for name, value in without_home().items() if name != "ROS_LOG_DIR"}
     ended = subprocess.run([EXECUTABLE], env=environment, capture_output=True, text=True, timeout=END_S, check=False)
-    assert ended.returncode == 2
+    assert ended.returncode == 2, ended.stderr
     assert "llava_ov_node: failed to initialize logging" in ended.stderr
 
 

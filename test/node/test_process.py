@@ -114,7 +114,7 @@ def test_a_signal_that_another_thread_gets_ends_the_node(peer, start):
 def test_a_bad_argument_ends_with_code_2_and_one_line(arguments, reason):
     command = [str(EXECUTABLE), "--ros-args", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=END_S)
-    assert ended.returncode == 2
+    assert ended.returncode == 2, ended.stderr
     lines = [line for line in ended.stderr.splitlines() if line.startswith("llava_ov_node: ")]
     assert len(lines) == 1
     assert reason in lines[0]

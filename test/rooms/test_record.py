@@ -277,7 +277,7 @@ def test_a_recording_that_is_stopped_leaves_nothing(tmp_path, number, code):
             process.wait(0.05)
     process.send_signal(number)
     _, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == code
+    assert process.returncode == code, err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
