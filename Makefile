@@ -32,7 +32,7 @@ help:
 	@echo "make test-all                 also the three below (under an hour)"
 	@echo "make test-long                the long tests"
 	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
-	@echo "make test-extras              what needs Ray, lmms-eval or Java, in an environment of its own"
+	@echo "make test-extras              what needs Ray, lmms-eval, torchao or Java, in an environment of its own"
 	@echo "make bench                    measure: responses while the model generates; the engine against generate"
 	@echo "make setup                    virtual environment, ROS 2, the built package"
 	@echo "make setup-others             the environments of test-kilted and test-extras"
@@ -79,9 +79,9 @@ test-kilted:
 
 test-extras:
 	@$(PYTHON) tools/set_up.py --extras
-	@echo "[test-extras] pytest, what needs Ray, lmms-eval or Java"
+	@echo "[test-extras] pytest, what needs Ray, lmms-eval, torchao or Java"
 	@unset PYTHONPATH; PATH="$(CURDIR)/.venv-extras/bin:$$PATH"; \
-	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py
+	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py test/onevision/test_quantise.py
 
 bench: setup
 	@$(LOAD); llava-ov bench callbacks; llava-ov bench engine

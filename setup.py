@@ -99,6 +99,8 @@ setup(
         "video": ["av>=17,<19"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
+        # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.
+        "quantize": ["torchao>=0.18,<0.19"],
         # The model plug-in is made for the interface of 0.7.
         # lmms-eval 0.7.3 imports filelock._api, which filelock 4 no longer has.
         "lmms-eval": ["lmms-eval>=0.7.3,<0.8", "filelock<4"],

@@ -162,6 +162,8 @@ def model_status(name: str, model: Model | None, fault: str, settings: Settings,
     # A request that was refused on arrival says nothing of the model, neither good nor bad.
     asked = [end for end in ends.within(settings.diagnostics_window_s) if end.status in ASKED_THE_MODEL]
     failed = [end for end in asked if end.status is Status.MODEL_ERROR]
+    if shortage := values.get("step_shortage"):
+        level, message = WARN, str(shortage)
     if fault:
         level, message = ERROR, fault
     elif failed and asked[-1] is failed[-1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -53,8 +52,6 @@ class Model:
             if engine is not None:
                 engine.close()
         del engine
-        # Modules refer to each other in rings, which would keep gigabytes until the collector happens to run.
-        gc.collect()
         give_back()
 
     def memory_bytes(self) -> int:
@@ -62,7 +59,7 @@ class Model:
         with self._lock:
             return self._engine.memory_bytes() if self._engine is not None else 0
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int | str]:
         """What the engine has computed since it was loaded, by name."""
         with self._lock:
             return asdict(self._engine.counters()) if self._engine is not None else {}

@@ -290,16 +290,8 @@ def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype) -> No
     Raises:
         MemoryError: The text gives the numbers.
     """
-    config, settings = SHAPES[shape](), EngineSettings()
-    plan = plan_memory(
-        config,
-        tensor_shapes(config),
-        itemsize=dtype.itemsize,
-        frames=clip_frames(device),
-        cameras=1,
-        tower_batch=settings.tiles_at_once(device),
-        batch=settings.batch,
-    )
+    config, settings = SHAPES[shape](), EngineSettings(clip_frames=clip_frames(device))
+    plan = plan_memory(config, tensor_shapes(config), itemsize=dtype.itemsize, settings=settings, device=device)
     check_fits(plan, f"random {shape}", device)
 
 
@@ -329,7 +321,8 @@ def engine_benchmark(
     """
     note(f"making random weights of shape {shape} on {device}")
     checkpoint = random_checkpoint(shape, tokenizer, device=device, dtype=dtype)
-    bench = Bench(Engine(checkpoint), clip_frames(device), repeats)
+    bench = Bench(Engine(checkpoint, EngineSettings(clip_frames=clip_frames(device))), clip_frames(device), repeats)
+    bench.engine.prepare_steps()
     warm_up = clip_of(camera_frames(1, seed=900))
     bench.engine.answer([warm_up], "Warm?", max_new_tokens=2)
     plain_generate(bench.engine, plain_inputs(bench.engine, warm_up, "Warm?"), 2)
@@ -348,4 +341,5 @@ def engine_benchmark(
     for goal in goals:
         note(f"measuring {goal}")
         bench.engine.drop_caches()
+        bench.engine.prepare_steps()
         yield measured[goal]()

@@ -12,11 +12,12 @@ from torch.nn import functional
 
 from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
+from .devices import uploaded
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
 from .sampling import GREEDY, LogitHook, Sampling, sampled
-from .steps import EagerSteps, StaticSteps
+from .steps import EagerSteps, StaticSteps, Steps
 from .token_rules import EarlierTokens
 from .tokens import PromptTokenizer, TextStream
 
@@ -231,8 +232,7 @@ def decode(
     """
     capacity = max(len(s) + row.ask.max_new_tokens for s, row in zip(suffixes, rows, strict=True))
     key_values, logits = first_logits(model, prefix, suffixes, capacity)
-    steps: EagerSteps | StaticSteps = static_steps or EagerSteps(model, key_values)
-    begun = static_steps is None
+    steps: Steps | None = None
     going = list(rows)
     while True:
         for row, (token, probability) in zip(going, _chosen(going, logits), strict=True):
@@ -246,10 +246,12 @@ def decode(
             if not kept:
                 return
             going = [going[index] for index in kept]
-            (steps if begun else key_values).keep(kept)
-        if not begun and static_steps is not None:
-            static_steps.begin(prefix, key_values, capacity)
-            begun = True
+            (key_values if steps is None else steps).keep(kept)
+        if steps is None:
+            if static_steps is None:
+                steps = EagerSteps(model, key_values)
+            else:
+                steps = static_steps.begin(prefix, key_values, capacity)
         logits = steps.step([row.tokens[-1] for row in going])
 
 
@@ -262,7 +264,8 @@ def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]
     # As the model has them: a single number that is not finite makes the sum such a one.
     health = logits.sum(dim=-1)
     ruled = [index for index, row in enumerate(rows) if row.earlier is not None]
-    own = logits[ruled] if ruled else logits[:0]
+    ruled_index = uploaded(ruled, logits.device) if ruled else None
+    own = logits[:0] if ruled_index is None else logits[ruled_index]
     for index, row in enumerate(rows):
         if row.earlier is not None:
             row.earlier.change(logits[index])
@@ -270,8 +273,8 @@ def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]
             logits[index] = row.ask.hook(row.tokens, logits[index])
     best, tokens = logits.max(dim=-1)
     logs = best - logits.logsumexp(dim=-1)
-    if ruled:
-        logs[ruled] = own.gather(1, tokens[ruled][:, None])[:, 0] - own.logsumexp(dim=-1)
+    if ruled_index is not None:
+        logs[ruled_index] = own.gather(1, tokens[ruled_index][:, None])[:, 0] - own.logsumexp(dim=-1)
     # In float64, which holds every token's number, so that there is one wait.
     found = torch.stack([tokens.double(), logs.exp().double(), health.double()], dim=-1).tolist()
     chosen: list[tuple[int, float]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,10 +17,11 @@ from ..modes import Mode
 from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
+from .devices import each_on_device, free_unused, on_device
 from .generated import Generated, checked_mode
 from .key_values import PrefixKeyValues
 from .loaded import Loaded, with_caches
-from .memory import MemoryPlan, is_out_of_memory
+from .memory import MemoryPlan, is_out_of_memory, usual_batch
 from .prompt import Segment, dialogue
 from .prompt_parts import Own
 from .sampling import LogitHook
@@ -60,12 +62,11 @@ class Engine:
         return sum(chunk.tokens for chunk in self._loaded().parts.head(clips, checked_mode(clips, mode))[0])
 
     def memory_bytes(self) -> int:
-        """Bytes in use on the device: all that torch holds on a GPU; weights and caches on a CPU."""
+        """Bytes in use on the device: all that torch holds on a GPU; weights, tables, caches and buffers on a CPU."""
         state, device = self._loaded(), self.device
         if device.type == "cuda":
             return int(torch.cuda.memory_allocated(device))
-        weights = {t.data_ptr(): t.nbytes for t in state.checkpoint.model.parameters()}
-        return int(sum(weights.values()) + state.features.nbytes + state.prefixes.nbytes)
+        return state.nbytes
 
     def planned_bytes(self) -> int:
         """Bytes that the model may come to need, as predicted before it was loaded; 0 where nobody did."""
@@ -74,6 +75,7 @@ class Engine:
     def counters(self) -> Counters:
         """What has been computed so far."""
         state = self._loaded()
+        steps = state.static_steps
         return Counters(
             frames_encoded=state.visual.frames_encoded,
             tiles_encoded=state.visual.tiles_encoded,
@@ -84,6 +86,9 @@ class Engine:
             decoded_tokens=self._decoded_tokens,
             feature_bytes=state.features.nbytes,
             prefix_bytes=state.prefixes.nbytes,
+            step_bytes=0 if steps is None else steps.nbytes,
+            step_shapes=0 if steps is None else len(steps),
+            step_shortage="" if steps is None else steps.shortage,
         )
 
     def drop_caches(self) -> None:
@@ -93,15 +98,17 @@ class Engine:
         state.prefixes.clear()
         if state.static_steps is not None:
             state.static_steps.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_unused(self.device)
 
     def close(self) -> None:
         """Give the memory back; the engine answers no more."""
-        on_cuda = self._state is not None and self.device.type == "cuda"
+        if self._state is None:
+            return
+        device = self.device
         self._state = None
-        if on_cuda:
-            torch.cuda.empty_cache()
+        # Modules may refer to each other in rings, which would keep gigabytes until the collector happens to run.
+        gc.collect()
+        free_unused(device)
 
     def ask(
         self,
@@ -176,8 +183,16 @@ class Engine:
             Whether there was anything to do. To be called again, when nothing more urgent waits, until there is not.
         """
         state = self._loaded()
-        chunks, _ = state.parts.head(clips, checked_mode(clips, mode))
-        return state.prefixes.step(chunks)
+        with on_device(self.device):
+            chunks, _ = state.parts.head(clips, checked_mode(clips, mode))
+            return state.prefixes.step(chunks)
+
+    def prepare_steps(self) -> None:
+        """Make the steps of the usual batches, so that no question waits for their capture; nothing on a CPU."""
+        state = self._loaded()
+        if state.static_steps is not None and self.device.type == "cuda":
+            with on_device(self.device):
+                state.static_steps.prepare(usual_batch(state.checkpoint.model.config, self._settings))
 
     def stream(
         self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video"
@@ -201,6 +216,11 @@ class Engine:
             ValueError: The request cannot be served: unknown mode, no clip.
             AskError: Several cameras in mode image.
         """
+        yield from each_on_device(self.device, self._stream(clips, asks, mode))
+
+    def _stream(
+        self, clips: Sequence[Clip], asks: Sequence[Ask], mode: str
+    ) -> Iterator[tuple[int, Generated | Exception]]:
         checked = checked_mode(clips, mode)
         started_s = time.monotonic()
         waiting = dict(enumerate(asks))
@@ -364,14 +384,15 @@ class Engine:
         """
         check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
-        chunks, suffix, ids = state.parts.interleaved(prompt, items, mode)
-        if mode != "image":
-            state.visual.encode([frame for item in items for frame in item], mode)
-        prefix = state.prefixes.get(chunks)
-        longest = min(max_new_tokens, state.language.context - prefix.length - len(suffix))
-        row = self._row(0, Ask("", longest), ids, mode)
-        self._suffix_tokens += len(suffix)
-        list(decode(state.language, prefix, [suffix], [row], state.checkpoint.end_ids, state.static_steps))
+        with on_device(self.device):
+            chunks, suffix, ids = state.parts.interleaved(prompt, items, mode)
+            if mode != "image":
+                state.visual.encode([frame for item in items for frame in item], mode)
+            prefix = state.prefixes.get(chunks)
+            longest = min(max_new_tokens, state.language.context - prefix.length - len(suffix))
+            row = self._row(0, Ask("", longest), ids, mode)
+            self._suffix_tokens += len(suffix)
+            list(decode(state.language, prefix, [suffix], [row], state.checkpoint.end_ids, state.static_steps))
         self._decoded_tokens += len(row.tokens)
         if row.failure is not None:
             raise row.failure

@@ -23,9 +23,23 @@ def tower_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     Returns:
         (n, side * side, hidden) with side = size / patch.
     """
-    inner = model.model
-    states = inner.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
-    projected: torch.Tensor = inner.multi_modal_projector(states[model.config.vision_feature_layer])
+    tower = model.model.vision_tower
+    # Releases of transformers before 5 have the tower's parts in a module of their own.
+    parts = getattr(tower, "vision_model", tower)
+    layers = parts.encoder.layers
+    # Of all hidden states, which are those of the embeddings and of each layer, one counts; no other is kept.
+    number = model.config.vision_feature_layer % (len(layers) + 1)
+    found: list[torch.Tensor] = []
+
+    def note(_: Any, __: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    watched = (layers[number - 1] if number else parts.embeddings).register_forward_hook(note)
+    try:
+        tower(pixels)
+    finally:
+        watched.remove()
+    projected: torch.Tensor = model.model.multi_modal_projector(found[0])
     return projected
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from .devices import uploaded
 from .tokens import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class GrammarHook:
         forbidden = np.unpackbits(bits, count=self._vocabulary, bitorder="little") == 0
         # The matcher knows of the first one.
         forbidden[self._end_ids] = forbidden[self._end_ids[0]]
-        return logits.masked_fill(torch.from_numpy(forbidden).to(logits.device), -math.inf)
+        return logits.masked_fill(uploaded(torch.from_numpy(forbidden), logits.device), -math.inf)
 
     def _follow(self, tokens: Sequence[int]) -> None:
         known = len(self._said)

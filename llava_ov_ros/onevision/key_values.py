@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch.nn import functional
 
+from .devices import uploaded
 from .language import LanguageModel, run_layers
 
 BLOCK_TOKENS = 256
@@ -104,6 +106,8 @@ class SuffixKeyValues:
         self._keys = model.embedding.new_zeros(shape)
         self._values = model.embedding.new_zeros(shape)
         self._lengths = torch.zeros(rows, dtype=torch.long, device=model.embedding.device)
+        # The same, for what the host decides: to ask the device would mean to wait for it.
+        self._known_lengths = [0] * rows
 
     def content(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Keys and values (layers, rows, kv heads, capacity, D), and how many tokens each row has (rows,)."""
@@ -111,7 +115,8 @@ class SuffixKeyValues:
 
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows only, in this order."""
-        index = torch.tensor(rows, device=self._lengths.device)
+        index = uploaded(rows, self._lengths.device)
+        self._known_lengths = [self._known_lengths[row] for row in rows]
         self._keys, self._values = self._keys[:, index], self._values[:, index]
         self._lengths = self._lengths[index]
 
@@ -132,7 +137,9 @@ class SuffixKeyValues:
             Hidden states of each row's last real token, (rows, hidden).
         """
         states = self.run_all(x, counts)
-        return states[torch.arange(len(x), device=x.device), torch.tensor(counts, device=x.device) - 1]
+        if x.shape[1] == 1:
+            return states[:, 0]
+        return states[torch.arange(len(x), device=x.device), uploaded(counts, x.device) - 1]
 
     def run_all(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
         """As `run`, but returns the hidden states of all tokens, (rows, T, hidden); those of padding mean nothing."""
@@ -140,7 +147,7 @@ class SuffixKeyValues:
         device = x.device
         slots = self._lengths[:, None] + torch.arange(count, device=device)
         # Slots behind a row's end may hold padding; nothing real looks there, and later tokens overwrite it.
-        used = int(slots.max()) + 1
+        used = max(self._known_lengths) + count
         hidden = torch.arange(used, device=device) > slots[:, :, None]
         row_index = torch.arange(rows, device=device)[:, None]
 
@@ -159,7 +166,8 @@ class SuffixKeyValues:
         # Padding may lie beyond the last position that the model knows; it is never looked at.
         positions = (self._prefix.length + slots).clamp(max=self._model.context - 1)
         states = run_layers(self._model, x, positions, attend)
-        self._lengths = self._lengths + torch.tensor(counts, device=device)
+        self._lengths = self._lengths + (1 if count == 1 else uploaded(counts, device))
+        self._known_lengths = [length + new for length, new in zip(self._known_lengths, counts, strict=True)]
         return states
 
 
@@ -177,6 +185,9 @@ def attention(
     Scores over the prefix are one matrix product for all rows, which reads the prefix once however many questions
     are asked; one softmax goes over both parts, so this is plain attention.
 
+    Scores and sums are float32 in every number format, as in the fused kernels of scaled_dot_product_attention: Qwen2's
+    keys are so large that scores reach some hundreds, which bfloat16 rounds to whole numbers and more.
+
     Args:
         q: (B, kv heads, group, T, D).
         prefix_keys: (kv heads, P, D).
@@ -190,18 +201,46 @@ def attention(
         (B, kv heads, group, T, D).
     """
     batch, heads, group, count, width = q.shape
-    q = q * width**-0.5
+    scale = width**-0.5
+    # Queries are far fewer than scores; but what they are scaled by rounds them, unless it is a power of two.
+    in_advance = math.frexp(scale)[0] == 0.5
+    if in_advance:
+        q = q * scale
     together = q.transpose(0, 1).reshape(heads, batch * group * count, width)
-    on_prefix = (together @ prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1).transpose(0, 1)
+    on_prefix = wide_product(together, prefix_keys.transpose(1, 2)).view(heads, batch, group, count, -1)
     if prefix_hidden is not None:
-        on_prefix = on_prefix.masked_fill(prefix_hidden, float("-inf"))
-    own = q.reshape(batch, heads, group * count, width)
-    on_suffix = (own @ keys.transpose(2, 3)).view(batch, heads, group, count, -1)
-    on_suffix = on_suffix.masked_fill(hidden[:, None, None], float("-inf"))
-    weights = torch.softmax(torch.cat([on_prefix, on_suffix], dim=-1).float(), dim=-1).to(q.dtype)
+        on_prefix.masked_fill_(prefix_hidden, float("-inf"))
+    own = q.reshape(batch * heads, group * count, width)
+    on_suffix = wide_product(own, keys.flatten(0, 1).transpose(1, 2)).view(batch, heads, group, count, -1)
+    on_suffix.masked_fill_(hidden[:, None, None], float("-inf"))
+    scores = torch.cat([on_prefix.transpose(0, 1), on_suffix], dim=-1)
+    if not in_advance:
+        scores *= scale
+    # What is large is given back at once, for what follows to take its place.
+    del on_prefix, on_suffix
+    weights = torch.softmax(scores, dim=-1).to(q.dtype)
+    del scores
     boundary = prefix_keys.shape[1]
     of_prefix, of_suffix = weights[..., :boundary], weights[..., boundary:]
-    from_prefix = of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1) @ prefix_values
+    from_prefix = wide_product(of_prefix.transpose(0, 1).reshape(heads, batch * group * count, -1), prefix_values)
     from_prefix = from_prefix.view(heads, batch, group, count, width).transpose(0, 1)
-    from_suffix = of_suffix.reshape(batch, heads, group * count, -1) @ values
-    return from_prefix + from_suffix.view(q.shape)
+    from_suffix = wide_product(of_suffix.reshape(batch * heads, group * count, -1), values.flatten(0, 1))
+    return (from_prefix + from_suffix.view(q.shape)).to(q.dtype)
+
+
+def wide_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Products of matrices, summed and given in float32 whatever the factors' number format.
+
+    Args:
+        first: (n, rows, inner).
+        second: (n, inner, columns).
+
+    Returns:
+        (n, rows, columns).
+    """
+    if first.dtype == torch.float32:
+        return first @ second
+    # One kernel of CUDA that reads the factors as they are; torch has had the operator since 2.8.
+    if first.device.type == "cuda" and hasattr(torch.ops.aten.bmm, "dtype"):
+        return torch.bmm(first, second, out_dtype=torch.float32)
+    return first.float() @ second.float()

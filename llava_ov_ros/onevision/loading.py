@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,9 +12,10 @@ import torch
 from ..checkpoints import find_checkpoint, model_name
 from .checkpoint import load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
+from .devices import on_device
 from .engine import Engine
 from .load_errors import with_plain_errors
-from .memory import MemoryPlan, check_fits, plan_memory
+from .memory import MemoryPlan, check_fits, free_bytes, plan_memory, within
 from .quantise import check_quantisation, quantise
 from .settings import EngineSettings
 from .smoke import smoke_test
@@ -97,12 +99,13 @@ def load_engine(
         MemoryError: The device has no room for it; the text gives the numbers.
     """
     place, number_format = place_and_dtype(device, dtype)
-    check_quantisation(quantize, place)
+    check_quantisation(quantize, place, number_format)
     settings = settings or EngineSettings()
-    files, plan = _planned(model, place, number_format, settings)
+    files, plan, settings = _planned(model, place, number_format, settings)
     checkpoint = load_checkpoint(files, place, number_format, attention)
     if quantize != "none":
-        quantise(checkpoint.model, quantize)
+        with on_device(place):
+            quantise(checkpoint.model, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
         taken_s = smoke_test(Engine(checkpoint, settings, plan), f"model directory {files.directory}")
@@ -111,25 +114,21 @@ def load_engine(
         while len(_PROVEN) > MOST_PROVEN:
             _PROVEN.popitem(last=False)
     # A new engine, whose caches and counters begin with the first real question.
-    return Engine(checkpoint, settings, plan)
+    engine = Engine(checkpoint, settings, plan)
+    engine.prepare_steps()
+    return engine
 
 
 def _planned(
     model: str, place: torch.device, number_format: torch.dtype, settings: EngineSettings
-) -> tuple[CheckpointFiles, MemoryPlan]:
+) -> tuple[CheckpointFiles, MemoryPlan, EngineSettings]:
+    """A model's files, its memory, and the settings with bounds for which there is room."""
     files = open_checkpoint(find_checkpoint(model))
-    plan = plan_memory(
-        files.config,
-        files.shapes,
-        itemsize=number_format.itemsize,
-        frames=settings.clip_frames,
-        cameras=settings.cameras,
-        tower_batch=settings.tiles_at_once(place),
-        batch=settings.batch,
-        pictures=settings.pictures,
-    )
+    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
+    plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place)
-    return files, plan
+    settings = within(settings, plan, free_bytes(place))
+    return files, planned(settings=settings), settings
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:

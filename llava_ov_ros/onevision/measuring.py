@@ -98,11 +98,11 @@ def clip_of(frames: Sequence[Frame]) -> Clip:
 def timed(bench: Bench, work: Callable[..., Any], *args: Any, **options: Any) -> tuple[float, Any]:
     """Seconds that a call takes, the device's work included, and its result."""
     if bench.on_cuda:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(bench.engine.device)
     started_s = time.perf_counter()
     result = work(*args, **options)
     if bench.on_cuda:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(bench.engine.device)
     return time.perf_counter() - started_s, result
 
 

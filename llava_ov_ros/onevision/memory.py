@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 import torch
 
+from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
+from .settings import EngineSettings
 
 GIB = 2**30
 # A clip's prefix and the one that it will re-anchor to live side by side; so do a prompt's that has pictures and the
@@ -18,15 +20,27 @@ GIB = 2**30
 PREFIXES_PER_CAMERA = 2
 # Of the text that goes with a picture: a step that is done.
 STEP_TOKENS = 32
+# Of the text of a prompt, and of a question with its answer, as they usually are.
+TEXT_TOKENS = 128
+# Of attention scores, while their softmax is taken: they, their weights, and these in the model's number format.
+SCORE_COPIES = 2.5
 # A prefix that grows frame by frame has up to half as much again in reserve.
 SPARE = 1.5
-# torch's CPU allocator raises a plain RuntimeError; this is its text (c10/core/impl/alloc_cpu.cpp).
-_CPU_ALLOCATOR = "DefaultCPUAllocator: can't allocate memory"
+# Of free memory, what caches may fill: the rest is for the driver, and lies between blocks.
+CERTAIN = 0.95
+# Texts of plain RuntimeErrors: of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp), of what CUDA allocates itself,
+# as for a graph or pinned memory (c10/cuda/CUDAException.cpp), and of cuBLAS (aten/src/ATen/cuda/Exceptions.cpp).
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether dropping caches, or asking about less, may help."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or _CPU_ALLOCATOR in str(error)
+    known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return known or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)
@@ -35,9 +49,13 @@ class MemoryPlan:
 
     Attributes:
         weights: All tensors.
+        tables: Of the rotary position embedding.
         features: Visual tokens of the frames of all clips, and of the pictures.
         key_values: Keys and values of all clips, those that they re-anchor to included, and of the pictures.
-        workspace: Intermediate results of the tower and of a batch of questions.
+        steps: Buffers of decode steps in fixed shapes; 0 where there are none.
+        workspace: Intermediate results of the tower and of a batch of questions, and those of captured steps, whose
+            memory serves nothing else.
+        spare: What is kept of other work while there is room: the rest of the caches' and buffers' bounds.
         frames: Frames of a clip that this is for.
         cameras: Cameras that this is for.
         pictures: Pictures of a prompt that this is for, as mode multi_image has them.
@@ -45,40 +63,54 @@ class MemoryPlan:
     """
 
     weights: int
+    tables: int
     features: int
     key_values: int
+    steps: int
     workspace: int
+    spare: int
     frames: int
     cameras: int
     pictures: int = 0
     itemsize: int = 4
 
     @property
+    def needed(self) -> int:
+        """All but what is spare."""
+        return self.weights + self.tables + self.features + self.key_values + self.steps + self.workspace
+
+    @property
     def total(self) -> int:
-        """All of it."""
-        return self.weights + self.features + self.key_values + self.workspace
+        """All that may come to be held."""
+        return self.needed + self.spare
 
     def __str__(self) -> str:
         pictures = f" and {self.pictures} pictures" if self.pictures else ""
         parts = (
-            (self.weights, "weights"),
+            (self.weights + self.tables, "weights"),
             (self.features, "features"),
             (self.key_values, f"keys and values of {self.frames} frames of {self.cameras} cameras{pictures}"),
+            (self.steps, "decode steps"),
             (self.workspace, "workspace"),
         )
-        return f"{self.total / GIB:.2f} GiB: " + ", ".join(f"{size / GIB:.2f} {what}" for size, what in parts)
+        return f"{self.needed / GIB:.2f} GiB: " + ", ".join(f"{size / GIB:.2f} {what}" for size, what in parts)
+
+
+def usual_batch(config: Any, settings: EngineSettings) -> Capacity:
+    """The largest batch that memory is planned for: full clips of all cameras in mode video, and short questions."""
+    return Capacity(
+        settings.batch, settings.cameras * (settings.clip_frames * _tokens_per_frame(config) + TEXT_TOKENS), TEXT_TOKENS
+    )
+
+
+def _tokens_per_frame(config: Any) -> int:
+    """Tokens of a frame in mode video."""
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    return int(((side + 1) // 2) ** 2)
 
 
 def plan_memory(
-    config: Any,
-    shapes: Mapping[str, tuple[int, ...]],
-    *,
-    itemsize: int,
-    frames: int,
-    cameras: int,
-    tower_batch: int,
-    batch: int,
-    pictures: int = 0,
+    config: Any, shapes: Mapping[str, tuple[int, ...]], *, itemsize: int, settings: EngineSettings, device: torch.device
 ) -> MemoryPlan:
     """Predicts the memory of a model from its configuration.
 
@@ -86,34 +118,73 @@ def plan_memory(
         config: LlavaOnevisionConfig.
         shapes: Of all tensors.
         itemsize: Bytes of a number.
-        frames: Longest clip.
-        cameras: How many have one.
-        tower_batch: Tiles that the tower takes at once.
-        batch: Most questions answered together.
-        pictures: Most pictures of a prompt that has them between its texts.
+        settings: What the model is for, and the bounds of what is kept.
+        device: Where it will be.
     """
     vision, text = config.vision_config, config.text_config
+    batch, pictures = settings.batch, settings.pictures
     patches = (vision.image_size // vision.patch_size) ** 2
-    per_frame = math.ceil(math.isqrt(patches) / 2) ** 2
-    tokens = frames * per_frame + BLOCK_TOKENS
+    per_frame = _tokens_per_frame(config)
+    tokens = settings.clip_frames * per_frame + BLOCK_TOKENS
     per_picture = patches + 1
     of_pictures = pictures * (per_picture + STEP_TOKENS) + BLOCK_TOKENS if pictures else 0
     head = text.hidden_size // text.num_attention_heads
     per_token = 2 * text.num_hidden_layers * text.num_key_value_heads * head * itemsize
     attention = vision.num_attention_heads * patches**2 * itemsize
-    tower = tower_batch * (patches * (4 * vision.hidden_size + vision.intermediate_size) * itemsize + attention)
+    tiles = settings.tiles_at_once(device)
+    tower = tiles * (patches * (4 * vision.hidden_size + vision.intermediate_size) * itemsize + attention)
     chunk = (per_picture if pictures else per_frame) * (4 * text.hidden_size + 3 * text.intermediate_size) * itemsize
-    scores = batch * text.num_attention_heads * 32 * (max(tokens, of_pictures) + BLOCK_TOKENS) * 4
+    longest = max(settings.cameras * tokens, of_pictures) + BLOCK_TOKENS
+    per_score = text.num_attention_heads * SCORE_COPIES * torch.float32.itemsize
+    scores = round(batch * STEP_TOKENS * longest * per_score)
     logits = 3 * batch * text.vocab_size * 4
+    # Those of the questions, and those of their choices.
+    suffixes = 2 * batch * BLOCK_TOKENS * per_token
+    features = (settings.cameras * settings.clip_frames * per_frame + pictures * per_picture) * text.hidden_size
+    features *= itemsize
+    key_values = round((settings.cameras * tokens + of_pictures) * PREFIXES_PER_CAMERA * SPARE * per_token)
+    steps = spare_steps = captured = 0
+    if settings.has_fixed_steps(device):
+        usual = bucketed(usual_batch(config, settings))
+        steps = buffer_bytes(usual, per_token, text.vocab_size)
+        if device.type == "cuda":
+            captured = round(usual.rows * (usual.prefix + usual.suffix) * per_score) + logits
+        spare_steps = max(0, settings.step_bytes - steps)
     return MemoryPlan(
         weights=sum(math.prod(shape) for shape in shapes.values()) * itemsize,
-        features=(cameras * frames * per_frame + pictures * per_picture) * text.hidden_size * itemsize,
-        key_values=round((cameras * tokens + of_pictures) * PREFIXES_PER_CAMERA * SPARE * per_token),
-        workspace=max(tower, chunk) + scores + logits,
-        frames=frames,
-        cameras=cameras,
+        tables=2 * text.max_position_embeddings * head * itemsize,
+        features=features,
+        key_values=key_values,
+        steps=min(steps, settings.step_bytes),
+        workspace=max(tower, chunk) + scores + logits + suffixes + captured,
+        spare=max(0, settings.feature_bytes - features) + max(0, settings.prefix_bytes - key_values) + spare_steps,
+        frames=settings.clip_frames,
+        cameras=settings.cameras,
         pictures=pictures,
         itemsize=itemsize,
+    )
+
+
+def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSettings:
+    """Settings whose bounds leave no more spare than there is room for; what is needed stays.
+
+    Args:
+        settings: As wished.
+        plan: Made from them.
+        free: Bytes that can be allocated.
+    """
+    share = max(0.0, free * CERTAIN - plan.needed) / plan.spare if plan.spare else 1.0
+    if share >= 1:
+        return settings
+
+    def bound(wished: int, needed: int) -> int:
+        return min(wished, needed + int(share * max(0, wished - needed)))
+
+    return replace(
+        settings,
+        feature_bytes=bound(settings.feature_bytes, plan.features),
+        prefix_bytes=bound(settings.prefix_bytes, plan.key_values),
+        step_bytes=bound(settings.step_bytes, plan.steps),
     )
 
 
@@ -131,7 +202,7 @@ def check_fits(plan: MemoryPlan, name: str, device: torch.device) -> None:
         MemoryError: The text gives the numbers.
     """
     free = free_bytes(device)
-    if plan.total > free:
+    if plan.needed > free:
         smaller_dtype = "dtype bfloat16, " if plan.itemsize > torch.bfloat16.itemsize else ""
         raise MemoryError(
             f"model {name!r} needs {plan}; {device} has {free / GIB:.2f} GiB free: take a smaller model, "

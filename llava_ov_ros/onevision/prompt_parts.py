@@ -16,6 +16,7 @@ from ..frames import Clip, Frame
 from ..modes import Mode
 from .checkpoint import Checkpoint
 from .decoding import Ask
+from .devices import uploaded
 from .prefix_store import Chunk
 from .prompt import Segment, conversation, user_content
 from .token_rules import EarlierTokens
@@ -196,7 +197,7 @@ class PromptParts:
         """Embeddings of text tokens, (tokens, hidden)."""
         with torch.inference_mode():
             return functional.embedding(
-                torch.tensor(ids, dtype=torch.long, device=self._embedding.device), self._embedding
+                uploaded(torch.tensor(ids, dtype=torch.long), self._embedding.device), self._embedding
             )
 
     def _with_text(self, before: torch.Tensor, ids: tuple[int, ...]) -> torch.Tensor:

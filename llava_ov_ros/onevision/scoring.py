@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from .decoding import first_logits
+from .devices import uploaded
 from .generated import Generated, NotFiniteError, weighed
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
@@ -108,13 +109,14 @@ def log_probabilities(
     suffixes = [question.suffix for question in questions]
     key_values, logits = first_logits(model, prefix, suffixes, max(map(len, suffixes)) + longest)
     first = logits.log_softmax(dim=-1)
+    device = first.device
     found: list[dict[TokenIds, tuple[float, ...]]] = [{} for _ in questions]
     pairs = [(row, choice) for row, question in enumerate(questions) for choice in sorted(question.token_ids)]
     for begin in range(0, len(pairs), most_rows):
         batch = pairs[begin : begin + most_rows]
         rows = [row for row, _ in batch]
         choices = [choice for _, choice in batch]
-        begun = first[rows, [choice[0] for choice in choices]].tolist()
+        begun = first[tuple(uploaded([rows, [choice[0] for choice in choices]], device))].tolist()
         later = _continued(model, key_values.picked(rows), choices, end_ids, most_rows)
         for (row, choice), start, rest in zip(batch, begun, later, strict=True):
             found[row][choice] = (start, *rest)
@@ -132,18 +134,19 @@ def _continued(
     counts = [len(choice) for choice in choices]
     longest = max(counts)
     device = model.embedding.device
-    ids = torch.tensor([[*choice, *[0] * (longest - len(choice))] for choice in choices], device=device)
+    ids = uploaded([[*choice, *[0] * (longest - len(choice))] for choice in choices], device)
     states = key_values.run_all(functional.embedding(ids, model.embedding), counts)
     states = torch.cat([states[row, :count] for row, count in enumerate(counts)])
-    ends = sorted(end_ids)
+    ends = uploaded(sorted(end_ids), device)
     # A token, or None for an end.
     wanted = [token for choice in choices for token in (*choice[1:], None)]
     found: list[float] = []
     for begin in range(0, len(wanted), most_positions):
         part = wanted[begin : begin + most_positions]
         logs = logits_of(model, states[begin : begin + len(part)]).log_softmax(dim=-1)
-        of_end = logs[:, ends].logsumexp(dim=-1).tolist()
-        of_token = logs[range(len(part)), [0 if token is None else token for token in part]].tolist()
-        found += [end if token is None else own for token, end, own in zip(part, of_end, of_token, strict=True)]
+        tokens = uploaded([[0 if token is None else token] for token in part], device)
+        # Together, so that there is one wait.
+        both = torch.stack([logs[:, ends].logsumexp(dim=-1), logs.gather(1, tokens)[:, 0]], dim=-1).tolist()
+        found += [end if token is None else own for token, (end, own) in zip(part, both, strict=True)]
     parts = iter(found)
     return [[next(parts) for _ in range(count)] for count in counts]

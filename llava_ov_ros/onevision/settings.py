@@ -23,6 +23,7 @@ class EngineSettings:
         batch: Most questions that are answered together.
         tower_batch: Tiles that the tower takes at once; None: 1 on a CPU, 4 on CUDA.
         static_steps: Decode in fixed shapes, as captured graphs on CUDA; None: on CUDA only.
+        step_bytes: Buffers of fixed shapes; a batch that needs more decodes as it comes.
         clip_frames: Longest clip that memory is planned for.
         cameras: How many have one.
         pictures: Most pictures of a prompt that has them between its texts, for which memory is planned beside the
@@ -37,6 +38,7 @@ class EngineSettings:
     batch: int = 16
     tower_batch: int | None = None
     static_steps: bool | None = None
+    step_bytes: int = 1024 * MIB
     clip_frames: int = 16
     cameras: int = 1
     pictures: int = 0
@@ -44,10 +46,14 @@ class EngineSettings:
     def __post_init__(self) -> None:
         for name in ("batch", "clip_frames", "cameras"):
             check_whole(name, getattr(self, name), 1)
-        for name in ("feature_bytes", "prefix_bytes", "pictures"):
+        for name in ("feature_bytes", "prefix_bytes", "step_bytes", "pictures"):
             check_whole(name, getattr(self, name), 0)
         if self.tower_batch is not None:
             check_whole("tower_batch", self.tower_batch, 1)
+
+    def has_fixed_steps(self, device: torch.device) -> bool:
+        """Whether decode steps have fixed shapes on a device."""
+        return device.type == "cuda" if self.static_steps is None else self.static_steps
 
     def tiles_at_once(self, device: torch.device) -> int:
         """The tower's batch on a device."""
@@ -68,6 +74,9 @@ class Counters:
         decoded_tokens: Tokens generated.
         feature_bytes: Held now.
         prefix_bytes: Held now.
+        step_bytes: Buffers of decode steps in fixed shapes, held now.
+        step_shapes: Shapes of decode steps that are there, on CUDA as captured graphs.
+        step_shortage: Why decode steps are not of fixed shapes, though they should be; empty where they are.
     """
 
     frames_encoded: int
@@ -79,3 +88,6 @@ class Counters:
     decoded_tokens: int
     feature_bytes: int
     prefix_bytes: int
+    step_bytes: int = 0
+    step_shapes: int = 0
+    step_shortage: str = ""

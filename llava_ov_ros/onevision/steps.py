@@ -1,20 +1,35 @@
-"""One decode step for all rows: of any shape, or of a fixed shape that CUDA replays as one captured graph."""
+"""One decode step for all rows: of just the shape that there is, or in fixed shapes that may be captured as graphs."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
+from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
-from .key_values import PrefixKeyValues, SuffixKeyValues, attention
-from .language import LanguageModel, logits_of, run_layers
+from .devices import uploaded
+from .fixed_step import Capacity, FixedStep, StepBuffers, bucketed, buffer_bytes, rows_bucket
+from .graphs import Capture, Compute
+from .key_values import PrefixKeyValues, SuffixKeyValues
+from .language import LanguageModel, logits_of
+from .memory import GIB, is_out_of_memory
 
-PREFIX_BUCKET = 1024
-SUFFIX_BUCKET = 128
-# Each holds a copy of a prefix; a robot's questions fall into few buckets.
-MOST_SHAPES = 4
-WARM_UP_STEPS = 3
+LOG = logging.getLogger(__name__)
+# A captured shape holds some megabytes of the driver's; a robot's questions fall into few.
+MOST_SHAPES = 16
+
+
+class Steps(Protocol):
+    """Adds tokens to the rows of one batch."""
+
+    def step(self, tokens: list[int]) -> torch.Tensor:
+        """Logits (rows, vocabulary) after one more token of each row."""
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows only."""
 
 
 class EagerSteps:
@@ -27,7 +42,7 @@ class EagerSteps:
     @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
         """Logits (rows, vocabulary) after one more token of each row."""
-        ids = torch.tensor(tokens, device=self._model.embedding.device)
+        ids = uploaded(tokens, self._model.embedding.device)
         states = self._key_values.run(functional.embedding(ids, self._model.embedding)[:, None], [1] * len(tokens))
         return logits_of(self._model, states)
 
@@ -36,162 +51,192 @@ class EagerSteps:
         self._key_values.keep(rows)
 
 
-class _StaticShape:
-    """Buffers of one shape, and the graph of a step over them.
+class StaticSteps:
+    """Steps in buckets of rows, prefix and suffix, for one batch at a time; the shapes are kept for the next questions.
 
-    Eager decoding spends several milliseconds per token on starting some thousand small kernels; a replay starts them
-    all at once. It needs every address and every shape to stay, so keys and values are copied in at the beginning,
-    and masks made from lengths on the device say which of them count. Lengths grow by one with each step.
+    Attributes:
+        shortage: Why steps have been eager since the shapes were last dropped; empty where they were not.
     """
 
-    def __init__(self, model: LanguageModel, rows: int, prefix_capacity: int, suffix_capacity: int) -> None:
-        self.rows, self.prefix_capacity, self.suffix_capacity = rows, prefix_capacity, suffix_capacity
+    def __init__(self, model: LanguageModel, most_bytes: int, capture: Capture | None = None) -> None:
+        """Begin without buffers.
+
+        Args:
+            model: The language model.
+            most_bytes: Of the buffers; a batch that needs more takes eager steps.
+            capture: Makes a step fast; None: each is computed as it is.
+        """
         self._model = model
-        layers, heads, width = len(model.layers), model.kv_heads, model.width
-        new = model.embedding.new_zeros
-        self.prefix_keys, self.prefix_values = (new(layers, heads, prefix_capacity, width) for _ in range(2))
-        self.keys, self.values = (new(layers, rows, heads, suffix_capacity, width) for _ in range(2))
-        device = model.embedding.device
-        self.ids = torch.zeros(rows, dtype=torch.long, device=device)
-        self.lengths = torch.zeros(rows, dtype=torch.long, device=device)
-        self.prefix_length = torch.ones((), dtype=torch.long, device=device)
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._logits = self._compute()
-        if device.type == "cuda":
-            self._capture()
-
-    def _capture(self) -> None:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP_STEPS):
-                self._compute()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._logits = self._compute()
-        self._graph = graph
-
-    def run(self) -> torch.Tensor:
-        """One step of all rows; logits (rows, vocabulary), overwritten by the next step."""
-        if self._graph is not None:
-            self._graph.replay()
-        else:
-            self._logits = self._compute()
-        return self._logits
-
-    @torch.inference_mode()
-    def _compute(self) -> torch.Tensor:
-        model, device = self._model, self.ids.device
-        # Rows that have ended run on until the batch shrinks; they must not run out of their place.
-        slots = self.lengths.clamp(max=self.suffix_capacity - 1)
-        hidden = (torch.arange(self.suffix_capacity, device=device) > slots[:, None])[:, None]
-        prefix_hidden = torch.arange(self.prefix_capacity, device=device) >= self.prefix_length
-        row_index = torch.arange(self.rows, device=device)
-
-        def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-            self.keys[layer].transpose(1, 2)[row_index, slots] = k[:, :, 0]
-            self.values[layer].transpose(1, 2)[row_index, slots] = v[:, :, 0]
-            return attention(
-                q,
-                self.prefix_keys[layer],
-                self.prefix_values[layer],
-                self.keys[layer],
-                self.values[layer],
-                hidden,
-                prefix_hidden,
-            )
-
-        x = functional.embedding(self.ids, model.embedding)[:, None]
-        positions = (self.prefix_length + slots).clamp(max=model.context - 1)
-        states = run_layers(model, x, positions[:, None], attend)
-        self.lengths += 1
-        return logits_of(model, states[:, 0])
-
-
-class StaticSteps:
-    """Steps in buckets of rows, prefix and suffix; the shapes are kept for the next questions."""
-
-    def __init__(self, model: LanguageModel) -> None:
-        self._model = model
-        self._shapes: OrderedDict[tuple[int, int, int], _StaticShape] = OrderedDict()
-        self._current: _StaticShape | None = None
+        self._most_bytes = most_bytes
+        self._capture = capture
+        self._buffers: StepBuffers | None = None
+        self._shapes: OrderedDict[Capacity, Compute] = OrderedDict()
+        self._usual: Capacity | None = None
+        self._shape = Capacity(0, 0, 0)
         self._slots: list[int] = []
+        self._index: torch.Tensor | None = None
+        self.shortage = ""
 
     def __len__(self) -> int:
         return len(self._shapes)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffers."""
+        return 0 if self._buffers is None else self._buffers.nbytes
+
     def clear(self) -> None:
-        """Drop all shapes."""
+        """Drop all shapes and the buffers."""
         self._shapes.clear()
-        self._current = None
+        self._buffers = None
+        self.shortage = ""
 
     @torch.inference_mode()
-    def begin(self, prefix: PrefixKeyValues, key_values: SuffixKeyValues, capacity: int) -> None:
+    def prepare(self, usual: Capacity) -> None:
+        """Make the buffers for the largest usual batch, and the shapes of it and of what is left of it as rows end.
+
+        Batches with a shorter prefix use the same shapes from then on: to read masked keys costs less than to make a
+        shape for each length of a clip that grows.
+        """
+        self._usual = bucketed(usual)
+        rows = self._usual.rows
+        while rows and not self.shortage:
+            self._made(Capacity(rows, self._usual.prefix, self._usual.suffix))
+            rows //= 2
+
+    @torch.inference_mode()
+    def begin(self, prefix: PrefixKeyValues, key_values: SuffixKeyValues, capacity: int) -> Steps:
         """Take over rows whose suffixes have been prefilled.
 
         Args:
             prefix: What they share.
             key_values: Their own keys and values.
             capacity: Most tokens of a row, the answer included.
+
+        Returns:
+            What takes the steps: this, or eager steps where memory does not suffice.
         """
         keys, values, lengths = key_values.content()
-        rows = len(lengths)
-        shape = self._shape(rows, _bucket(prefix.length, PREFIX_BUCKET), _bucket(capacity, SUFFIX_BUCKET))
+        shape = self._shape_for(Capacity(len(lengths), prefix.length, capacity))
+        if not self._made(shape):
+            return EagerSteps(self._model, key_values)
+        buffers = self._buffers
+        assert buffers is not None
         for layer in range(len(self._model.layers)):
-            shape.prefix_keys[layer, :, : prefix.length] = prefix.keys(layer)
-            shape.prefix_values[layer, :, : prefix.length] = prefix.values(layer)
+            buffers.prefix_keys[layer, :, : prefix.length] = prefix.keys(layer)
+            buffers.prefix_values[layer, :, : prefix.length] = prefix.values(layer)
         # What an earlier question left there is masked; but nothing times a number that is none is none.
-        shape.prefix_values[:, :, prefix.length :] = 0
-        shape.prefix_length.fill_(prefix.length)
+        buffers.prefix_values[:, :, prefix.length : shape.prefix] = 0
+        buffers.prefix_length.fill_(prefix.length)
         self._fill(shape, keys[:, :, :, :capacity], values[:, :, :, :capacity], lengths)
+        return self
 
-    def _shape(self, rows: int, prefix_capacity: int, suffix_capacity: int) -> _StaticShape:
-        bucket = 1 << (rows - 1).bit_length()
-        key = (bucket, prefix_capacity, suffix_capacity)
-        if key not in self._shapes:
-            while len(self._shapes) >= MOST_SHAPES:
-                self._shapes.popitem(last=False)
-            self._shapes[key] = _StaticShape(self._model, *key)
-        self._shapes.move_to_end(key)
-        return self._shapes[key]
+    def _shape_for(self, needed: Capacity) -> Capacity:
+        """The usual shape where it holds a batch and its buffers are not too large, else the least that holds it."""
+        least = bucketed(needed)
+        if self._usual is None:
+            return least
+        usual = replace(self._usual, rows=least.rows)
+        return usual if usual.holds(least) and self._bytes_with(usual) <= self._most_bytes else least
 
-    def _fill(self, shape: _StaticShape, keys: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor) -> None:
+    def _capacity_with(self, shape: Capacity) -> Capacity:
+        """Of buffers that hold a shape beside those that they hold now."""
+        return shape if self._buffers is None else self._buffers.capacity.joined(shape)
+
+    def _bytes_with(self, shape: Capacity) -> int:
+        """Of these buffers."""
+        model = self._model
+        per_token = 2 * len(model.layers) * model.kv_heads * model.width * model.embedding.itemsize
+        return buffer_bytes(self._capacity_with(shape), per_token, model.head.shape[0])
+
+    def _made(self, shape: Capacity) -> bool:
+        """Whether a shape is there to be used, made where it was not. Making one overwrites the rows' buffers."""
+        if shape in self._shapes:
+            self._shapes.move_to_end(shape)
+            return True
+        if self.shortage:
+            return False
+        model, needed = self._model, self._bytes_with(shape)
+        if needed > self._most_bytes:
+            LOG.debug("steps of %s would take %.2f GiB, more than is planned: they are eager", shape, needed / GIB)
+            return False
+        try:
+            if self._buffers is None or not self._buffers.capacity.holds(shape):
+                # The graphs know the old addresses.
+                largest = self._capacity_with(shape)
+                self._shapes.clear()
+                self._buffers = None
+                self._buffers = StepBuffers(model, largest)
+            step = FixedStep(model, self._buffers, shape)
+            made = step.compute if self._capture is None else self._capture(step.compute)
+        except (RuntimeError, MemoryError) as error:
+            if self._capture is None and not is_out_of_memory(error):
+                raise
+            why = "memory ran out" if _began_as_out_of_memory(error) else "the step could not be captured"
+            self.shortage = f"{why} while steps of {shape} were made: steps are eager ({error})"
+            LOG.warning("%s", self.shortage)
+            if not self._shapes:
+                self._buffers = None
+            return False
+        self._shapes[shape] = made
+        while len(self._shapes) > MOST_SHAPES:
+            self._shapes.popitem(last=False)
+        return True
+
+    def _fill(self, shape: Capacity, keys: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor) -> None:
+        buffers = self._buffers
+        assert buffers is not None
         rows, length = len(lengths), keys.shape[3]
-        shape.keys[:, :rows, :, :length] = keys
-        shape.values[:, :rows, :, :length] = values
-        shape.values[:, :rows, :, length:] = 0
-        shape.lengths.zero_()
-        shape.lengths[:rows] = lengths
-        self._current = shape
-        self._slots = list(range(rows))
+        buffers.keys[:, :rows, :, :length] = keys
+        buffers.values[:, :rows, :, :length] = values
+        buffers.values[:, :rows, :, length : shape.suffix] = 0
+        buffers.values[:, rows : shape.rows, :, : shape.suffix] = 0
+        buffers.lengths.zero_()
+        buffers.lengths[:rows] = lengths
+        self._shape = shape
+        self._use(list(range(rows)))
+
+    def _use(self, slots: list[int]) -> None:
+        self._slots = slots
+        self._index = uploaded(slots, self._model.embedding.device)
 
     @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
         """Logits (rows, vocabulary) after one more token of each row."""
-        shape = self._current
-        assert shape is not None, "begin comes first"
-        ids = [0] * shape.rows
+        buffers = self._buffers
+        assert buffers is not None, "begin comes first"
+        ids = [0] * self._shape.rows
         for slot, token in zip(self._slots, tokens, strict=True):
             ids[slot] = token
-        shape.ids.copy_(torch.tensor(ids))
-        return shape.run()[torch.tensor(self._slots, device=shape.ids.device)]
+        buffers.ids[: self._shape.rows] = uploaded(ids, buffers.ids.device)
+        self._shapes[self._shape]()
+        return buffers.logits[self._index]
 
     @torch.inference_mode()
     def keep(self, rows: list[int]) -> None:
         """Go on with these rows only; at half a bucket, in a smaller one."""
-        shape = self._current
-        assert shape is not None, "begin comes first"
-        self._slots = [self._slots[row] for row in rows]
-        if len(self._slots) > shape.rows // 2:
+        buffers, shape = self._buffers, self._shape
+        assert buffers is not None, "begin comes first"
+        self._use([self._slots[row] for row in rows])
+        if len(rows) > shape.rows // 2:
             return
-        smaller = self._shape(len(self._slots), shape.prefix_capacity, shape.suffix_capacity)
-        smaller.prefix_keys.copy_(shape.prefix_keys)
-        smaller.prefix_values.copy_(shape.prefix_values)
-        smaller.prefix_length.copy_(shape.prefix_length)
-        index = torch.tensor(self._slots, device=shape.ids.device)
-        self._fill(smaller, shape.keys[:, index], shape.values[:, index], shape.lengths[index])
+        smaller = Capacity(rows_bucket(len(rows)), shape.prefix, shape.suffix)
+        index = self._index
+        try:
+            keys, values = (buffer[:, index, :, : shape.suffix] for buffer in (buffers.keys, buffers.values))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return
+        lengths = buffers.lengths[index]
+        # Where there is no room for a smaller shape, the larger one does it.
+        self._fill(smaller if self._made(smaller) else shape, keys, values, lengths)
 
 
-def _bucket(tokens: int, size: int) -> int:
-    return -(-tokens // size) * size
+def _began_as_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out first, though the end of the capture then failed for another reason."""
+    while error is not None:
+        if is_out_of_memory(error):
+            return True
+        error = error.__context__
+    return False

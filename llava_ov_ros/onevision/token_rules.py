@@ -12,6 +12,7 @@ import torch
 
 from ..bounds import cited
 from ..checkpoints import CheckpointError
+from .devices import uploaded
 
 # Fields of transformers' GenerationConfig that would change a greedy answer, and the values with which they do not.
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
@@ -171,11 +172,11 @@ class EarlierTokens:
         """
         rules = self._rules
         if rules.repetition_penalty != 1 and self._seen:
-            seen = torch.tensor(list(self._seen), device=logits.device)
+            seen = uploaded(list(self._seen), logits.device)
             found = logits[seen]
             logits[seen] = torch.where(found < 0, found * rules.repetition_penalty, found / rules.repetition_penalty)
         forbidden = list(rules.suppress_tokens)
         if rules.no_repeat_ngram_size:
             forbidden += self._followers.get(self._last, ())
         if forbidden:
-            logits[torch.tensor(forbidden, device=logits.device)] = -torch.inf
+            logits[uploaded(forbidden, logits.device)] = -torch.inf

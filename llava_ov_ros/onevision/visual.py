@@ -10,6 +10,7 @@ import torch
 
 from ..frames import Frame
 from ..modes import Mode
+from .devices import uploaded
 from .feature_cache import FeatureCache, FrameNumbers
 from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
 from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
@@ -92,7 +93,7 @@ class VisualEncoder:
         for part in torch.split(pixels, self._batch):
             filled = torch.zeros((self._batch, *part.shape[1:]), dtype=torch.uint8)
             filled[: len(part)] = part
-            batch = normalised(filled.to(weight.device), weight.dtype)
+            batch = normalised(uploaded(filled, weight.device), weight.dtype)
             features.append(tower_features(self._model, batch)[: len(part)])
         self.tiles_encoded += len(pixels)
         self.frames_encoded += len(frames)

@@ -79,6 +79,7 @@ NOT_RUN = {
         "starts a node and plays in real time; test/cli/test_eval_live.py does the same"
     ),
     "llava-ov bench engine --shape slice --repeats 7": f"{MINUTES}; test/onevision/test_benchmark.py runs it",
+    "tools/check_gpu.sh": "needs a GPU; test/tools/test_check_gpu.py rehearses it without one",
     "llava-ov rooms evaluate --live --each 100": f"{MINUTES}; test/cli/test_rooms.py runs a short one",
     "llava-ov rooms episodes": f"{MINUTES}; test/cli/test_rooms_episodes.py plays one",
     "llava-ov rooms episodes --count 1 --seed 7": "test/cli/test_rooms_episodes.py plays another",

@@ -10,10 +10,13 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.frames import CameraCounts, Clip, Frame
+from llava_ov_ros.node.node import load_from
 from llava_ov_ros.node.recent import LONGEST_MESSAGE, MOMENTS, MOST_ENDS, Ends, RecentCounts
+from llava_ov_ros.onevision.steps import StaticSteps
 from llava_ov_ros.tasks import Query, Result, Status
 
 S = 1_000_000_000
@@ -109,6 +112,26 @@ def test_a_failure_of_the_model_is_an_error_until_it_answers_and_a_warning_for_t
     assert status.message.startswith("1 of 2 requests failed in the last 600 s, the last: ZeroDivisionError")
     status, values = when_the_window_is_over(robot, "model")
     assert (status.message, values["model"]) == ("loaded", "scripted")
+
+
+def test_steps_that_could_not_be_captured_are_a_warning(rig, rooms):
+    def no_room(compute):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB")
+
+    def load(settings):
+        engine = load_from(settings)
+        engine._state.static_steps = StaticSteps(engine._state.language, 2**30, no_room)
+        return engine
+
+    robot = rig(load=load, model=str(rooms))
+    robot.feed()
+    status, values = robot.diagnostic("model")
+    assert (status.level, values["step_shortage"]) == (status.OK, "")
+    assert robot.ask("What colour is the mug?").status == Answer.OK
+    status, values = robot.diagnostic("model", lambda status, values: status.level == status.WARN)
+    assert status.message == values["step_shortage"]
+    assert status.message.startswith("memory ran out while steps of Capacity(rows=1, ")
+    assert (values["step_shapes"], values["step_bytes"]) == ("0", "0")
 
 
 def test_requests_without_room_are_a_warning_for_the_window_and_answers_are_timed(rig, endless):

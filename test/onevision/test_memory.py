@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,14 @@ import torch
 from llava_ov_ros.checkpoints import find_checkpoint
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
-from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
+from llava_ov_ros.onevision import Ask, Engine, EngineSettings, MemoryPlan, load_engine
+from llava_ov_ros.onevision import engine as engines
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
-from llava_ov_ros.onevision.key_values import PrefixKeyValues
-from llava_ov_ros.onevision.memory import GIB, check_fits, free_bytes, plan_memory
+from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
+from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk
-from llava_ov_ros.onevision.shapes import SHAPES
+from llava_ov_ros.onevision.settings import MIB
+from llava_ov_ros.onevision.shapes import SHAPES, tensor_shapes
 
 CPU = torch.device("cpu")
 MOST_GROWTH = 0.02
@@ -31,7 +34,7 @@ def test_a_plan_covers_what_is_then_held(nano_directory: Path, make_clip: Any) -
     engine = load_engine(str(nano_directory), device="cpu", settings=EngineSettings(clip_frames=8))
     plan = engine.plan
     assert plan is not None
-    assert plan.weights == engine.memory_bytes(), "nothing but weights is held yet"
+    assert plan.weights + plan.tables == engine.memory_bytes(), "nothing else is held yet"
     growing = GrowingClip("camera", GrowthSettings(max_frames=8, min_frames=4, window_ns=10**12))
     for frame in make_clip(frames=8).frames:
         growing.add(frame, 0)
@@ -45,6 +48,77 @@ def test_a_plan_covers_what_is_then_held(nano_directory: Path, make_clip: Any) -
     assert 0 < counters.prefix_bytes <= plan.key_values
 
 
+@pytest.mark.parametrize("static_steps", [False, True], ids=["eager", "fixed shapes"])
+def test_a_plan_covers_what_is_used_however_one_asks(rooms: Path, make_clip: Any, static_steps: bool) -> None:
+    """Clips that nobody planned for are kept too, while there is room: other cameras, other modes, other times."""
+    settings = EngineSettings(8 * MIB, 24 * MIB, static_steps=static_steps, step_bytes=64 * MIB, clip_frames=4)
+    engine = load_engine(str(rooms), device="cpu", settings=settings)
+    plan = engine.plan
+    assert plan is not None and (plan.steps > 0) is static_steps
+    most = 0
+    for seed in range(12):
+        for mode in ("video", "multi_image", "image"):
+            asks = [Ask(f"Question {number}?", 3) for number in range(1 + seed)]
+            engine.answer_many([make_clip(frames=6, height=240, width=320, seed=seed)], asks, mode=mode)
+            most = max(most, engine.memory_bytes())
+    assert plan.needed - plan.workspace < most <= engine.planned_bytes() == plan.total
+
+
+def test_caches_leave_room_where_memory_is_scarce() -> None:
+    files = open_checkpoint(find_checkpoint("rooms"))
+    settings = EngineSettings(static_steps=True)
+
+    def planned(some: EngineSettings) -> MemoryPlan:
+        return plan_memory(files.config, files.shapes, itemsize=4, settings=some, device=CPU)
+
+    plan = planned(settings)
+    assert within(settings, plan, round(1.06 * plan.total)) == settings
+    for free in (plan.needed, plan.needed + plan.spare // 3, plan.total):
+        fitting = planned(within(settings, plan, free))
+        assert fitting.needed == plan.needed, "what is needed stays"
+        assert 0.94 * free <= fitting.total <= max(0.95 * free, plan.needed)
+
+
+def test_steps_of_the_7b_are_planned() -> None:
+    """A copy of the prefix for each of four shapes took 2.9 GiB; the shapes share one now."""
+    config = SHAPES["7b"]()
+    settings = EngineSettings(clip_frames=32, static_steps=True)
+    plan = plan_memory(config, tensor_shapes(config), itemsize=2, settings=settings, device=CPU)
+    per_token = 57_344
+    assert plan.steps == (7168 + 16 * 128) * per_token + 16 * (152_064 * 4 + 16) + 8
+    assert plan.steps < 0.6 * GIB
+    assert plan.tables == 2 * 32_768 * 128 * 2
+
+
+def test_captured_steps_keep_intermediate_results_of_their_own() -> None:
+    """At the least scores over all keys and their weights, of all rows and heads, and the logits."""
+    config = SHAPES["7b"]()
+    settings = EngineSettings(clip_frames=32, static_steps=True, tower_batch=1)
+    computed, captured = (
+        plan_memory(config, tensor_shapes(config), itemsize=2, settings=settings, device=device)
+        for device in (CPU, torch.device("cuda"))
+    )
+    assert replace(captured, workspace=computed.workspace) == computed
+    assert 16 * (2 * 28 * (7168 + 128) + 152_064) * 4 <= captured.workspace - computed.workspace < 0.1 * GIB
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_scores_take_what_is_planned(dtype: torch.dtype) -> None:
+    rows, heads, group, tokens, width, prefix, suffix = 4, 2, 7, 32, 64, 3000, 64
+    q = torch.ones(rows, heads, group, tokens, width, dtype=dtype)
+    shared, own = torch.ones(heads, prefix, width, dtype=dtype), torch.ones(rows, heads, suffix, width, dtype=dtype)
+    hidden = torch.zeros(rows, tokens, suffix, dtype=torch.bool)
+    with torch.inference_mode(), torch.profiler.profile(profile_memory=True) as profile:
+        attention(q, shared, shared, own, own, hidden)
+    held = most = 0
+    for event in sorted(profile.profiler.kineto_results.events(), key=lambda event: event.start_ns()):  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    scores = rows * heads * group * tokens * (prefix + suffix) * 4
+    assert 0.75 * SCORE_COPIES * scores < most < 1.05 * SCORE_COPIES * scores
+
+
 def test_a_plan_of_the_true_sizes() -> None:
     """Against the published arithmetic: 12,288 and 57,344 bytes of keys and values per token, in bfloat16."""
     for shape, per_token, weights in (("0.5b", 12_288, 1.8e9), ("7b", 57_344, 16.0e9)):
@@ -54,8 +128,10 @@ def test_a_plan_of_the_true_sizes() -> None:
         with torch.device("meta"):
             model = LlavaOnevisionForConditionalGeneration._from_config(config)
         shapes = {name: tuple(t.shape) for name, t in model.named_parameters()}
-        plan = plan_memory(config, shapes, itemsize=2, frames=16, cameras=1, tower_batch=4, batch=16)
-        longer = plan_memory(config, shapes, itemsize=2, frames=32, cameras=1, tower_batch=4, batch=16)
+        plan, longer = (
+            plan_memory(config, shapes, itemsize=2, settings=EngineSettings(clip_frames=frames), device=CPU)
+            for frames in (16, 32)
+        )
         assert longer.key_values - plan.key_values == round(3 * 16 * 196 * per_token)
         assert plan.weights == pytest.approx(weights, rel=0.06)
 
@@ -82,7 +158,8 @@ def test_a_plan_covers_a_prompt_with_pictures(nano_directory: Path, make_clip: A
 
 def test_too_large_a_model_is_refused_with_the_numbers() -> None:
     files = open_checkpoint(find_checkpoint("rooms"))
-    plan = plan_memory(files.config, files.shapes, itemsize=4, frames=4, cameras=2, tower_batch=1, batch=16)
+    settings = EngineSettings(clip_frames=4, cameras=2)
+    plan = plan_memory(files.config, files.shapes, itemsize=4, settings=settings, device=CPU)
     check_fits(plan, "rooms", CPU)
     huge = replace(plan, weights=free_bytes(CPU) + GIB)
     with pytest.raises(MemoryError, match=r"model 'rooms' needs \d+\.\d\d GiB: .* weights, .* 4 frames of 2 cameras"):
@@ -186,6 +263,30 @@ def test_a_chunk_that_fails_half_way_leaves_no_trace(engine: Engine) -> None:
     assert torch.equal(store.get([first, second]).keys(0), whole)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ],
+    ids=["torch", "driver", "cuBLAS", "host"],
+)
+def test_a_shortage_is_known_by_the_text_of_each_allocator(
+    engine: Engine, make_clip: Any, error: BaseException
+) -> None:
+    failing = [error]
+
+    def fail_once(tokens: Any, logits: torch.Tensor) -> torch.Tensor:
+        if failing:
+            raise failing.pop()
+        return logits
+
+    ((_, answer),) = engine.stream([make_clip()], [Ask("One?", 2, hook=fail_once)])
+    assert not isinstance(answer, Exception) and failing == []
+
+
 def test_another_error_is_not_hidden(engine: Engine, make_clip: Any) -> None:
     def fail(tokens: Any, logits: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("the hook is wrong")
@@ -243,3 +344,22 @@ def test_dropping_an_engine_frees_its_frames(engine: Engine, make_clip: Any) -> 
     del clip
     gc.collect()
     assert len(numbers) == 0, "the engine keeps frames alive"
+
+
+def test_weights_are_gone_before_a_closed_engine_gives_memory_back(
+    nano_directory: Path, make_clip: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is freed after that, torch keeps from all others on a GPU."""
+    closing = load_engine(str(nano_directory), device="cpu")
+    closing.answer([make_clip()], "One?", max_new_tokens=1)
+    weight = weakref.ref(closing.transformers_model.lm_head.weight)
+    # As modules of some releases of transformers do.
+    object.__setattr__(closing.transformers_model, "itself", closing.transformers_model)
+    held: list[bool] = []
+    monkeypatch.setattr(engines, "free_unused", lambda device: held.append(weight() is not None))
+    gc.disable()
+    try:
+        closing.close()
+    finally:
+        gc.enable()
+    assert held == [False]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
 import torch
+from transformers import LlavaOnevisionForConditionalGeneration
 
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
 from llava_ov_ros.onevision.plain import plain_generate
+from llava_ov_ros.onevision.shapes import nano_config
 
 NEW_TOKENS = 12
 
@@ -113,3 +116,31 @@ def test_anyres_token_counts_of_the_true_shape(make_clip: Any, size: tuple[int, 
     features = torch.zeros(len(tiles), 729, 2)
     assert len(anyres_tokens(features, torch.zeros(2), grid, size)) == ORIGINAL_COUNTS[size]
     assert anyres_token_count(grid, 27, size) == ORIGINAL_COUNTS[size]
+
+
+@pytest.mark.parametrize("layer", [-4, -3, -2, -1, 0, 1, 2, 3])
+def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(layer: int) -> None:
+    config = nano_config()
+    config.vision_config.num_hidden_layers = 3
+    model = LlavaOnevisionForConditionalGeneration._from_config(config).eval()
+    model.config.vision_feature_layer = layer
+    pixels = torch.randn(2, 3, 70, 70, generator=torch.Generator().manual_seed(0))
+    tower = model.model.vision_tower
+    layers = getattr(tower, "vision_model", tower).encoder.layers
+    outputs: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    def note(_: Any, __: Any, output: Any) -> None:
+        outputs.append(weakref.ref(output[0] if isinstance(output, tuple) else output))
+        alive.append(sum(one() is not None for one in outputs))
+
+    watched = [one.register_forward_hook(note) for one in layers]
+    with torch.inference_mode():
+        found = tower_features(model, pixels)
+    for one in watched:
+        one.remove()
+    # The input of a layer and its output; one before them where that is the wanted one.
+    assert alive[-1] <= 2 + (layer % 4 == 1)
+    with torch.inference_mode():
+        states = tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        assert torch.equal(found, model.model.multi_modal_projector(states[layer]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 import torch
 
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Sampling, load_engine
-from llava_ov_ros.onevision.steps import MOST_SHAPES
+from llava_ov_ros.onevision.fixed_step import Capacity, bucketed
+from llava_ov_ros.onevision.settings import MIB
+from llava_ov_ros.onevision.steps import MOST_SHAPES, StaticSteps
 
 
 def engine_of(directory: Path, static: bool, device: str = "cpu") -> Engine:
@@ -89,6 +93,130 @@ def test_dropping_caches_drops_the_shapes(fixed: Engine, make_clip: Any) -> None
     assert len(fixed._state.static_steps) > 0  # type: ignore[union-attr,arg-type]
     fixed.drop_caches()
     assert len(fixed._state.static_steps) == 0  # type: ignore[union-attr,arg-type]
+
+
+class Recorded:
+    """Captures nothing, but runs a step as often as the capture of a graph does, and may fail like one."""
+
+    def __init__(self, failing: tuple[int, ...] = (), error: BaseException | None = None) -> None:
+        self.count = 0
+        self.replays = 0
+        self._failing = failing
+        self._error = error
+
+    def __call__(self, compute: Callable[[], None]) -> Callable[[], None]:
+        """Run the step four times, then fail where this is one of those that do."""
+        self.count += 1
+        for _ in range(4):
+            compute()
+        if self.count in self._failing:
+            assert self._error is not None
+            raise self._error
+
+        def replay() -> None:
+            self.replays += 1
+            compute()
+
+        return replay
+
+
+GIBIBYTE = 2**30
+SHRINKING = [Ask(f"Question {'long ' * n}{n}?", max_new_tokens=2 + 3 * n) for n in range(8)]
+
+
+def with_capture(directory: Path, capture: Recorded | None, most_bytes: int = GIBIBYTE) -> tuple[Engine, StaticSteps]:
+    engine = engine_of(directory, static=True)
+    steps = StaticSteps(engine._state.language, most_bytes, capture)  # type: ignore[union-attr]
+    engine._state.static_steps = steps  # type: ignore[union-attr]
+    return engine, steps
+
+
+def test_a_capture_amid_an_answer_changes_no_token(nano_directory: Path, free: Engine, make_clip: Any) -> None:
+    """The capture runs the step, which adds tokens to the buffers that hold the rows."""
+    capture = Recorded()
+    engine, steps = with_capture(nano_directory, capture)
+    same(engine, free, [make_clip(frames=3)], SHRINKING)
+    assert capture.count == len(steps) == 4, "of eight, four, two rows and one"
+    assert capture.replays > 20
+    same(engine, free, [make_clip(frames=2, seed=5)], SHRINKING)
+    assert capture.count == 4
+
+
+def failed_capture() -> RuntimeError:
+    """What the end of a capture raises where memory has run out within it."""
+    error = RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    error.__context__ = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    return error
+
+
+@pytest.mark.parametrize("failing", [(1,), (2,)], ids=["the first", "amid an answer"])
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), failed_capture()], ids=["at", "late"])
+def test_without_memory_for_a_capture_steps_are_eager_and_that_is_said(
+    nano_directory: Path,
+    free: Engine,
+    make_clip: Any,
+    caplog: pytest.LogCaptureFixture,
+    failing: tuple[int, ...],
+    error: RuntimeError,
+) -> None:
+    engine, steps = with_capture(nano_directory, Recorded(failing, error))
+    assert engine.counters().step_shortage == ""
+    with caplog.at_level(logging.WARNING):
+        same(engine, free, [make_clip(frames=3)], SHRINKING)
+    said = engine.counters().step_shortage
+    assert said.startswith("memory ran out while steps of Capacity(rows=")
+    assert [record.getMessage() for record in caplog.records] == [said], "said once"
+    assert (steps.nbytes == 0) is (failing == (1,)), "no memory is held for shapes that are not there"
+    same(engine, free, [make_clip(frames=3, seed=1)], SHRINKING)
+    engine.drop_caches()
+    assert engine.counters().step_shortage == ""
+    same(engine, free, [make_clip(frames=3, seed=2)], SHRINKING)
+    assert len(steps) > 0
+
+
+def test_an_error_of_a_step_itself_is_not_hidden_on_a_cpu(nano_directory: Path, make_clip: Any) -> None:
+    engine, steps = with_capture(nano_directory, None)
+    steps._model = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        engine.answer_many([make_clip()], [Ask("One?", max_new_tokens=3)])
+
+
+def test_no_buffers_above_their_bytes(nano_directory: Path, free: Engine, make_clip: Any) -> None:
+    engine, steps = with_capture(nano_directory, None, most_bytes=GIBIBYTE)
+    same(engine, free, [make_clip()], [Ask("One?", max_new_tokens=5)])
+    needed = steps.nbytes
+    engine, steps = with_capture(nano_directory, None, most_bytes=needed)
+    same(engine, free, [make_clip()], [Ask("One?", max_new_tokens=5)])
+    assert steps.nbytes == needed
+    same(engine, free, [make_clip()], [Ask("One?", max_new_tokens=5), Ask("Two?", max_new_tokens=5)])
+    assert steps.nbytes == needed, "two rows would need more"
+    assert engine.counters().step_shortage == ""
+
+
+def test_batches_are_fixed_where_only_the_usual_ones_are_too_large(
+    nano_directory: Path, free: Engine, make_clip: Any
+) -> None:
+    """Of many cameras, say: a question about one of them has room all the same."""
+    engine, steps = with_capture(nano_directory, Recorded(), most_bytes=64 * MIB)
+    steps.prepare(Capacity(rows=16, prefix=400_000, suffix=100))
+    assert len(steps) == 0 and steps.shortage == ""
+    same(engine, free, [make_clip(frames=2)], SHRINKING[:2])
+    assert len(steps) == 2 and 0 < steps.nbytes <= 64 * MIB
+
+
+def test_shapes_share_their_buffers(nano_directory: Path, free: Engine, make_clip: Any) -> None:
+    capture = Recorded()
+    engine, steps = with_capture(nano_directory, capture)
+    usual = Capacity(rows=16, prefix=1100, suffix=100)
+    steps.prepare(usual)
+    assert capture.count == len(steps) == 5, "of sixteen, eight, four, two rows and one"
+    language, shape = engine._state.language, bucketed(usual)  # type: ignore[union-attr]
+    per_token = 2 * len(language.layers) * language.kv_heads * language.width * 4
+    numbers = shape.rows * (language.head.shape[0] * 4 + 2 * 8) + 8
+    assert steps.nbytes == (shape.prefix + shape.rows * shape.suffix) * per_token + numbers
+    for frames in (1, 4, 115):
+        same(engine, free, [make_clip(frames=frames, height=48, width=64)], SHRINKING[:5])
+    assert capture.count == 5, "usual questions wait for no capture, however long their clip is"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
