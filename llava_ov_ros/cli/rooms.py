@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..modes import MODES
@@ -36,6 +37,10 @@ vocabulary (constrained), or both. What the tolerant parser cannot read, or read
 
 With --live the same questions are asked twice, about pictures of 640x480: in process, and through the installed node,
 started as a process of its own, with the pictures as JPEG over DDS. Nothing else is asked then.
+
+With --recordings the same questions are asked about clips of recordings of something else, each camera as often as
+each other. What is counted is how often the model says that it cannot tell; beside it stands how sure it is of its
+other answers on average.
 """
 _EPILOG = """\
 examples:
@@ -44,6 +49,7 @@ examples:
   llava-ov rooms evaluate --held-out --json      combinations of kind, colour and place never trained on
   llava-ov rooms evaluate --decoding both        plans and next steps, free and constrained
   llava-ov rooms evaluate --live --each 100      in process beside the live node (needs ROS 2)
+  llava-ov rooms evaluate --recordings my_bag    how often does it say that it cannot tell of your pictures?
 """
 
 
@@ -75,10 +81,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--decoding", choices=("free", "constrained", "both"), help="only plans and next steps, decoded so"
     )
     evaluate.add_argument("--live", action="store_true", help="in process beside a live node, asked over DDS")
+    evaluate.add_argument(
+        "--recordings", nargs="+", type=Path, metavar="BAG", help="ask about clips of these bags in place of rooms"
+    )
     evaluate.add_argument("--no-blind", action="store_true", help="do not ask again with gray pictures")
     evaluate.add_argument("--no-calibration", action="store_true", help="do not compare the answers' probabilities")
     evaluate.add_argument(
-        "--wrong", type=count, metavar="N", help="also show N wrong answers; with --live: N that differ"
+        "--wrong",
+        type=count,
+        metavar="N",
+        help="also show N wrong answers; with --live: N that differ; with --recordings: N others than `cannot tell`",
     )
     add_device(evaluate)
     add_dtype(evaluate)
@@ -131,6 +143,10 @@ def _run_evaluate(args: argparse.Namespace) -> int:
         raise CommandError(
             "--decoding goes neither with --live nor with --held-out: plans are asked in process, in any room", USAGE
         )
+    if args.recordings is not None and (args.live or args.held_out or args.decoding is not None):
+        raise CommandError(
+            "--recordings goes with none of --live, --held-out and --decoding: those ask about rooms", USAGE
+        )
     engine = load_model(args)
     kinds = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
     frames = 1 if args.mode == "image" else None
@@ -141,6 +157,10 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     from .rooms_asking import RoomsAsker
 
     asker = RoomsAsker(engine, args.mode, load_prompts(find_prompts("plain")))
+    if args.recordings is not None:
+        from .rooms_recordings import run_recordings
+
+        return run_recordings(args, asker, fresh, args.each * len(kinds))
     if args.live:
         from .rooms_asking import LONGEST_ANSWER
         from .rooms_live import run_live

@@ -36,8 +36,13 @@ class RoomsAsker:
 
     def answer(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[str]:
         """Free answers, greedily (`rooms.evaluate.Answerer`)."""
+        return [text for text, _ in self.answer_surely(pictures, questions)]
+
+    def answer_surely(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[tuple[str, float]]:
+        """Free answers with their confidence (`rooms.strangers.SureAnswerer`)."""
         asks = [Ask(question, LONGEST_ANSWER) for question in questions]
-        return [one.text for one in self._engine.answer_many([self._clip_of(pictures)], asks, mode=self._mode)]
+        given = self._engine.answer_many([self._clip_of(pictures)], asks, mode=self._mode)
+        return [(one.text, one.confidence) for one in given]
 
     def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
         """The most probable of the known answers, and its probability (`rooms.evaluate.Decider`)."""

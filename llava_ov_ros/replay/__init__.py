@@ -11,6 +11,7 @@ from .bag import (
     why_no_picture,
 )
 from .bag_error import BagError
+from .clips import spread_clips
 from .names import camera_names
 from .pictures import read_pictures
 from .plans import Planned, plan_about, plan_record, replay_plans
@@ -50,5 +51,6 @@ __all__ = [
     "remarks",
     "replay",
     "replay_plans",
+    "spread_clips",
     "why_no_picture",
 ]

@@ -81,6 +81,9 @@ NOT_RUN = {
     "llava-ov bench engine --shape slice --repeats 7": f"{MINUTES}; test/onevision/test_benchmark.py runs it",
     "tools/check_gpu.sh": "needs a GPU; test/tools/test_check_gpu.py rehearses it without one",
     "llava-ov rooms evaluate --live --each 100": f"{MINUTES}; test/cli/test_rooms.py runs a short one",
+    "llava-ov rooms evaluate --each 100 --recordings my_bag": (
+        "needs a recording of yours; test/cli/test_rooms_recordings.py asks about others"
+    ),
     "llava-ov rooms episodes": f"{MINUTES}; test/cli/test_rooms_episodes.py plays one",
     "llava-ov rooms episodes --count 1 --seed 7": "test/cli/test_rooms_episodes.py plays another",
     "python tools/rooms/train.py --out out/rooms": "hours; test/tools/test_rooms_training.py runs a few steps",

@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,6 +23,7 @@ from llava_ov_ros.onevision.decoding import Ask
 from llava_ov_ros.onevision.engine import Engine
 from llava_ov_ros.onevision.pixels import normalised
 from llava_ov_ros.onevision.tokens import PromptTokenizer
+from llava_ov_ros.rooms.camera import make_view
 from llava_ov_ros.rooms.questions import Question, questions
 from llava_ov_ros.rooms.takes import make_take, pictures
 from llava_ov_ros.rooms.world import COLOURS, HELD_OUT_COLOURS, HELD_OUT_PLACES, KINDS, RECEPTACLES
@@ -54,6 +57,29 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(tmp_path):
     assert same(whole, train(tmp_path / "parts", "--processes", "1", "--decay", "0"))
 
 
+@pytest.mark.long
+def test_training_with_strangers_learns_something_else_and_stops_where_there_is_none(tmp_path):
+    without = train(tmp_path / "without", "--processes", "1")
+    folder = photographs(tmp_path / "photographs")
+    assert not same(without, train(tmp_path / "with", "--processes", "1", "--strangers", str(folder)))
+    (empty := tmp_path / "empty").mkdir()
+    command = [sys.executable, str(ROOMS / "train.py"), "--out", str(tmp_path / "no"), "--strangers", str(empty)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{empty}: has no picture" in done.stderr
+    assert not (tmp_path / "no").exists()
+
+
+def photographs(folder: Path) -> Path:
+    """A folder with two pictures of random colours, one of them in a folder of its own, and a file that is none."""
+    (folder / "more").mkdir(parents=True)
+    for seed, name in enumerate(("one.PNG", "more/two.jpg")):
+        blocks = np.random.default_rng(seed).integers(0, 256, (15, 20, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), blocks.repeat(20, 0).repeat(20, 1))
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def tools():
     """The trainer's modules, found as its scripts find each other."""
@@ -65,10 +91,11 @@ def tools():
     import model
     import nameless
     import recipe
+    import strangers
     import tokenizer
     import unseen
 
-    modules = (batches, cells, labels, learner, model, nameless, recipe, tokenizer, unseen)
+    modules = (batches, cells, labels, learner, model, nameless, recipe, strangers, tokenizer, unseen)
     yield {module.__name__: module for module in modules}
     sys.path.remove(str(ROOMS))
 
@@ -246,3 +273,69 @@ def test_nameless_pictures_teach_kinds_but_no_colour(tools):
     for thing in tools["nameless"].repainted(take, Random(5)).room.things:
         assert min(math.dist(thing.paint, paint) for paint in COLOURS.values()) > tools["nameless"].UNLIKE
     assert torch.equal(pixels, tools["nameless"].nameless_pictures(Random(3), 6)[0])
+
+
+@pytest.mark.parametrize(("mode", "frames"), [("video", 4), ("multi_image", 2), ("image", 1)])
+def test_whatever_is_asked_of_a_stranger_nobody_can_tell(tools, made, monkeypatch, tmp_path, mode, frames):
+    packer, _ = made
+    strangers, ignored = tools["strangers"], tools["cells"].IGNORED
+    files = strangers.stranger_files(photographs(tmp_path / "photographs"))
+    assert [file.name for file in files] == ["two.jpg", "one.PNG"]
+    stage = tools["recipe"].RECIPES["on"][0]
+    plain = tools["batches"].draw_batch(stage, (mode, frames, 3), "strangers", packer)
+    monkeypatch.setattr(tools["batches"], "STRANGE_SHARE", 1.0)
+    batch = tools["batches"].draw_batch(stage, (mode, frames, 3), "strangers", packer, strangers=files)
+    cannot_tell = packer.answer("cannot tell")
+    for row in range(3):
+        asked = {number for number in batch.segment[row].tolist() if number > 0}
+        assert len(asked) > 3
+        for number in asked:
+            wanted = batch.targets[row][(batch.segment[row] == number) & (batch.targets[row] != ignored)]
+            assert wanted.tolist() == cannot_tell
+    assert batch.pixels.shape == plain.pixels.shape
+    assert (batch.cells == ignored).all()
+    if mode == "video":
+        labels = tools["labels"]
+        assert not batch.labels[:, [labels.KIND, labels.COLOUR, labels.FURNITURE, labels.PLACE, labels.STATE]].any()
+        assert torch.equal(batch.labels[:, labels.COLUMN :], plain.labels[:, labels.COLUMN :])
+
+
+def test_a_share_of_the_takes_are_strangers_and_none_without_pictures(tools, made, tmp_path):
+    packer, _ = made
+    files = tools["strangers"].stranger_files(photographs(tmp_path / "photographs"))
+    stage, labels = replace(tools["recipe"].RECIPES["on"][0], text_tokens=64), tools["labels"]
+    share = {}
+    for name, shown in (("with", files), ("without", ())):
+        batches = [
+            tools["batches"].draw_batch(stage, ("video", 1, 4), f"share/{seed}", packer, strangers=shown)
+            for seed in range(40)
+        ]
+        # A rendered room has furniture; a stranger has none.
+        empty = [not one[labels.FURNITURE].any() for batch in batches for one in batch.labels]
+        share[name] = sum(empty) / len(empty)
+    assert share["without"] == 0
+    # 160 takes: four standard deviations of a binomial.
+    wanted = tools["strangers"].STRANGE_SHARE
+    assert abs(share["with"] - wanted) < 4 * math.sqrt(wanted * (1 - wanted) / 160)
+
+
+def test_a_stranger_is_seen_through_a_window_that_rests_or_moves(tools, tmp_path):
+    strangers = tools["strangers"]
+    # Brightness is the column, so that a window shows where it is.
+    ramp = np.tile(np.linspace(0, 255, 400, dtype=np.uint8)[None, :, None], (300, 1, 3))
+    cv2.imwrite(str(tmp_path / "ramp.png"), ramp)
+    view = replace(make_view(Random(1)), width=96, height=72, gain=1.0, tint=(1.0, 1.0, 1.0), slope=(0.0, 0.0))
+    view = replace(view, blur=0.0, noise=0.0, jpeg_quality=None, shake=0.0)
+    ways = []
+    for seed in range(40):
+        clip = strangers.strange_clip(tmp_path / "ramp.png", 4, view, Random(seed))
+        assert [(rgb.shape, rgb.dtype) for rgb in clip] == [((72, 96, 3), np.dtype(np.uint8))] * 4
+        ways.append(float(clip[-1].mean()) - float(clip[0].mean()))
+    rests = sum(way == 0 for way in ways)
+    assert 8 <= rests <= 32
+    assert min(ways) < 0 < max(ways)
+    again = strangers.strange_clip(tmp_path / "ramp.png", 4, view, Random(39))
+    assert all(np.array_equal(one, other) for one, other in zip(clip, again, strict=True))
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"broken.png: cannot be read as a picture: take the file out of the folder"):
+        strangers.strange_clip(tmp_path / "broken.png", 1, view, Random(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from random import Random
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from cells import CELLS, IGNORED, Named, NameReader, name_cells
-from labels import photographed
+from labels import nothing_labels, photographed
 from llava_ov_ros.onevision.features import anyres_token_count
 from llava_ov_ros.onevision.pixels import anyres_tiles, padded_square, squashed
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES, Text, conversation, user_content
@@ -22,6 +23,7 @@ from llava_ov_ros.rooms.takes import Take, make_take
 from model import PICTURE_PX, SIDE
 from nameless import nameless_pictures, names_colour, repainted, without_colours
 from recipe import Stage
+from strangers import STRANGE_SHARE, strange_clip, untold
 from unseen import Unseen
 
 # Cameras in training are small, since they are seen in 96 x 96 pixels anyway; a few are as large as real ones.
@@ -118,7 +120,12 @@ def visual_length(mode: str, frames: int, picture: tuple[int, int]) -> list[int]
 
 
 def draw_batch(
-    stage: Stage, drawn: tuple[str, int, int], seed: str, packer: Packer, combinations: str = "trained"
+    stage: Stage,
+    drawn: tuple[str, int, int],
+    seed: str,
+    packer: Packer,
+    combinations: str = "trained",
+    strangers: Sequence[Path] = (),
 ) -> Batch:
     """One batch; the same for the same seed, whatever came before.
 
@@ -128,6 +135,7 @@ def draw_batch(
         seed: Every choice follows from it.
         packer: Writes the prompts.
         combinations: As in Wish.
+        strangers: Files of pictures that a share of the takes shows in place of its room.
     """
     cv2.setNumThreads(1)
     rng = Random(seed)
@@ -138,6 +146,13 @@ def draw_batch(
     pixels, labels, asked, named = [], [], [], []
     for take in takes:
         listed, cells = _ask(rng, take, stage) if stage.text_tokens else [], []
+        if strangers and rng.random() < STRANGE_SHARE:
+            clip = strange_clip(rng.choice(strangers), frames, take.view, rng)
+            pixels += [_tiles(rgb, mode) for rgb in clip]
+            labels += [nothing_labels()] * frames
+            named.append({})
+            asked.append(untold(listed))
+            continue
         colourless = [question for question in listed if not names_colour(question)]
         # Where nothing is left to ask the take stays as it is, or a process without answers would learn other parts.
         nameless = rng.random() < stage.nameless and bool(colourless)

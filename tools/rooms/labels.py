@@ -32,11 +32,17 @@ _COLOURS = {colour: i + 1 for i, colour in enumerate(COLOURS)}
 _PLACES = {place: i + 1 for i, place in enumerate((*RECEPTACLES, HAND))}
 
 
-def patch_labels(canvas: Canvas, room: Room, moment: Moment, view: View) -> NDArray[np.int64]:
-    """Labels of a picture's patches, (LABELS, 12, 12), by the boxes of what is drawn last."""
+def nothing_labels() -> NDArray[np.int64]:
+    """Labels of the patches of a picture that shows nothing of a room, (LABELS, 12, 12)."""
     labels = np.zeros((LABELS, SIDE, SIDE), np.int64)
     labels[COLUMN] = np.arange(1, SIDE + 1)[None, :]
     labels[ROW] = np.arange(1, SIDE + 1)[:, None]
+    return labels
+
+
+def patch_labels(canvas: Canvas, room: Room, moment: Moment, view: View) -> NDArray[np.int64]:
+    """Labels of a picture's patches, (LABELS, 12, 12), by the boxes of what is drawn last."""
+    labels = nothing_labels()
 
     def region(left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
         corners = [canvas.pixel(x, y) for x in (left, right) for y in (top, bottom)]

@@ -23,6 +23,7 @@ from learner import Learner
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 from model import new_model, read_checkpoint, write_checkpoint
 from recipe import RECIPES, Stage, stage_at
+from strangers import stranger_files
 from tokenizer import IM_END, TAKES, build_tokenizer
 
 WARM_UP = 200
@@ -45,6 +46,7 @@ class Options:
     workers: int
     device: str
     start: str | None = None
+    strangers: str | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -60,6 +62,7 @@ class Batches(IterableDataset):  # type: ignore[type-arg]
         self._packer = packer
         self._first = first
         self._rank = rank
+        self._strangers = () if options.strangers is None else stranger_files(Path(options.strangers))
 
     def __iter__(self) -> Iterator[Batch]:
         """Draw this worker's share of the batches, in order."""
@@ -70,7 +73,8 @@ class Batches(IterableDataset):  # type: ignore[type-arg]
             stage = stage_at(self._options.stages, step)
             # All processes have the same mode and length in a step, so that none waits long for another.
             shape = Random(f"{seed}/shape").choices(stage.mix, [part[3] for part in stage.mix])[0]
-            yield draw_batch(stage, shape[:3], f"{seed}/{self._rank}", self._packer)
+            rank_seed = f"{seed}/{self._rank}"
+            yield draw_batch(stage, shape[:3], rank_seed, self._packer, strangers=self._strangers)
 
 
 def rate_at(options: Options, step: int) -> float:
@@ -227,6 +231,11 @@ def main() -> int:
         "--start", metavar="CHECKPOINT", help="begin with the weights of this folder, not with random ones"
     )
     parser.add_argument(
+        "--strangers",
+        metavar="FOLDER",
+        help="also show clips of the JPEG and PNG pictures in this folder, where every answer is `cannot tell`",
+    )
+    parser.add_argument(
         "--processes",
         type=int,
         default=os.cpu_count() or 1,
@@ -235,6 +244,11 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=0, help="further processes that only draw, as for a GPU")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (with --processes 1)")
     arguments = parser.parse_args()
+    if arguments.strangers is not None:
+        try:
+            stranger_files(Path(arguments.strangers))
+        except ValueError as error:
+            parser.error(str(error))
     steps = arguments.steps or sum(stage.steps for stage in RECIPES[arguments.recipe])
     options = Options(
         recipe=arguments.recipe,
@@ -246,6 +260,7 @@ def main() -> int:
         workers=arguments.workers,
         device=arguments.device,
         start=arguments.start,
+        strangers=arguments.strangers,
     )
     train(options, arguments.out)
     return 0
