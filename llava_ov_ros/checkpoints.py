@@ -21,6 +21,10 @@ class CheckpointError(ValueError):
     """A model that cannot be loaded; the text names the path and what is missing or wrong there."""
 
 
+class DamageError(CheckpointError):
+    """A checkpoint of which a file is missing or damaged, so that another copy of it would load."""
+
+
 def find_checkpoint(model: str) -> Path:
     """The directory of a model, downloaded from the model hub where the model is a hub name.
 
@@ -29,9 +33,14 @@ def find_checkpoint(model: str) -> Path:
             that fits, in this order.
 
     Raises:
-        CheckpointError: There is nothing of that name; the text says where it was looked for.
+        CheckpointError: There is nothing of that name; the text says where it was looked for. Or the directory has no
+            tokenizer.
     """
-    return local_checkpoint(model) or _from_hub(model)
+    directory = local_checkpoint(model) or _from_hub(model)
+    # An adapter has no config.json, and is refused with more to say.
+    if (directory / "config.json").is_file():
+        check_tokenizer_files(directory)
+    return directory
 
 
 def local_checkpoint(model: str) -> Path | None:
@@ -57,6 +66,23 @@ def local_checkpoint(model: str) -> Path | None:
         f"model {model!r}: no directory {directory.absolute()}, and no shipped model of that name "
         f"({', '.join(MODELS.shipped())}); a hub name has the form organisation/model"
     )
+
+
+def check_tokenizer_files(directory: Path) -> None:
+    """Check that a checkpoint has the files of its tokenizer: tokenizer.json, or vocab.json and merges.txt.
+
+    Raises:
+        DamageError: One is missing.
+    """
+    if (directory / "tokenizer.json").is_file():
+        return
+    for name in ("vocab.json", "merges.txt"):
+        if not (directory / name).is_file():
+            raise DamageError(
+                f"model directory {directory} has neither tokenizer.json nor {name}: copy tokenizer.json from the "
+                "model that this one was made from, or save it here with transformers: "
+                f"AutoTokenizer.from_pretrained(MODEL).save_pretrained({str(directory)!r})"
+            )
 
 
 def model_name(directory: Path) -> str:
