@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import CommandError
 from .model_options import add_device, add_dtype
-from .options import count, positive
+from .options import count, positive_s
 
 _CALLBACKS = """\
 Start the node with a nano model of random weights that generates without end, and measure what its callbacks take
@@ -41,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     callbacks.set_defaults(run=run_callbacks)
     callbacks.add_argument(
-        "--seconds", type=positive, default=30.0, metavar="S", help="how long to measure (default: %(default)g)"
+        "--seconds", type=positive_s, default=30.0, metavar="S", help="how long to measure (default: %(default)g)"
     )
     callbacks.add_argument("--json", action="store_true", help="one JSON object")
     engine = benches.add_parser(

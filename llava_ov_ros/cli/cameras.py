@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from .options import positive
+from .options import positive_s
 
 if TYPE_CHECKING:
     from ..node.camera_check import CameraTopic
@@ -40,7 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "--seconds", type=positive, default=5.0, metavar="S", help="how long to listen (default: %(default)g)"
+        "--seconds", type=positive_s, default=5.0, metavar="S", help="how long to listen (default: %(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per topic and line")
 

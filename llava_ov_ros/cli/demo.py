@@ -15,7 +15,7 @@ from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
 from .guesses import tell_guesses
 from .model_options import add_model_name, find_model
-from .options import positive
+from .options import positive, positive_s
 
 if TYPE_CHECKING:
     from ..node.live import LiveAnswer, LiveSession
@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--ask", action="append", default=[], metavar="TEXT", help="your question; may be repeated")
     parser.add_argument(
         "--every",
-        type=positive,
+        type=positive_s,
         metavar="S",
         help="ask each --ask every S seconds (default: at a quarter, half and three quarters, and at the end)",
     )

@@ -12,7 +12,7 @@ from ..modes import MODES
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name, load_model
-from .options import count
+from .options import count, whole
 
 if TYPE_CHECKING:
     from ..rooms.evaluate import Report, Trial
@@ -60,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     evaluate.set_defaults(run=run_evaluate)
     add_model_name(evaluate)
-    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="which rooms (default: %(default)s)")
+    evaluate.add_argument("--seed", type=whole, default=0, metavar="N", help="which rooms (default: %(default)s)")
     evaluate.add_argument(
         "--each", type=count, default=500, metavar="N", help="questions of each kind (default: %(default)s)"
     )
