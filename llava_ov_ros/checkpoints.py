@@ -37,8 +37,7 @@ def find_checkpoint(model: str) -> Path:
             tokenizer.
     """
     directory = local_checkpoint(model) or _from_hub(model)
-    # An adapter has no config.json, and is refused with more to say.
-    if (directory / "config.json").is_file():
+    if _is_llava(directory):
         check_tokenizer_files(directory)
     return directory
 
@@ -66,6 +65,14 @@ def local_checkpoint(model: str) -> Path | None:
         f"model {model!r}: no directory {directory.absolute()}, and no shipped model of that name "
         f"({', '.join(MODELS.shipped())}); a hub name has the form organisation/model"
     )
+
+
+def _is_llava(directory: Path) -> bool:
+    """Whether a checkpoint's architecture is one that may be loaded; all others are refused with more to say."""
+    try:
+        return "Llava" in (directory / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def check_tokenizer_files(directory: Path) -> None:

@@ -111,10 +111,15 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.workers import WorkError
     from ..replay import BagError
 
+    if not args.suite.exists():
+        raise CommandError(f"{args.suite}: no such file")
+    further = ["bags, times and names are checked when this is mended"]
     try:
-        job = preflight(read_suite(args.suite, _named_here(args.model), args.value_range))
+        suite = read_suite(args.suite, _named_here(args.model), args.value_range)
+        further = []
+        job = preflight(suite)
     except SuiteError as error:
-        raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems)) from None
+        raise CommandError("\n".join(["the suite cannot be run:", *error.problems, *further])) from None
     limits = _limits(args.fail_under, job)
     for note in job.notes:
         print(note, file=sys.stderr)
