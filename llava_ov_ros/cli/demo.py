@@ -16,6 +16,7 @@ from .errors import USAGE, CommandError
 from .guesses import tell_guesses
 from .model_options import add_model_name, find_model
 from .options import positive, positive_s
+from .parsers import CommandParser
 
 if TYPE_CHECKING:
     from ..node.live import LiveAnswer, LiveSession
@@ -45,7 +46,7 @@ exit codes: 0 everything was answered (of the shipped recording: as the truth ha
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "demo",
@@ -55,6 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
+    parser.option_of_words = "--bag"
     parser.add_argument("--bag", type=Path, metavar="BAG", help="your recording instead of the shipped one")
     parser.add_argument("--topic", action="append", default=[], help="image topic; repeat it for several cameras")
     parser.add_argument("--ask", action="append", default=[], metavar="TEXT", help="your question; may be repeated")

@@ -167,7 +167,15 @@ def test_a_path_without_a_bag(tmp_path, write_bag, shot):
     with pytest.raises(BagError, match=r"neither metadata\.yaml nor"):
         image_topics(tmp_path)
     write_bag(tmp_path / "old.bag", [shot(FRONT, 0.0)], "ros1")
-    with pytest.raises(BagError, match=r"give one of its ROS 1 bags: old\.bag"):
+    write_bag(tmp_path / "newer", [shot(FRONT, 0.0)])
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "newer").joinpath("newer.mcap").rename(tmp_path / "loose" / "a.mcap")
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(BagError, match=r"is not a ROS 2 bag \(give one of the bags in it: loose, newer, old\.bag\)"):
+        image_topics(tmp_path)
+    for number in range(12):
+        (tmp_path / f"more_{number:02}.bag").touch()
+    with pytest.raises(BagError, match=r"loose, more_00\.bag, .*, more_10\.bag, \.\.\.\)"):
         image_topics(tmp_path)
 
 
