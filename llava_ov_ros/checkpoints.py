@@ -112,7 +112,11 @@ def _from_hub(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=list(HUB_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # What the hub itself has answered comes with its response; all else is on the way to it.
+        is_answer = isinstance(error, HFValidationError) or getattr(error, "response", None) is not None
+        remedies = ["correct the name", "download the model where there is a network and name its directory"]
+        said = "the model hub does not give it" if is_answer else "the model hub cannot be reached"
         raise CheckpointError(
-            f"model {model!r}: no directory {Path(model).absolute()}, and the model hub does not give it ({reason}); "
-            "correct the name, or download the model elsewhere and name its directory"
+            f"model {model!r}: no directory {Path(model).absolute()}, and {said} ({reason}); "
+            + ", or ".join(remedies if is_answer else reversed(remedies))
         ) from None

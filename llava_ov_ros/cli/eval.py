@@ -83,7 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         action="append",
         default=[],
         metavar="METRIC=X",
-        help="exit code 3 where a metric is below X (0 to 1); may be repeated",
+        help="exit code 3 where a metric is below X (0 to 1: 28.6 in the table is 0.286); may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print summary.json instead of a table")
     way = parser.add_mutually_exclusive_group()
@@ -191,7 +191,9 @@ def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
         except ValueError:
             raise CommandError(f"--fail-under {text}: expected METRIC=X, such as em=0.6", USAGE) from None
         if not 0 <= limits[name] <= 1:
-            raise CommandError(f"--fail-under {text}: metrics go from 0 to 1", USAGE)
+            raise CommandError(
+                f"--fail-under {text}: metrics go from 0 to 1; the table shows percent, so 28.6 there is 0.286", USAGE
+            )
         if name not in job.metrics:
             known = ", ".join(job.metrics) or "none"
             raise CommandError(f"--fail-under {text}: the metrics of this suite are {known}", USAGE)

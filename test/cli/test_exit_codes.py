@@ -111,6 +111,7 @@ WRONG = [
     (["plan", BAG, "--goal", " "], "--goal"),
     (["eval", SUITE], "--out is missing"),
     (["eval", SUITE, "--fail-under", "em"], "--fail-under"),
+    (["eval", SUITE, "--fail-under", "em=28.6"], "the table shows percent, so 28.6 there is 0.286"),
     (["demo", "--out", "picture.txt"], ".png"),
     (["rooms", "record", "out.bag"], "mcap"),
     ([], ""),
