@@ -63,6 +63,7 @@ class NoSuchModel(BaseHTTPRequestHandler):
     """The hub's answer about a name that it has not."""
 
     def do_GET(self):
+        """Answers every request alike."""
         self.send_response(404)
         self.send_header("X-Error-Code", "RepoNotFound")
         self.send_header("Content-Length", "0")
