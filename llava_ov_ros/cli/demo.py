@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
-from .guesses import tell_guesses
+from .guesses import SENTENCE, is_guessing, tell_guesses
 from .model_options import add_model_name, find_model
 from .options import positive, positive_s
 from .parsers import CommandParser
@@ -238,7 +238,8 @@ def _draw(
     frames = used_frames(bag, names, records)
     model = next((record["model"] for record in records if record["model"]), args.model)
     subtitle = f"recording {bag.name}, model {model}, asked over ROS 2"
-    write_picture(args.out, "The frames that the answers rest on", subtitle, frames, records, origin_ns)
+    title = ["The frames that the answers rest on", subtitle, *([SENTENCE] if is_guessing(args.model, [bag]) else [])]
+    write_picture(args.out, title, frames, records, origin_ns)
     print(f"Picture of the frames used with the answers: {args.out}")
 
 

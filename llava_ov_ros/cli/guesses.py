@@ -31,8 +31,13 @@ def tell_guesses(model: str, bags: Iterable[Path]) -> None:
         model: As --model names it.
         bags: Folders or files; one is of a rendered room where the truth beside it says so.
     """
-    if _is_shipped(model) and not all(_is_rendered(bag) for bag in bags):
+    if is_guessing(model, bags):
         print(SENTENCE, file=sys.stderr, flush=True)
+
+
+def is_guessing(model: str, bags: Iterable[Path]) -> bool:
+    """Whether the shipped model is to be asked about a recording of something else; arguments as of `tell_guesses`."""
+    return _is_shipped(model) and not all(_is_rendered(bag) for bag in bags)
 
 
 def tell_foreign_words(model: str, actions: str) -> None:
