@@ -13,7 +13,7 @@ from ..checkpoints import MODEL_FORMS, model_name
 from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
-from .guesses import tell_guesses
+from .guesses import SENTENCE, is_guessing, tell_guesses
 from .options import count, positive, value_range
 from .parsers import CommandParser
 
@@ -139,7 +139,8 @@ def run(args: argparse.Namespace) -> int:
     except (ComparisonError, FolderError) as error:
         raise CommandError(str(error)) from None
     print(f"{args.suite}: {describe(job)}", file=sys.stderr)
-    tell_guesses(job.suite.model.model, [shard.bag for shard in job.shards])
+    bags = [shard.bag for shard in job.shards]
+    tell_guesses(job.suite.model.model, bags)
     try:
         with journal:
             if journal.damaged:
@@ -155,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
                 way=way,
                 other=other,
                 compared_with=str(args.compare or ""),
+                notice=SENTENCE if is_guessing(job.suite.model.model, bags) else "",
             )
     except (FolderError, ComparisonError) as error:
         raise CommandError(str(error)) from None

@@ -41,6 +41,8 @@ def test_of_a_recording_of_something_else(command, foreign, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.err.count(SENTENCE) == 1
     assert SENTENCE not in shown.out, "which may be JSON"
+    if command == "eval":
+        assert SENTENCE in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("actions", ["alfred", "delivery", "mine"])
