@@ -26,17 +26,32 @@ preprocessing; P6 work over the ideal; P7 a robot's second; P8 CPU time from mes
 answers to a grammar costs. Ratios are theirs over ours, and targets (>=) the least; of P6 and P9 they are ours over the
 other, and targets (<=) the most.
 """
+_EPILOG = """\
+examples:
+  llava-ov bench callbacks                                does the node respond while its model generates?
+  llava-ov bench engine                                   how much faster than transformers' generate?
+  llava-ov bench engine --shape 0.5b --goal P1 --goal P2  two of the measurements, with the 0.5B's true shapes
+
+exit codes: 0 measured, whatever came of it; 1 a device, memory or the node is not to be had; 2 wrong usage; 130 Ctrl-C
+"""
 _GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its options."""
-    parser = subparsers.add_parser("bench", help="measure on this machine", description="Measure on this machine.")
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure on this machine",
+        description="Measure on this machine.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     benches = parser.add_subparsers(title="what to measure", metavar="WHAT", required=True)
     callbacks = benches.add_parser(
         "callbacks",
         help="does the node respond while the model generates?",
         description=_CALLBACKS,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     callbacks.set_defaults(run=run_callbacks)
@@ -48,6 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "engine",
         help="how much faster than transformers' generate?",
         description=_ENGINE,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     engine.set_defaults(run=run_engine)

@@ -18,6 +18,11 @@ rate, size and the share of frames that arrives, and what to do where frames are
 """
 
 _EPILOG = """\
+examples:
+  llava-ov cameras
+  llava-ov cameras --seconds 20     for cameras of a frame every few seconds
+  llava-ov cameras --json
+
 The share comes from the middleware's own count of lost messages and from gaps in the stamps (against their median
 period), whichever is worse. "-" means that nothing can be known of it.
 
