@@ -16,6 +16,12 @@ WHEELS ?= jazzy
 OUT ?= out/demo.png
 WORKERS ?= 2
 
+# A misspelt one would be ignored in silence.
+VARIABLES := PYTHON BAG ASK TOPIC MODEL RATE EVERY WHEELS OUT WORKERS
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNKNOWN := $(filter-out $(VARIABLES),$(GIVEN))
+$(if $(UNKNOWN),$(error there is no variable $(UNKNOWN): there are $(VARIABLES)))
+
 LOAD := export LLAVA_OV_WHEELS="$(WHEELS)"; source tools/env.bash
 # pytest's own limit cannot end a test that hangs in C; ABRT shows where every thread is (faulthandler).
 PYTEST := timeout --foreground --signal=ABRT --kill-after=60 2400 pytest -q --timeout=300

@@ -21,6 +21,10 @@ class CheckpointError(ValueError):
     """A model that cannot be loaded; the text names the path and what is missing or wrong there."""
 
 
+class DamageError(CheckpointError):
+    """A checkpoint of which a file is missing or damaged, so that another copy of it would load."""
+
+
 def find_checkpoint(model: str) -> Path:
     """The directory of a model, downloaded from the model hub where the model is a hub name.
 
@@ -29,9 +33,13 @@ def find_checkpoint(model: str) -> Path:
             that fits, in this order.
 
     Raises:
-        CheckpointError: There is nothing of that name; the text says where it was looked for.
+        CheckpointError: There is nothing of that name; the text says where it was looked for. Or the directory has no
+            tokenizer.
     """
-    return local_checkpoint(model) or _from_hub(model)
+    directory = local_checkpoint(model) or _from_hub(model)
+    if _is_llava(directory):
+        check_tokenizer_files(directory)
+    return directory
 
 
 def local_checkpoint(model: str) -> Path | None:
@@ -59,6 +67,31 @@ def local_checkpoint(model: str) -> Path | None:
     )
 
 
+def _is_llava(directory: Path) -> bool:
+    """Whether a checkpoint's architecture is one that may be loaded; all others are refused with more to say."""
+    try:
+        return "Llava" in (directory / "config.json").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def check_tokenizer_files(directory: Path) -> None:
+    """Check that a checkpoint has the files of its tokenizer: tokenizer.json, or vocab.json and merges.txt.
+
+    Raises:
+        DamageError: One is missing.
+    """
+    if (directory / "tokenizer.json").is_file():
+        return
+    for name in ("vocab.json", "merges.txt"):
+        if not (directory / name).is_file():
+            raise DamageError(
+                f"model directory {directory} has neither tokenizer.json nor {name}: copy tokenizer.json from the "
+                "model that this one was made from, or save it here with transformers: "
+                f"AutoTokenizer.from_pretrained(MODEL).save_pretrained({str(directory)!r})"
+            )
+
+
 def model_name(directory: Path) -> str:
     """How the model in a directory is called in answers and records.
 
@@ -79,7 +112,11 @@ def _from_hub(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=list(HUB_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # What the hub itself has answered comes with its response; all else is on the way to it.
+        is_answer = isinstance(error, HFValidationError) or getattr(error, "response", None) is not None
+        remedies = ["correct the name", "download the model where there is a network and name its directory"]
+        said = "the model hub does not give it" if is_answer else "the model hub cannot be reached"
         raise CheckpointError(
-            f"model {model!r}: no directory {Path(model).absolute()}, and the model hub does not give it ({reason}); "
-            "correct the name, or download the model elsewhere and name its directory"
+            f"model {model!r}: no directory {Path(model).absolute()}, and {said} ({reason}); "
+            + ", or ".join(remedies if is_answer else reversed(remedies))
         ) from None

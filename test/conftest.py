@@ -32,7 +32,9 @@ RECORDINGS = TESTS.parents[1] / "shared" / "data" / "bags"
 FIRST_DOMAIN, DOMAINS = 10, 80
 """ROS domains that a run chooses from; its workers count on from there."""
 CHILDREN_ABOVE = 100
-"""How far above a worker's domain the one lies in which its commands start nodes; the last that DDS has is 232."""
+"""How far above a worker's domain the one lies in which its commands start nodes."""
+LAST_DOMAIN = 232
+"""Of DDS."""
 MUG_ID = 375
 """Of the word ` mug` in models/rooms/tokenizer.json."""
 FOLDER = pytest.StashKey[Path]()
@@ -64,6 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
         # Workers that use all cores each wait for one another.
         cores = len(os.sched_getaffinity(0)) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores)))
+    if int(os.environ["ROS_DOMAIN_ID"]) + CHILDREN_ABOVE > LAST_DOMAIN:
+        most = LAST_DOMAIN - CHILDREN_ABOVE
+        raise pytest.UsageError(
+            f"ROS_DOMAIN_ID is {os.environ['ROS_DOMAIN_ID']}: commands of the tests start nodes {CHILDREN_ABOVE} above "
+            f"it, and DDS has no domain above {LAST_DOMAIN}; unset it, or give one up to {most} less the workers"
+        )
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # A short path: sockets are made below it, whose names may have 107 characters.
     folder = config.stash[FOLDER] = Path(tempfile.mkdtemp(prefix="llava_ov_", dir="/tmp"))

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,41 @@ def program(home, *arguments):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class NoSuchModel(BaseHTTPRequestHandler):
+    """The hub's answer about a name that it has not."""
+
+    def do_GET(self):
+        """Answers every request alike."""
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *words):
+        """Says nothing."""
+
+
+def test_a_hub_that_is_out_of_reach_and_one_that_has_no_such_model(tmp_path):
+    """What is to be done first is another: of the one the network, of the other the name."""
+    call = "from llava_ov_ros.checkpoints import find_checkpoint; find_checkpoint('acme/nothing')"
+    server = HTTPServer(("127.0.0.1", 0), NoSuchModel)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        told = {}
+        for port in (server.server_port, 1):
+            environment = os.environ | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{port}"}
+            environment |= {"HF_HUB_OFFLINE": "0", "no_proxy": "*"}
+            done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, env=environment)
+            told[port] = done.stderr.splitlines()[-1]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "and the model hub does not give it (" in told[server.server_port]
+    assert "); correct the name, or download the model where there is a network" in told[server.server_port]
+    assert "and the model hub cannot be reached (" in told[1]
+    assert "); download the model where there is a network and name its directory, or correct the name" in told[1]
 
 
 def test_answers_name_the_model_of_the_hub(hub, bag, tmp_path):
@@ -118,13 +155,23 @@ COMMANDS = {
     "rooms evaluate": ["rooms", "evaluate", "--model", "MODEL"],
     "rooms episodes": ["rooms", "episodes", "--model", "MODEL"],
 }
-MISSING = {"no directory": "./nowhere", "the model hub does not give it": "acme/nothing"}
-# A hub name is looked for when the suite is run, not when it is checked.
-CASES = [(command, said) for command in COMMANDS for said in MISSING if (command, said[:3]) != ("eval --check", "the")]
+MISSING = {
+    "no directory": "./nowhere",
+    "and the model hub cannot be reached": "acme/nothing",
+    "copy tokenizer.json from the model that this one was made from": "./unspoken",
+}
+# A hub name is looked for, and a directory looked into, when the suite is run, not when it is checked.
+CASES = [
+    (command, said)
+    for command in COMMANDS
+    for said in MISSING
+    if command != "eval --check" or MISSING[said] == "./nowhere"
+]
 
 
 @pytest.mark.parametrize(("command", "said"), CASES)
-def test_a_missing_model_is_told_before_torch_is_imported(bag, tmp_path, command, said):
+def test_a_missing_model_is_told_before_torch_is_imported(bag, tmp_path, rooms, command, said):
+    shutil.copytree(rooms, tmp_path / "unspoken", ignore=shutil.ignore_patterns("tokenizer*"))
     suite = tmp_path / "suite.yaml"
     suite.write_text(yaml.safe_dump({"name": "s", "bags": [{"bag": str(bag), "questions": [{"ask": "What?"}]}]}))
     places = {"BAG": str(bag), "SUITE": str(suite), "MODEL": MISSING[said]}
@@ -138,6 +185,6 @@ def test_a_missing_model_is_told_before_torch_is_imported(bag, tmp_path, command
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode in (1, 2), done.stderr
     assert said in done.stderr
-    assert MISSING[said] in done.stderr
+    assert Path(MISSING[said]).name in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == (2 if command.startswith("eval") and said == "no directory" else 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..modes import MODES
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name
-from .options import count, not_negative, positive, value_range
+from .options import count, not_negative, not_negative_s, positive_s, value_range, whole
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -58,7 +58,7 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
     )
     clip.add_argument(
         "--window",
-        type=not_negative,
+        type=not_negative_s,
         default=8.0,
         metavar="S",
         help="seconds back from the newest frame (default: %(default)g)",
@@ -72,21 +72,21 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
     )
     clip.add_argument(
         "--max-age",
-        type=positive,
+        type=positive_s,
         default=2.0,
         metavar="S",
         help="a camera whose newest frame is older is STALE and not asked (default: %(default)g)",
     )
     clip.add_argument(
         "--frozen-after",
-        type=not_negative,
+        type=not_negative_s,
         default=5.0,
         metavar="S",
         help="a camera with an identical picture for so long is FROZEN and not asked; 0: never (default: %(default)g)",
     )
     clip.add_argument(
         "--rotate",
-        type=int,
+        type=whole,
         action="append",
         choices=(0, 90, 180, 270),
         default=[],

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from .options import positive
+from .options import positive_s
 
 if TYPE_CHECKING:
     from ..node.camera_check import CameraTopic
@@ -18,6 +18,11 @@ rate, size and the share of frames that arrives, and what to do where frames are
 """
 
 _EPILOG = """\
+examples:
+  llava-ov cameras
+  llava-ov cameras --seconds 20     for cameras of a frame every few seconds
+  llava-ov cameras --json
+
 The share comes from the middleware's own count of lost messages and from gaps in the stamps (against their median
 period), whichever is worse. "-" means that nothing can be known of it.
 
@@ -40,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "--seconds", type=positive, default=5.0, metavar="S", help="how long to listen (default: %(default)g)"
+        "--seconds", type=positive_s, default=5.0, metavar="S", help="how long to listen (default: %(default)g)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per topic and line")
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
-from .guesses import tell_guesses
+from .guesses import SENTENCE, is_guessing, tell_guesses
 from .model_options import add_model_name, find_model
-from .options import positive
+from .options import positive, positive_s
+from .parsers import CommandParser
 
 if TYPE_CHECKING:
     from ..node.live import LiveAnswer, LiveSession
@@ -45,7 +46,7 @@ exit codes: 0 everything was answered (of the shipped recording: as the truth ha
 """
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "demo",
@@ -55,12 +56,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
+    parser.option_of_words = "--bag"
     parser.add_argument("--bag", type=Path, metavar="BAG", help="your recording instead of the shipped one")
     parser.add_argument("--topic", action="append", default=[], help="image topic; repeat it for several cameras")
     parser.add_argument("--ask", action="append", default=[], metavar="TEXT", help="your question; may be repeated")
     parser.add_argument(
         "--every",
-        type=positive,
+        type=positive_s,
         metavar="S",
         help="ask each --ask every S seconds (default: at a quarter, half and three quarters, and at the end)",
     )
@@ -236,7 +238,8 @@ def _draw(
     frames = used_frames(bag, names, records)
     model = next((record["model"] for record in records if record["model"]), args.model)
     subtitle = f"recording {bag.name}, model {model}, asked over ROS 2"
-    write_picture(args.out, "The frames that the answers rest on", subtitle, frames, records, origin_ns)
+    title = ["The frames that the answers rest on", subtitle, *([SENTENCE] if is_guessing(args.model, [bag]) else [])]
+    write_picture(args.out, title, frames, records, origin_ns)
     print(f"Picture of the frames used with the answers: {args.out}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -53,14 +54,13 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
 
 
 def write_picture(
-    path: Path, title: str, subtitle: str, frames: Mapping[Key, Frame], records: Sequence[Record], origin_ns: int
+    path: Path, title: Sequence[str], frames: Mapping[Key, Frame], records: Sequence[Record], origin_ns: int
 ) -> None:
     """Write one picture: a block for each run of answers that rest on the same frames.
 
     Args:
         path: A .png to write.
-        title: Above all.
-        subtitle: Under it.
+        title: Above all, and what stands under it in smaller letters.
         frames: As `used_frames` gives them.
         records: The answers, in order.
         origin_ns: Time 0 of the recording.
@@ -68,13 +68,15 @@ def write_picture(
     Raises:
         CommandError: The file cannot be written.
     """
-    blocks = [_text([Line(title, WHITE, TITLE_PX), Line(subtitle, DIM, SMALL_PX)])]
+    blocks = [_text([Line(title[0], WHITE, TITLE_PX), *(Line(text, DIM, SMALL_PX) for text in title[1:])])]
     for keys, group in groupby(records, key=lambda record: [(f["camera"], f["stamp_ns"]) for f in record["frames"]]):
         clips = [
             Clip(camera, tuple(frames[key] for key in of_camera))
             for camera, of_camera in groupby(keys, key=lambda key: key[0])
         ]
-        blocks += [_heading(keys, origin_ns), _block(clips, list(group))]
+        answers = answer_lines(list(group), _newest_s(keys, origin_ns))
+        sheet = contact_sheet(clips, answers, tile_px=TILE_PX if clips else WIDTH_PX // 2, columns=COLUMNS)
+        blocks += [_heading(keys, origin_ns), Image.fromarray(sheet)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _stack(blocks).save(path)
@@ -85,7 +87,7 @@ def write_picture(
 def _heading(keys: Sequence[Key], origin_ns: int) -> Image.Image:
     if not keys:
         return _text([Line("no frames", WHITE, QUESTION_PX)])
-    first_s, newest_s = ((pick(key[1] for key in keys) - origin_ns) / NS_PER_S for pick in (min, max))
+    first_s, newest_s = (min(key[1] for key in keys) - origin_ns) / NS_PER_S, _newest_s(keys, origin_ns)
     count = f"{len(keys)} frames" if len(keys) > 1 else "1 frame"
     return _text(
         [
@@ -95,10 +97,24 @@ def _heading(keys: Sequence[Key], origin_ns: int) -> Image.Image:
     )
 
 
-def _block(clips: Sequence[Clip], records: Sequence[Record]) -> Image.Image:
+def _newest_s(keys: Sequence[Key], origin_ns: int) -> float:
+    """When the newest of some frames was taken, in seconds of the recording; nan where there is none."""
+    return (max(key[1] for key in keys) - origin_ns) / NS_PER_S if keys else math.nan
+
+
+def answer_lines(records: Sequence[Record], newest_s: float) -> list[Line]:
+    """Questions and answers under the frames that they rest on.
+
+    Args:
+        records: The answers, in order.
+        newest_s: When the newest of the frames was taken, which the heading says: a question that was asked at another
+            time has its own beside it.
+    """
     lines = []
     for record in records:
-        lines.append(Line(record["question"], WHITE, QUESTION_PX))
+        asked = f"{record['at_s']:.2f} s"
+        beside = "" if asked == f"{newest_s:.2f} s" else f"   (asked at {asked})"
+        lines.append(Line(record["question"] + beside, WHITE, QUESTION_PX))
         if record["status"] != "OK":
             lines.append(Line(f"    {record['status']}: {record['message']}", ANSWER_COLOURS[False], QUESTION_PX))
             continue
@@ -107,7 +123,7 @@ def _block(clips: Sequence[Clip], records: Sequence[Record]) -> Image.Image:
         lines.append(Line(text, ANSWER_COLOURS[record["correct"]], QUESTION_PX))
         if record["message"]:
             lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False], SMALL_PX))
-    return Image.fromarray(contact_sheet(clips, lines, tile_px=TILE_PX if clips else WIDTH_PX // 2, columns=COLUMNS))
+    return lines
 
 
 def _text(lines: Sequence[Line]) -> Image.Image:

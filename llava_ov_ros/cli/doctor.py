@@ -21,7 +21,7 @@ from .machine_checks import (
     check_versions,
 )
 from .model_options import add_device, add_model_name
-from .options import positive
+from .options import positive_s
 
 _DESCRIPTION = """\
 Check what goes wrong most: versions, ROS 2 and its middleware, logs, shared memory, cameras and their clocks, the
@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_device(parser)
     parser.add_argument(
         "--seconds",
-        type=positive,
+        type=positive_s,
         default=2.0,
         metavar="S",
         help="how long to listen to cameras (default: %(default)g)",

@@ -13,7 +13,7 @@ from ..checkpoints import MODEL_FORMS, model_name
 from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
-from .guesses import tell_guesses
+from .guesses import SENTENCE, is_guessing, tell_guesses
 from .options import count, positive, value_range
 from .parsers import CommandParser
 
@@ -83,7 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         action="append",
         default=[],
         metavar="METRIC=X",
-        help="exit code 3 where a metric is below X (0 to 1); may be repeated",
+        help="exit code 3 where a metric is below X (0 to 1: 28.6 in the table is 0.286); may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print summary.json instead of a table")
     way = parser.add_mutually_exclusive_group()
@@ -111,10 +111,15 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.workers import WorkError
     from ..replay import BagError
 
+    if not args.suite.exists():
+        raise CommandError(f"{args.suite}: no such file")
+    further = ["bags, times and names are checked when this is mended"]
     try:
-        job = preflight(read_suite(args.suite, _named_here(args.model), args.value_range))
+        suite = read_suite(args.suite, _named_here(args.model), args.value_range)
+        further = []
+        job = preflight(suite)
     except SuiteError as error:
-        raise CommandError("the suite cannot be run:\n" + "\n".join(error.problems)) from None
+        raise CommandError("\n".join(["the suite cannot be run:", *error.problems, *further])) from None
     limits = _limits(args.fail_under, job)
     for note in job.notes:
         print(note, file=sys.stderr)
@@ -134,7 +139,8 @@ def run(args: argparse.Namespace) -> int:
     except (ComparisonError, FolderError) as error:
         raise CommandError(str(error)) from None
     print(f"{args.suite}: {describe(job)}", file=sys.stderr)
-    tell_guesses(job.suite.model.model, [shard.bag for shard in job.shards])
+    bags = [shard.bag for shard in job.shards]
+    tell_guesses(job.suite.model.model, bags)
     try:
         with journal:
             if journal.damaged:
@@ -150,6 +156,7 @@ def run(args: argparse.Namespace) -> int:
                 way=way,
                 other=other,
                 compared_with=str(args.compare or ""),
+                notice=SENTENCE if is_guessing(job.suite.model.model, bags) else "",
             )
     except (FolderError, ComparisonError) as error:
         raise CommandError(str(error)) from None
@@ -186,7 +193,9 @@ def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
         except ValueError:
             raise CommandError(f"--fail-under {text}: expected METRIC=X, such as em=0.6", USAGE) from None
         if not 0 <= limits[name] <= 1:
-            raise CommandError(f"--fail-under {text}: metrics go from 0 to 1", USAGE)
+            raise CommandError(
+                f"--fail-under {text}: metrics go from 0 to 1; the table shows percent, so 28.6 there is 0.286", USAGE
+            )
         if name not in job.metrics:
             known = ", ".join(job.metrics) or "none"
             raise CommandError(f"--fail-under {text}: the metrics of this suite are {known}", USAGE)

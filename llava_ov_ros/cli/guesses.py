@@ -1,4 +1,4 @@
-"""Says that the shipped model guesses where it is asked about pictures that it does not know."""
+"""Says that the shipped model guesses where it is asked about pictures, or in words, that it does not know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..checkpoints import CheckpointError, local_checkpoint
-from ..share import MODELS
+from ..share import ACTIONS, MODELS
 
 SHIPPED = "rooms"
 RENDERED = "rendered by llava-ov rooms record"
@@ -16,6 +16,11 @@ RENDERED = "rendered by llava-ov rooms record"
 SENTENCE = (
     "rooms knows rendered rooms only, and what it says of other pictures is a guess, however sure it is: for yours, "
     "give --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf (or ...-7b-ov-hf)."
+)
+KNOWN_ACTIONS = "alfred"
+FOREIGN_WORDS = (
+    "rooms has learnt the words of the vocabulary alfred only: of those of {} it may know none, and cannot tell, or "
+    "guesses, however sure it is."
 )
 
 
@@ -26,8 +31,24 @@ def tell_guesses(model: str, bags: Iterable[Path]) -> None:
         model: As --model names it.
         bags: Folders or files; one is of a rendered room where the truth beside it says so.
     """
-    if _is_shipped(model) and not all(_is_rendered(bag) for bag in bags):
+    if is_guessing(model, bags):
         print(SENTENCE, file=sys.stderr, flush=True)
+
+
+def is_guessing(model: str, bags: Iterable[Path]) -> bool:
+    """Whether the shipped model is to be asked about a recording of something else; arguments as of `tell_guesses`."""
+    return _is_shipped(model) and not all(_is_rendered(bag) for bag in bags)
+
+
+def tell_foreign_words(model: str, actions: str) -> None:
+    """Print FOREIGN_WORDS on standard error where the shipped model is to plan in another vocabulary than its own.
+
+    Args:
+        model: As --model names it.
+        actions: As --actions names it.
+    """
+    if _is_shipped(model) and ACTIONS.path(actions).resolve() != ACTIONS.path(KNOWN_ACTIONS).resolve():
+        print(FOREIGN_WORDS.format(actions), file=sys.stderr, flush=True)
 
 
 def _is_shipped(model: str) -> bool:

@@ -46,6 +46,7 @@ EXTRAS: Mapping[str, tuple[str, str, str]] = {
 TOO_OLD = ("foxy", "galactic", "humble", "iron")
 PICTURE_BYTES = 640 * 480 * 3
 """Of one raw picture, for which the shared-memory segment must have room."""
+REAL = "llava-hf/llava-onevision-qwen2-0.5b-ov-hf, or another of docs/checkpoints.md"
 SHARED_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 32 * 2**20
 
@@ -187,7 +188,7 @@ def check_segment(variables: Mapping[str, str] = os.environ) -> Check:
 
 def check_model(model: str, device: str) -> Iterator[Check]:
     """The model's files, and room for it on its device; imports torch."""
-    from ..checkpoints import CheckpointError, local_checkpoint
+    from ..checkpoints import CheckpointError, DamageError, local_checkpoint
 
     try:
         directory = local_checkpoint(model)
@@ -201,8 +202,11 @@ def check_model(model: str, device: str) -> Iterator[Check]:
         from ..onevision.loading import check_model as planned
 
         plan = planned(str(directory), device=device)
-    except CheckpointError as error:
+    except DamageError as error:
         yield Check("model", Level.FAIL, str(error), "download it again, or name another directory")
+    except CheckpointError as error:
+        # Another copy would say the same.
+        yield Check("model", Level.FAIL, str(error), f"mend it if the line says how, else name another model: {REAL}")
     except (ValueError, MemoryError) as error:
         yield Check("model", Level.FAIL, str(error), "give another --device or a smaller model")
     except ImportError as error:

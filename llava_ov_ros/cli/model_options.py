@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints import MODEL_FORMS, CheckpointError, find_checkpoint
 from .errors import CommandError
+from .options import device
 
 if TYPE_CHECKING:
     # Only for annotations: this brings torch, which --help does without.
@@ -22,7 +24,9 @@ def add_model_name(parser: argparse._ActionsContainer) -> None:
 
 def add_device(parser: argparse._ActionsContainer) -> None:
     """Add --device."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)")
+    parser.add_argument(
+        "--device", type=device, default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)"
+    )
 
 
 def add_dtype(parser: argparse._ActionsContainer) -> None:
@@ -48,7 +52,7 @@ def find_model(model: str) -> Path:
 
 
 def load_model(args: argparse.Namespace, *, clip_frames: int | None = None, cameras: int = 1) -> Engine:
-    """Load the model that --model, --device and --dtype name.
+    """Load the model that --model, --device and --dtype name; how long that takes is said on standard error.
 
     Args:
         args: With these options.
@@ -60,12 +64,15 @@ def load_model(args: argparse.Namespace, *, clip_frames: int | None = None, came
     """
     directory = find_model(args.model)
     print(f"loading {args.model} ...", file=sys.stderr, flush=True)
+    started_s = time.monotonic()
     from ..onevision import EngineSettings, load_engine
 
     settings = EngineSettings(cameras=cameras)
     if clip_frames is not None:
         settings = EngineSettings(clip_frames=clip_frames, cameras=cameras)
     try:
-        return load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
+        engine = load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
     except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from None
+    print(f"loaded in {time.monotonic() - started_s:.1f} s", file=sys.stderr, flush=True)
+    return engine

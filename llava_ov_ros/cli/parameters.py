@@ -21,6 +21,8 @@ examples:
   llava-ov parameters
   llava-ov parameters --yaml > my_robot.yaml      a parameters file to edit, for
   ros2 run llava_ov_ros llava_ov_node --ros-args --params-file my_robot.yaml
+
+exit codes: 0 fine; 2 wrong usage; 130 Ctrl-C
 """
 
 _YAML_HEAD = """\

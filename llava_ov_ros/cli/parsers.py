@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+SHORTEST_PREFIX = 3
+"""Letters of a word that begins another, for it to be taken for a form of that."""
+
 
 class CommandParser(argparse.ArgumentParser):
     """Names what a misspelt option, command or choice may have been meant to be.
@@ -23,6 +26,8 @@ class CommandParser(argparse.ArgumentParser):
         self.suggest_on_error = False
         self._commands: dict[str, argparse.ArgumentParser] = {}
         self._words: list[str] = []
+        self.option_of_words = ""
+        """The option that a word without one may have been meant for, where a command takes no such words."""
 
     def add_command(self, name: str, **kwargs: Any) -> argparse.ArgumentParser:
         """Add a command of its own; arguments are those of argparse.ArgumentParser."""
@@ -39,7 +44,9 @@ class CommandParser(argparse.ArgumentParser):
         self._words = words
         found, unknown = super().parse_known_args(words, namespace)
         if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            is_word = self.option_of_words and not any(word.startswith("-") for word in unknown)
+            meant = f"; did you mean {self.option_of_words} {unknown[0]}?" if is_word else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -50,9 +57,11 @@ class CommandParser(argparse.ArgumentParser):
             option = word.partition("=")[0]
             is_known = any(name.startswith(option) for name in known)
             if option.startswith("--") and option != "--" and not is_known:
-                hints.append(_meant(option, known))
+                hints.append(_meant(option, known) if option in message else _unknown(option, known))
         if self._words and self._words[0] not in known and not Path(self._words[0]).exists():
-            hints.append(_meant(self._words[0], self._commands))
+            word = self._words[0]
+            meant = _meant(word, self._commands)
+            hints.append(meant if word in message or not meant else _unknown(word, self._commands))
         super().error(message + "".join(dict.fromkeys(hints)))
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -63,7 +72,20 @@ class CommandParser(argparse.ArgumentParser):
             raise
 
 
+def _unknown(word: str, known: Iterable[str]) -> str:
+    """`; --gaol is not known here: did you mean --goal?`, of a word that argparse's own message leaves out."""
+    return f"; {word} is not known here" + _meant(word, known).replace(";", ":", 1)
+
+
 def _meant(word: str, known: Iterable[str]) -> str:
     """`; did you mean --model?`, or an empty text where nothing is like the word."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.7)
+    if not near and len(word) >= SHORTEST_PREFIX:
+        # A longer or shorter form of the same word, such as evaluate and eval.
+        near = [name for name in names if len(name) >= SHORTEST_PREFIX and _one_begins_other(word, name)]
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def _one_begins_other(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)

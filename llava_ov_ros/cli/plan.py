@@ -123,7 +123,7 @@ def table(report: dict[str, Any]) -> str:
             step = "-" if one["step"] is None else one["step"]
             lines.append(f"{one['id']:<{width}}  {step:>4}  {one['code']:<18}  {one['reason']}")
     lines.append(
-        f"{report['total']} plans: {report['accepted']} accepted, {report['warned']} of them with warnings; "
-        f"{len(report['rejected'])} rejected"
+        f"{report['total']} plan{'' if report['total'] == 1 else 's'}: {report['accepted']} accepted "
+        f"({report['warned']} with warnings), {len(report['rejected'])} rejected"
     )
     return "\n".join(lines)

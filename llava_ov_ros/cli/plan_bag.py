@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,15 @@ from .bag_options import (
     replay_settings,
 )
 from .errors import USAGE, CommandError
-from .guesses import tell_guesses
+from .guesses import tell_foreign_words, tell_guesses
 from .model_options import load_model
-from .options import not_negative
+from .options import not_negative_s, whole
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy and YAML, which --help does without.
+    from tqdm import tqdm
+
+    from ..replay import BagMessage, TimedQuestion
     from ..tasks import Prompts
     from ..tasks.planning import Vocabulary
 
@@ -57,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--goal", required=True, metavar="TEXT", help="what shall be so")
     parser.add_argument(
         "--at",
-        type=not_negative,
+        type=not_negative_s,
         action="append",
         default=[],
         metavar="S",
@@ -87,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan.add_argument(
         "--repairs",
-        type=int,
+        type=whole,
         choices=range(MOST_REPAIRS + 1),
         default=1,
         metavar="N",
@@ -135,9 +139,12 @@ def run(args: argparse.Namespace) -> int:
         check_times(args.bag, topics, goals)
         cameras = make_cameras(args, topics, args.window)
         tell_guesses(args.model, [args.bag])
+        tell_foreign_words(args.model, args.actions)
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
             messages = progress(args.bag, topics, cameras)
-            for planned in replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options):
+            plans = replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options)
+            # Strict, so that the recording is read to its end, of which the remarks tell.
+            for _, planned in zip(_announced(goals, messages), plans, strict=True):
                 record = plan_record(planned, engine.name, args.actions, prompts, options)
                 outcomes[planned.outcome] += 1
                 messages.write(json.dumps(record, ensure_ascii=False) if args.json else plan_text(record))
@@ -149,6 +156,14 @@ def run(args: argparse.Namespace) -> int:
     for line in remarks(topics, cameras):
         print(line, file=sys.stderr if args.json else sys.stdout)
     return 0 if set(outcomes) <= {"ACCEPTED", "DECOMPOSED"} else 1
+
+
+def _announced(goals: Sequence[TimedQuestion], messages: tqdm[BagMessage]) -> Iterator[TimedQuestion]:
+    """The goals in order of their times, each announced on standard error before it is planned for."""
+    for goal in goals:
+        messages.write(f"planning at {goal.at_ns / 1e9:.2f} s ...", file=sys.stderr)
+        sys.stderr.flush()
+        yield goal
 
 
 def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:

@@ -25,7 +25,7 @@ from .bag_options import (
 from .errors import USAGE, CommandError
 from .guesses import tell_guesses
 from .model_options import load_model
-from .options import count, not_negative, positive
+from .options import count, not_negative_s, positive, positive_s
 
 if TYPE_CHECKING:
     # Only for annotations: this brings numpy and OpenCV, which --help does without.
@@ -72,10 +72,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     asking = parser.add_argument_group("questions")
     asking.add_argument("--ask", action="append", default=[], metavar="TEXT", help="a question; may be repeated")
     asking.add_argument("--questions", type=Path, metavar="FILE", help="a JSON file of questions with their times")
-    asking.add_argument("--every", type=positive, metavar="S", help="ask each --ask every S seconds")
+    asking.add_argument("--every", type=positive_s, metavar="S", help="ask each --ask every S seconds")
     asking.add_argument(
         "--at",
-        type=not_negative,
+        type=not_negative_s,
         action="append",
         default=[],
         metavar="S",
@@ -108,7 +108,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     live.add_argument("--node", default="/llava_ov", metavar="NAME", help="the node to ask (default: %(default)s)")
     live.add_argument(
         "--deadline",
-        type=positive,
+        type=positive_s,
         default=30.0,
         metavar="S",
         help="longest wait for an answer (default: %(default)g)",

@@ -13,7 +13,7 @@ from ..modes import MODES
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name, load_model
-from .options import count
+from .options import count, whole
 
 if TYPE_CHECKING:
     from ..rooms.evaluate import Report, Trial
@@ -50,12 +50,28 @@ examples:
   llava-ov rooms evaluate --decoding both        plans and next steps, free and constrained
   llava-ov rooms evaluate --live --each 100      in process beside the live node (needs ROS 2)
   llava-ov rooms evaluate --recordings my_bag    how often does it say that it cannot tell of your pictures?
+
+exit codes: 0 all were asked, whatever was right; 1 the model or node cannot be used; 2 wrong usage; 130 Ctrl-C
+"""
+_ALL_EPILOG = """\
+examples:
+  llava-ov rooms record room.mcap             a rendered room as a bag, with the truth beside it
+  llava-ov rooms evaluate --each 50           how often is the model right about rooms that it has never seen?
+  llava-ov rooms episodes --count 1           does a live node hint what comes next? (needs ROS 2)
+
+exit codes: 0 fine; 1 something cannot be used, or not be written; 2 wrong usage; 130 Ctrl-C
 """
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands and their options."""
-    parser = subparsers.add_parser("rooms", help="rendered rooms: evaluate a model, record bags", description=__doc__)
+    parser = subparsers.add_parser(
+        "rooms",
+        help="rendered rooms: evaluate a model, record bags",
+        description="How well a model knows rendered rooms, and recordings of them.",
+        epilog=_ALL_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(title="what to do", metavar="WHAT", required=True)
     evaluate = commands.add_parser(
         "evaluate",
@@ -66,7 +82,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     evaluate.set_defaults(run=run_evaluate)
     add_model_name(evaluate)
-    evaluate.add_argument("--seed", type=int, default=0, metavar="N", help="which rooms (default: %(default)s)")
+    evaluate.add_argument("--seed", type=whole, default=0, metavar="N", help="which rooms (default: %(default)s)")
     evaluate.add_argument(
         "--each", type=count, default=500, metavar="N", help="questions of each kind (default: %(default)s)"
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import CommandError
 from .model_options import add_device, add_model_name, find_model
-from .options import count
+from .options import count, whole
 
 if TYPE_CHECKING:
     from ..node.live_episodes import Outcome
@@ -36,7 +36,7 @@ exit codes: 0 all were played, whatever was hinted; 1 the node did not do its pa
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--count", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the first one (default: %(default)s)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the first one (default: %(default)s)")
     add_model_name(parser)
     add_device(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")

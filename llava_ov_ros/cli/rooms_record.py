@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .errors import USAGE, CommandError
-from .options import count
+from .options import count, whole
 
 SHORTEST_S = 3.0
 DEFAULT_S = 30.0
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"length, at least {SHORTEST_S:g} (default: {DEFAULT_S:g})",
     )
     parser.add_argument("--episode", action="store_true", help="carry out a plan, as long as it takes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which room (default: %(default)s)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="which room (default: %(default)s)")
     parser.add_argument(
         "--cameras",
         type=_whole(1, MOST_CAMERAS),
@@ -158,13 +158,13 @@ def _cameras_text(cameras: int) -> str:
 
 
 def _between(low: float, high: float = math.inf) -> Callable[[str], float]:
-    bounds = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:g}"
+    bounds = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
 
     def value(text: str) -> float:
         with suppress(ValueError):
             if low <= float(text) <= high and math.isfinite(float(text)):
                 return float(text)
-        raise argparse.ArgumentTypeError(f"{text} must be {bounds}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
 
     return value
 
@@ -174,7 +174,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         with suppress(ValueError):
             if low <= int(text) <= high:
                 return int(text)
-        raise argparse.ArgumentTypeError(f"{text} must be a whole number from {low} to {high}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
 
     return value
 
@@ -182,7 +182,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 def _size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,6})x(\d{1,6})", text)
     if found is None:
-        raise argparse.ArgumentTypeError(f"{text} is not WIDTHxHEIGHT, such as 640x480")
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 640x480")
     width, height = int(found[1]), int(found[2])
     if not all(SIDES_PX[0] <= side <= SIDES_PX[1] for side in (width, height)):
         raise argparse.ArgumentTypeError(f"{text}: each side must be {SIDES_PX[0]} to {SIDES_PX[1]} pixels")

@@ -17,6 +17,25 @@ PAGE = Path(__file__).with_name("page.html")
 PLACE = "@DATA@"
 # A browser, above all a phone's, gives up on larger pages.
 MOST_PICTURE_BYTES = 48 * 2**20
+MEANINGS: Mapping[str, str] = {
+    "em": "exact match: the answer is one of the right ones to the letter; of yes or no and of counts, the same value",
+    "em_refined": "one of the right answers is in the answer, or the answer in it, after cleaning both (LEO)",
+    "rouge_l": "ROUGE-L: how much of the right answer's words the answer has in the same order, and how little else",
+    "em_zh": "exact match of answers in Chinese, marks left out (CMRC 2018)",
+    "f1_zh": "F1 of the longest run of characters that answer and right answer share, in Chinese (CMRC 2018)",
+    "multi_choice": "the right choice, by its letter or words (LLaVA-Interleave-Bench)",
+    "yes_no": "yes or no, as is right",
+    "count": "the first number in the answer is the right one",
+    "choice": "the right choice, by its letter, its words or both",
+    "choice_lenient": "the right choice, also where the answer says more than its letter",
+    "plan_exact": "the plan has the right steps in the right order",
+    "plan_step_f1": "F1 of the plan's steps, in any order: how many of the right steps it has, and how few others",
+    "plan_valid": "every step of the plan can be done where it stands",
+    "plan_goal_conditions": "the share of the goals' conditions that hold once the plan is done",
+    "plan_success": "the plan is valid, and all conditions of its goal hold in the end",
+    "plan_weighted_success": "success, less where the plan has more steps than the right one",
+}
+"""What each metric is, in a line; docs/metrics.md has the definitions."""
 
 
 def report(
@@ -26,6 +45,7 @@ def report(
     frames: Path,
     comparison: Mapping[str, Any] | None = None,
     compared_with: str = "",
+    notice: str = "",
 ) -> str:
     """The page.
 
@@ -36,9 +56,12 @@ def report(
         frames: Folder of the small pictures.
         comparison: With another run.
         compared_with: What that is called.
+        notice: What a reader has to know before all else; empty: nothing.
     """
     data = {
         "summary": summary,
+        "notice": notice,
+        "meanings": {name: MEANINGS[name] for name in summary.get("metrics", {})},
         "timing": {"latency": timing["latency"]},
         "delivery": timing.get("delivery"),
         "comparison": comparison,

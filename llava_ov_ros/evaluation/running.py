@@ -95,6 +95,7 @@ def finish(
     way: str,
     other: Sequence[Row] | None = None,
     compared_with: str = "",
+    notice: str = "",
 ) -> dict[str, Any]:
     """Write results, summary, times, comparison and page.
 
@@ -106,6 +107,7 @@ def finish(
         way: How questions were asked.
         other: Rows of another run to compare with.
         compared_with: What that is called.
+        notice: What a reader of the page has to know before all else; empty: nothing.
 
     Returns:
         The summary.
@@ -134,6 +136,7 @@ def finish(
         folder / FRAMES,
         comparison,
         compared_with,
+        notice,
     )
     with writing(folder):
         write_whole(folder / "results.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

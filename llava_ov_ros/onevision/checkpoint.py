@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import LlavaOnevisionForConditionalGeneration
 
 from ..bounds import cited, shortened, shown
-from ..checkpoints import CheckpointError, model_name
+from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
 from .canonical_names import canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
@@ -61,10 +61,8 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         CheckpointError: A file or a tensor is missing, superfluous, misshapen or not finite, or the tokenizer does not
             fit the model.
     """
+    tokenizer, style, end_id = _read_prompting(files)
     directory = files.directory
-    tokenizer = _read_tokenizer(directory)
-    style = _read_style(directory)
-    end_id = _checked_end_id(tokenizer, files)
     return assembled(
         files.config,
         _read_tensors(files.weights, device, dtype),
@@ -77,6 +75,20 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         attention=attention,
         origin=f"model directory {directory}",
     )
+
+
+def check_loadable(files: CheckpointFiles) -> None:
+    """Checks what `load_checkpoint` checks, but for the numbers in the tensors, none of which is read.
+
+    Raises:
+        CheckpointError: A tensor is missing, superfluous or misshapen, or the tokenizer does not fit the model.
+    """
+    _read_prompting(files)
+    origin = f"model directory {files.directory}"
+    shapes = {canonical_name(name): shape for name, shape in files.shapes.items() if _is_stored(name)}
+    if HEAD not in shapes and EMBEDDING in shapes:
+        shapes[HEAD] = shapes[EMBEDDING]
+    _check_places(_empty_model(files.config, "sdpa", origin), shapes, origin)
 
 
 def assembled(
@@ -104,19 +116,29 @@ def assembled(
     return Checkpoint(name, model, tokenizer, style, end_ids, rules or TokenRules())
 
 
+def _read_prompting(files: CheckpointFiles) -> tuple[PromptTokenizer, PromptStyle, int]:
+    """The tokenizer, how prompts are written, and the id of the token that ends a turn.
+
+    Raises:
+        CheckpointError: A file is missing, or the tokenizer does not fit the model.
+    """
+    tokenizer = _read_tokenizer(files.directory)
+    return tokenizer, _read_style(files.directory), _checked_end_id(tokenizer, files)
+
+
 def _read_tokenizer(directory: Path) -> PromptTokenizer:
     if (directory / "tokenizer.json").is_file():
         file = whole_file(directory, "tokenizer.json")
         try:
             return PromptTokenizer.from_file(file)
         except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
-            raise CheckpointError(f"{file} is no tokenizer: {shown(str(error))}") from None
+            raise DamageError(f"{file} is no tokenizer: {shown(str(error))}") from None
     try:
         return PromptTokenizer(original.original_tokenizer(directory))
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - tokenizers raises Exception itself
-        raise CheckpointError(f"{directory}: the tokenizer's files cannot be read: {shown(str(error))}") from None
+        raise DamageError(f"{directory}: the tokenizer's files cannot be read: {shown(str(error))}") from None
 
 
 def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
@@ -167,7 +189,7 @@ def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtyp
         try:
             part = load_file(file, device=str(device))
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise CheckpointError(f"{file} cannot be read: {shown(str(error))}") from None
+            raise DamageError(f"{file} cannot be read: {shown(str(error))}") from None
         for name, stored in part.items():
             # A copy, since a mapped file's tensors lie at odd addresses: kernels would round otherwise, file by file.
             tensor = stored.to(dtype if stored.is_floating_point() else stored.dtype, copy=True)
@@ -186,7 +208,7 @@ def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: P
             "hold (up to "
             f"{float(stored.abs().max()):.3g}): load it with dtype bfloat16 or float32"
         )
-    raise CheckpointError(f"{file}: tensor {shortened(name)} has numbers that are not finite: the file is damaged")
+    raise DamageError(f"{file}: tensor {shortened(name)} has numbers that are not finite: the file is damaged")
 
 
 def _empty_model(config: Any, attention: str, origin: str) -> Any:
@@ -215,7 +237,7 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
     Raises:
         CheckpointError: One is missing, superfluous or misshapen; the text names up to five.
     """
-    found = {canonical_name(name): t for name, t in tensors.items() if not name.endswith((".inv_freq", "position_ids"))}
+    found = {canonical_name(name): t for name, t in tensors.items() if _is_stored(name)}
     if HEAD not in found and EMBEDDING in found:
         if not model.config.tie_word_embeddings:
             _warn_once(f"{origin} has no lm_head: its embedding is taken, as if tie_word_embeddings were true")
@@ -228,23 +250,37 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
                 "takes the one, 5 the other; say false, or remove lm_head"
             )
         found[HEAD] = found[EMBEDDING]
+    _check_places(model, {name: tuple(tensor.shape) for name, tensor in found.items()}, origin)
     places = {canonical_name(name): name for name in model.state_dict()}
+    model.load_state_dict({places[name]: t for name, t in found.items()}, strict=True, assign=True)
+    model.requires_grad_(False)
+
+
+def _is_stored(name: str) -> bool:
+    """Whether a tensor of a file is a weight: older versions also stored buffers, which are computed here."""
+    return not name.endswith((".inv_freq", "position_ids"))
+
+
+def _check_places(model: Any, found: Mapping[str, tuple[int, ...]], origin: str) -> None:
+    """Check that every tensor has a place in a model and every place a tensor, by canonical names and shapes.
+
+    Raises:
+        CheckpointError: One is missing, superfluous or misshapen; the text names up to five.
+    """
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}
     wrong = [
-        f"{shortened(name)} is {tuple(found[name].shape)}, the configuration wants {shapes[name]}"
+        f"{shortened(name)} is {found[name]}, the configuration wants {shapes[name]}"
         for name in sorted(found.keys() & shapes.keys())
-        if tuple(found[name].shape) != shapes[name]
+        if found[name] != shapes[name]
     ]
     for what, names in (
         ("misshapen", wrong),
-        ("missing", places.keys() - found.keys()),
-        ("unexpected", set(map(shortened, found.keys() - places.keys()))),
+        ("missing", shapes.keys() - found.keys()),
+        ("unexpected", set(map(shortened, found.keys() - shapes.keys()))),
     ):
         if names:
             listed = "; ".join(sorted(names)[:5]) + ("; ..." if len(names) > 5 else "")
             raise CheckpointError(f"{origin}: {len(names)} tensors are {what}: {listed}")
-    model.load_state_dict({places[name]: t for name, t in found.items()}, strict=True, assign=True)
-    model.requires_grad_(False)
 
 
 def _fill_computed_buffers(model: Any, config: Any, device: torch.device, origin: str) -> None:

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from transformers import LlavaOnevisionConfig
 
 from ..bounds import cited, shortened, shown
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, DamageError
 from . import original
 from .canonical_names import canonical_name
 from .config_checks import check_config, check_preprocessing, rope_of
@@ -95,19 +95,19 @@ def whole_file(directory: Path, name: str) -> Path:
     """A file of a checkpoint.
 
     Raises:
-        CheckpointError: It is missing, empty, or only Git LFS's pointer to it.
+        DamageError: It is missing, empty, or only Git LFS's pointer to it.
     """
     file = directory / name
     if not file.is_file():
-        raise CheckpointError(f"model directory {directory} has no {name}")
+        raise DamageError(f"model directory {directory} has no {name}")
     with file.open("rb") as opened:
         begin = opened.read(len(LFS_POINTER))
     if begin == LFS_POINTER:
-        raise CheckpointError(
+        raise DamageError(
             f"{file} is a Git LFS pointer, not the file itself: run `git lfs pull` in {directory}, or download it again"
         )
     if not begin:
-        raise CheckpointError(f"{file} is empty: download it again")
+        raise DamageError(f"{file} is empty: download it again")
     return file
 
 
@@ -120,16 +120,16 @@ def read_json(directory: Path, name: str, absent: dict[str, Any] | None = None) 
         absent: What stands for a file that is not there; None: there must be one.
 
     Raises:
-        CheckpointError: The file is missing, no JSON, or holds something else than an object.
+        DamageError: The file is missing, no JSON, or holds something else than an object.
     """
     if absent is not None and not (directory / name).is_file():
         return absent
     try:
         content = json.loads(whole_file(directory, name).read_text(), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{directory / name} is not JSON: {error}") from None
+        raise DamageError(f"{directory / name} is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{directory / name} holds no JSON object")
+        raise DamageError(f"{directory / name} holds no JSON object")
     return content
 
 
@@ -205,7 +205,7 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
                 "tensor"
             )
         return tuple(whole_file(directory, one) for one in sorted(set(files)))
-    raise CheckpointError(
+    raise DamageError(
         f"model directory {directory} has neither model.safetensors nor {name} "
         "(other weight formats can run code when they are read, and are not supported)"
     )
@@ -246,7 +246,7 @@ def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise CheckpointError(f"{file} cannot be read: {shown(str(error))}") from None
+            raise DamageError(f"{file} cannot be read: {shown(str(error))}") from None
     if not found or not sum(math.prod(one.shape) for one in found.values()):
-        raise CheckpointError(f"{files[0]} holds no weights")
+        raise DamageError(f"{files[0]} holds no weights")
     return found

@@ -116,5 +116,6 @@ def check_preprocessing(content: Mapping[str, Any], file: Path, tile_px: int) ->
     ):
         if not is_right:
             raise CheckpointError(
-                f"{file}: {field} is {cited(content[field])}; pictures are prepared here with {wanted}"
+                f"{file}: {field} is {cited(content[field])}; pictures are prepared here with {wanted}: if the tower "
+                "was trained so, write that into the file; else this checkpoint cannot be used here"
             )

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from safetensors import SafetensorError
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import DamageError
 from .memory import is_out_of_memory
 
 P = ParamSpec("P")
@@ -23,7 +23,7 @@ def with_plain_errors(load: Callable[Concatenate[str, P], T]) -> Callable[Concat
     """Wraps a function that loads the model named by its first argument.
 
     Whatever the libraries raise for causes outside this program, the wrapped function raises as MemoryError (memory
-    ran out), CheckpointError (a file cannot be read) or ValueError (the device cannot be used); each has one line
+    ran out), DamageError (a file cannot be read) or ValueError (the device cannot be used); each has one line
     with the model, the cause and the remedy.
     """
 
@@ -52,9 +52,9 @@ def plain_error(model: str, error: Exception) -> Exception | None:
             "smaller model or dtype bfloat16"
         )
     if isinstance(error, OSError):
-        return CheckpointError(f"model {model!r} cannot be read ({cause}): make all of its files readable")
+        return DamageError(f"model {model!r} cannot be read ({cause}): make all of its files readable")
     if isinstance(error, SafetensorError):
-        return CheckpointError(f"model {model!r} cannot be read ({cause}): copy its weights again")
+        return DamageError(f"model {model!r} cannot be read ({cause}): copy its weights again")
     if any(word in cause for word in _OF_CUDA):
         return ValueError(f"model {model!r}: the device fails ({cause}): look at nvidia-smi, or give device cpu")
     return None

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import find_checkpoint, model_name
-from .checkpoint import load_checkpoint
+from .checkpoint import check_loadable, load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .devices import on_device
 from .engine import Engine
@@ -65,11 +65,13 @@ def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Mem
         dtype: As `load_engine` takes it.
 
     Raises:
-        CheckpointError: The model is not there, or its files are not whole by their configuration and shapes.
+        CheckpointError: The model is not there, or its files are not whole by configuration, shapes and tokenizer.
         ValueError: The device or dtype is not to be had.
         MemoryError: The device has no room for it; the text gives the numbers.
     """
-    return _planned(model, *place_and_dtype(device, dtype), EngineSettings())[1]
+    files, plan = _planned(model, *place_and_dtype(device, dtype), EngineSettings())
+    check_loadable(files)
+    return plan
 
 
 @with_plain_errors

@@ -18,7 +18,7 @@ from tokenizers.models import BPE
 from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
 
 from ..bounds import cited, shortened
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, check_tokenizer_files
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -192,9 +192,7 @@ def original_tokenizer(directory: Path) -> Tokenizer:
     Raises:
         CheckpointError: A file is missing.
     """
-    for name in ("vocab.json", "merges.txt"):
-        if not (directory / name).is_file():
-            raise CheckpointError(f"model directory {directory} has neither tokenizer.json nor {name}")
+    check_tokenizer_files(directory)
     tokenizer = Tokenizer(BPE.from_file(str(directory / "vocab.json"), str(directory / "merges.txt")))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -11,6 +11,11 @@ _REPAIR = {
     ".db3": 'sqlite3 {file} ".recover" | sqlite3 {new}',
     ".bag": "rosbag reindex {file}",
 }
+_TOOL = {
+    ".mcap": "mcap is at https://mcap.dev/guides/cli",
+    ".db3": "sqlite3 is in the package of that name",
+    ".bag": "rosbag is part of ROS 1",
+}
 
 
 class BagError(Exception):
@@ -38,4 +43,6 @@ def unreadable(path: Path, error: Exception) -> BagError:
         return BagError(f"{path} is not {_KIND[path.suffix]}, by its first bytes: give the file as it was recorded")
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     repair = _REPAIR[path.suffix].format(file=path.name, new=f"repaired{path.suffix}")
-    return BagError(f"{path} is damaged or incomplete ({reason}); `{repair}` keeps what can be read")
+    return BagError(
+        f"{path} is damaged or incomplete ({reason}); `{repair}` keeps what can be read ({_TOOL[path.suffix]})"
+    )

@@ -22,6 +22,8 @@ _ROS2_SUFFIXES = (".mcap", ".db3")
 _SUFFIXES = (*_ROS2_SUFFIXES, ".bag")
 _COMPRESSED = ".zstd"
 _METADATA = "metadata.yaml"
+MOST_NAMED = 12
+"""Bags of a folder that a message names."""
 _LOGS = ("-wal", "-journal")
 """What SQLite leaves beside a database that was not closed: changes that belong to it, or that it has to take back."""
 
@@ -99,10 +101,20 @@ def _files(path: Path) -> list[Path]:
         return _listed(path)
     files = sorted(file for file in path.iterdir() if _plain_name(file.name).endswith(_ROS2_SUFFIXES))
     if not files:
-        bags = ", ".join(sorted(file.name for file in path.glob("*.bag")))
-        reason = f"give one of its ROS 1 bags: {bags}" if bags else f"neither {_METADATA} nor a .mcap or .db3 file"
+        bags = sorted(file.name for file in path.iterdir() if file.suffix == ".bag" or _is_ros2_folder(file))
+        shown = ", ".join(bags[:MOST_NAMED]) + (", ..." if len(bags) > MOST_NAMED else "")
+        reason = f"give one of the bags in it: {shown}" if bags else f"neither {_METADATA} nor a .mcap or .db3 file"
         raise BagError(f"{path} is not a ROS 2 bag ({reason})")
     return files
+
+
+def _is_ros2_folder(path: Path) -> bool:
+    """Whether a path is a folder with the files of a ROS 2 bag."""
+    try:
+        names = [one.name for one in path.iterdir()] if path.is_dir() else []
+    except OSError:
+        return False
+    return _METADATA in names or any(_plain_name(name).endswith(_ROS2_SUFFIXES) for name in names)
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -94,7 +94,10 @@ def ask_at(
 def _question(entry: Any, where: str) -> TimedQuestion:
     if not isinstance(entry, dict):
         raise QuestionsError(f"{where}: expected an object with {', '.join(_FIELDS)}, not {entry!r}")
-    ask = entry.get("ask")
+    for name in ("ask", "at_s"):
+        if name not in entry:
+            raise QuestionsError(f"{where}: {name} is missing")
+    ask = entry["ask"]
     if not isinstance(ask, str) or not ask.strip():
         raise QuestionsError(f"{where}: ask is {ask!r}, expected the text of the question")
     for name in ("truth", "kind"):
@@ -103,7 +106,7 @@ def _question(entry: Any, where: str) -> TimedQuestion:
     window_s = entry.get("window_s")
     return TimedQuestion(
         ask,
-        _nanoseconds(entry.get("at_s"), f"{where}: at_s"),
+        _nanoseconds(entry["at_s"], f"{where}: at_s"),
         None if window_s is None else _nanoseconds(window_s, f"{where}: window_s"),
         entry.get("truth", ""),
         entry.get("kind", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -11,6 +12,9 @@ import sys
 import cv2
 import numpy as np
 import pytest
+
+from llava_ov_ros.cli.demo_picture import answer_lines, write_picture
+from llava_ov_ros.cli.guesses import SENTENCE
 
 pytestmark = pytest.mark.ros
 
@@ -57,6 +61,24 @@ def test_the_shipped_recording_is_answered_as_the_truth_has_it(tmp_path):
     assert picture.std() > 20
     [namespace] = set(re.findall(r"/llava_ov_demo_\d+", out))
     assert not alive(namespace)
+
+
+def test_a_question_is_shown_with_its_time_where_that_is_not_the_newest_frames():
+    record = {"question": "?", "text": "yes", "confidence": 0.5, "status": "OK", "message": ""}
+    record |= {"correct": None, "truth": ""}
+    stale = {**record, "status": "STALE", "message": "old", "at_s": 9.0}
+    records = [{**record, "at_s": 4.4}, {**record, "at_s": 5.8}, stale]
+    lines = [line.text for line in answer_lines(records, newest_s=4.4)]
+    assert lines[::2] == ["?", "?   (asked at 5.80 s)", "?   (asked at 9.00 s)"]
+    assert answer_lines([stale], newest_s=math.nan)[0].text == "?   (asked at 9.00 s)"
+
+
+def test_the_picture_says_what_the_terminal_says_of_guesses(tmp_path):
+    heights = []
+    for text in ([], [SENTENCE]):
+        write_picture(tmp_path / "demo.png", ["title", "subtitle", *text], {}, [], 0)
+        heights.append(cv2.imread(str(tmp_path / "demo.png")).shape[0])
+    assert heights[0] < heights[1]
 
 
 def test_your_own_recording_and_question(tmp_path, write_bag, shot):

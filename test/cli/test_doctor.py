@@ -19,10 +19,13 @@ import rclpy
 from rclpy.context import Context
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from safetensors.torch import load_file, save_file
 from sensor_msgs.msg import Image
 
-from llava_ov_ros.cli.machine_checks import VERSIONS, check_shared_memory, is_within
+from llava_ov_ros.checkpoints import CheckpointError
+from llava_ov_ros.cli.machine_checks import VERSIONS, check_model, check_shared_memory, is_within
 from llava_ov_ros.fastdds import PROFILE_VARIABLES
+from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.share import shipped
 
 pytestmark = pytest.mark.ros
@@ -49,7 +52,7 @@ def quiet_domain(domain_of_children, monkeypatch):
 def test_nothing_is_in_the_way_here():
     profile = str(shipped("config/fastdds.xml"))
     code, found = examined(**dict.fromkeys(PROFILE_VARIABLES, profile))
-    assert code == 0, found
+    assert code == 0, [one for one in found.values() if one["level"] == "fail"]
     assert {one["level"] for one in found.values()} <= {"ok", "note", "warn"}
     for name in ("versions", "logs", "shared-memory segment", "ROS 2", "middleware", "model"):
         assert found[name]["level"] == "ok", found[name]
@@ -124,6 +127,50 @@ def test_a_model_without_weights(tmp_path):
     assert (code, found["model"]["level"]) == (1, "fail")
     assert f"{model} has neither model.safetensors nor" in found["model"]["found"]
     assert "download" in found["model"]["remedy"]
+
+
+def without_image_mean_of_siglip(model):
+    (model / "preprocessor_config.json").write_text('{"image_mean": [0.48145466, 0.4578275, 0.40821073]}')
+
+
+def without_a_tensor(model):
+    tensors = load_file(model / "model.safetensors")
+    tensors.pop(sorted(tensors)[-1])
+    save_file(tensors, model / "model.safetensors")
+
+
+def of_another_kind(model):
+    (model / "config.json").write_text('{"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}')
+
+
+# What another copy of the same model would mend, and what only another model does.
+AGAIN, ANOTHER = "download it again", "name another model: llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
+
+
+@pytest.mark.parametrize(
+    ("plant", "said", "remedy"),
+    [
+        (lambda model: (model / "tokenizer.json").unlink(), "neither tokenizer.json nor vocab.json", AGAIN),
+        (lambda model: (model / "tokenizer.json").write_text("{}"), "is no tokenizer", AGAIN),
+        (lambda model: (model / "config.json").write_text("{"), "is not JSON", AGAIN),
+        (lambda model: (model / "prompt_style").write_text("mine"), "known styles are", ANOTHER),
+        (without_image_mean_of_siglip, "image_mean is [0.48145466", ANOTHER),
+        (without_a_tensor, "1 tensors are missing", ANOTHER),
+        (of_another_kind, "this is not a LLaVA-OneVision checkpoint", ANOTHER),
+    ],
+)
+def test_a_model_that_would_not_load(tmp_path, plant, said, remedy):
+    """Each is refused here as `load_engine` refuses it."""
+    model = tmp_path / "model"
+    shutil.copytree(shipped("models/rooms"), model)
+    plant(model)
+    (found,) = check_model(str(model), "cpu")
+    assert found.level == "fail"
+    assert said in found.found
+    assert remedy in found.remedy
+    with pytest.raises(CheckpointError) as raised:
+        load_engine(str(model), device="cpu")
+    assert str(raised.value) == found.found
 
 
 def test_a_device_that_is_not_there():

@@ -236,6 +236,22 @@ def test_a_suite_that_cannot_be_run_leaves_nothing_and_loads_nothing(capsys, fol
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_wrong_is_said_in_two_rounds_and_the_first_says_so(capsys, folder, tmp_path):
+    """No bag is looked at for a file that is no suite."""
+    further = "bags, times and names are checked when this is mended"
+    path = suite(folder, "wrong", bags=[{"bag": "none"}], modle="rooms")
+    code, _, err = run(capsys, path, "--check")
+    assert (code, err.splitlines()[-1]) == (1, further)
+    assert "modle: is not known here" in err
+    assert "no such file" not in err
+    code, _, err = run(capsys, suite(folder, "wrong", bags=[{"bag": "none"}]), "--check")
+    assert code == 1
+    assert "bags[0].bag: " in err
+    assert further not in err
+    code, _, err = run(capsys, tmp_path / "none.yaml", "--check")
+    assert (code, err) == (1, f"llava-ov: error: {tmp_path / 'none.yaml'}: no such file\n")
+
+
 def test_a_model_of_another_kind_is_refused_before_anything_is_written(capsys, folder, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text('{"architectures": ["Other"]}')

@@ -7,7 +7,7 @@ import shutil
 import pytest
 import yaml
 
-from llava_ov_ros.cli.guesses import SENTENCE
+from llava_ov_ros.cli.guesses import FOREIGN_WORDS, SENTENCE
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.share import shipped
 
@@ -41,6 +41,20 @@ def test_of_a_recording_of_something_else(command, foreign, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.err.count(SENTENCE) == 1
     assert SENTENCE not in shown.out, "which may be JSON"
+    if command == "eval":
+        assert SENTENCE in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("actions", ["alfred", "delivery", "mine"])
+def test_a_vocabulary_that_the_shipped_model_has_not_learnt(actions, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(shipped("config/actions/delivery.yaml"), "mine")
+    words = [str(shipped("examples/demo_room")), "--actions", actions, "--json", *PLAN]
+    words[words.index(PLAN[1])] = PLAN[1] if actions == "alfred" else "bring the parcel to the lab"
+    assert main(["plan", *words]) in (0, 1)
+    shown = capsys.readouterr()
+    assert shown.err.count(FOREIGN_WORDS.format(actions)) == (actions != "alfred")
+    assert "rooms has learnt" not in shown.out
 
 
 def test_a_rendered_room_and_another_model_are_known(foreign, capsys, tmp_path):

@@ -15,8 +15,15 @@ COMMANDS = (
     ["doctor"],
     ["bench"],
     ["bench", "callbacks"],
+    ["bench", "engine"],
+    ["rooms"],
     ["rooms", "evaluate"],
     ["rooms", "record"],
+    ["rooms", "episodes"],
+    ["plan"],
+    ["plan", "validate"],
+    ["eval"],
+    ["eval", "interleave"],
     ["score"],
     [],
 )
@@ -33,3 +40,6 @@ def test_help_is_instant(command):
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert f"usage: llava-ov {' '.join(command)}".strip() in done.stdout
+    examples = done.stdout.partition("\nexamples:\n")[2]
+    assert f"  llava-ov {' '.join(command)}".rstrip() in examples
+    assert "\nexit codes: 0 " in examples

@@ -56,12 +56,14 @@ def test_the_table(plans, capsys):
     assert lines[0] == ["plan", "step", "code", "reason"]
     assert lines[1][:3] == ["bad", "3", "not_holding"]
     assert lines[2][:3] == ["missed", "-", "goal_place"]
-    assert " ".join(lines[3]) == "4 plans: 2 accepted, 1 of them with warnings; 2 rejected"
+    assert " ".join(lines[3]) == "4 plans: 2 accepted (1 with warnings), 2 rejected"
 
 
 def test_nothing_rejected(plans, capsys):
     assert main(["plan", "validate", plans(GOOD, WARNED)]) == 0
-    assert capsys.readouterr().out == "2 plans: 2 accepted, 1 of them with warnings; 0 rejected\n"
+    assert capsys.readouterr().out == "2 plans: 2 accepted (1 with warnings), 0 rejected\n"
+    assert main(["plan", "validate", plans(GOOD)]) == 0
+    assert capsys.readouterr().out == "1 plan: 1 accepted (0 with warnings), 0 rejected\n"
 
 
 def test_a_name_that_is_there_twice_is_said(plans, capsys):
@@ -103,6 +105,15 @@ def test_a_malformed_line_is_named(plans, capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"llava-ov: error: {file}:2: not JSON" in shown.err
+
+
+@pytest.mark.parametrize("line", ["MoveTo table; Grasp ball", "[]"])
+def test_the_form_that_is_expected_is_one_that_is_read(line, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(line))
+    assert main(["plan", "validate", "-"]) == 1
+    form = capsys.readouterr().err.partition("expected an object on each line, such as ")[2]
+    monkeypatch.setattr("sys.stdin", io.StringIO(form))
+    assert main(["plan", "validate", "-"]) == 0
 
 
 def test_a_malformed_vocabulary_is_named(plans, tmp_path, capsys):

@@ -38,7 +38,13 @@ def run(capsys, *arguments):
 def test_plans_in_the_vocabulary_from_the_frames_asked_for(capsys, bag):
     alfred = load_vocabulary(find_vocabulary("alfred"))
     arguments = (bag, "--goal", f"{GOAL}.", "--at", 4, "--at", 9, "--window", 1, "--json")
-    code, out, _ = run(capsys, *arguments)
+    code, out, err = run(capsys, *arguments)
+    told = [line for line in err.splitlines() if line.startswith(("loaded in ", "planning at "))]
+    assert [line.partition(" in ")[0] for line in told] == [
+        "loaded",
+        "planning at 4.00 s ...",
+        "planning at 9.00 s ...",
+    ]
     records = [json.loads(line) for line in out.splitlines()]
     assert [(record["goal"], record["at_s"]) for record in records] == [(GOAL, 4.0), (GOAL, 9.0)]
     for record in records:

@@ -14,8 +14,9 @@ import pytest
 
 from llava_ov_ros.evaluation.asking import picture_name, tile
 from llava_ov_ros.evaluation.comparison import compare
+from llava_ov_ros.evaluation.metrics import CAPTION_METRICS, METRICS
 from llava_ov_ros.evaluation.preflight import Shard, ShardCamera
-from llava_ov_ros.evaluation.report import report
+from llava_ov_ros.evaluation.report import MEANINGS, report
 from llava_ov_ros.replay import ImageTopic
 
 S = 1_000_000_000
@@ -60,6 +61,31 @@ def figure(value: float):
     return {"em": {"n": 9, "value": value, "low": value - 0.2, "high": value + 0.2}}
 
 
+SUMMARY = {
+    "suite": "bottles",
+    "model": "rooms",
+    "way": "in process",
+    "prompts": "plain/2",
+    "mode": "video",
+    "questions": 9,
+    "statuses": {"OK": 8, "STALE": 1},
+    "stale": 1 / 9,
+    "refused": 1 / 9,
+    "metrics": figure(1 / 3),
+    "kinds": {"count": figure(3 / 8), "text": figure(0.2)},
+    "categories": {},
+    "bags": {"bottles": figure(1 / 3)},
+    "captioning": {"not_available": "Java is not installed"},
+    "calibration": {
+        "n": 8,
+        "ece": 0.1,
+        "brier": 0.2,
+        "bins": [{"from": 0.5, "to": 0.6, "n": 8, "confidence": 0.54, "accuracy": 0.375}],
+    },
+    "remarks": {"bottles": ["front (/front/image_raw): 9 messages, 9 frames kept"]},
+}
+
+
 @pytest.fixture(scope="module")
 def page(rows, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report")
@@ -69,33 +95,10 @@ def page(rows, tmp_path_factory) -> Path:
         picture = np.full((480, 640, 3), 25 * second, dtype=np.uint8)
         cv2.putText(picture, str(second), (220, 330), cv2.FONT_HERSHEY_SIMPLEX, 8, (255, 160, 0), 30)
         path.write_bytes(tile(picture))
-    summary = {
-        "suite": "bottles",
-        "model": "rooms",
-        "way": "in process",
-        "prompts": "plain/2",
-        "mode": "video",
-        "questions": 9,
-        "statuses": {"OK": 8, "STALE": 1},
-        "stale": 1 / 9,
-        "refused": 1 / 9,
-        "metrics": figure(1 / 3),
-        "kinds": {"count": figure(3 / 8), "text": figure(0.2)},
-        "categories": {},
-        "bags": {"bottles": figure(1 / 3)},
-        "captioning": {"not_available": "Java is not installed"},
-        "calibration": {
-            "n": 8,
-            "ece": 0.1,
-            "brier": 0.2,
-            "bins": [{"from": 0.5, "to": 0.6, "n": 8, "confidence": 0.54, "accuracy": 0.375}],
-        },
-        "remarks": {"bottles": ["front (/front/image_raw): 9 messages, 9 frames kept"]},
-    }
     timing = {"latency": {"total_s": {"n": 8, "median": 0.02, "p95": 0.04}}}
     before = [one | {"scores": {"em": 1.0}, "text": "three"} if one["number"] == 2 else one for one in rows]
     shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0, "default"),), ())
-    text = report(summary, timing, [(shard, one) for one in rows], folder / "frames", compare(rows, before, 0), "old")
+    text = report(SUMMARY, timing, [(shard, one) for one in rows], folder / "frames", compare(rows, before, 0), "old")
     path = folder / "report.html"
     path.write_text(text)
     return path
@@ -139,9 +142,9 @@ def browse(page, tmp_path_factory):
         pytest.skip("there is no Chromium here (Debian: apt install chromium)")
     profile = tmp_path_factory.mktemp("profile")
 
-    def opened(chosen: str = "", *more: str) -> str:
+    def opened(chosen: str = "", *more: str, path: Path = page) -> str:
         command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        address = page.as_uri() + (f"#{chosen}" if chosen else "")
+        address = path.as_uri() + (f"#{chosen}" if chosen else "")
         options = [f"--user-data-dir={profile}", "--virtual-time-budget=2000", *(more or ["--dump-dom"]), address]
         return subprocess.run([*command, *options], capture_output=True, text=True, check=True, timeout=100).stdout
 
@@ -179,6 +182,34 @@ def test_in_a_browser_questions_are_filtered_and_sorted(browse, chosen, numbers)
     dom = browse(chosen)
     assert f"{len(numbers)} of 9 questions" in dom
     assert [int(re.search(r"<h3>(\d)\.00 s", card)[1]) for card in cards(dom)] == numbers
+
+
+def test_every_metric_of_a_run_has_a_meaning():
+    assert set(MEANINGS) == METRICS - set(CAPTION_METRICS)
+
+
+def test_in_a_browser_gold_and_answer_are_said_alike_and_what_is_not_scored_says_so(browse, tmp_path):
+    said = [
+        row(0, 0.0, text="five", value=5),
+        row(1, 1.0, text="3", value=3),
+        row(2, 0.0, kind="yes_no", text="no", value=False, gold=[True]),
+        row(3, 0.0, kind="text", text="a lamp", value=None, gold=[], scores={}),
+        row(4, 0.0, kind="text", text="a lamp", value=None, gold=["a bed"], scores={}),
+        row(5, 0.0, kind="plan", text="", value=None, gold=[[["GotoLocation", "bed"], ["PickupObject", "mug"]]]),
+    ]
+    shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0, "default"),), ())
+    path = tmp_path / "report.html"
+    path.write_text(report(SUMMARY, {"latency": {}}, [(shard, one) for one in said], tmp_path, notice="rooms guesses"))
+    dom = browse(path=path)
+    shown = [dict(re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", card)) for card in cards(dom)]
+    assert [one["answer"] for one in shown[:3]] == ["five (5)", "3", "no"]
+    assert [one.get("gold") for one in shown[:5]] == ["3", "3", "yes", None, "a bed"]
+    assert shown[5]["gold"] == "GotoLocation bed; PickupObject mug"
+    assert shown[3]["score"] == "not scored: the suite does not say what is right"
+    assert shown[4]["score"] == "not scored: no metric of this run suits the question"
+    assert '<p class="bad" id="notice">rooms guesses</p>' in dom
+    assert f"<dt>em</dt><dd>{MEANINGS['em']}</dd>" in dom
+    assert '<p class="bad" id="notice" hidden="">' in browse()
 
 
 @pytest.mark.parametrize("width", [390, 1200])

@@ -110,7 +110,15 @@ bags:
         ("name: s\nbags: [{bag: a}]\nclip: {window_s: .nan}", "3: clip.window_s: is no finite number"),
         ("name: s\nbags: [{bag: a}]\nclip: {window_s: .inf}", "3: clip.window_s: is Infinity"),
         ("name: [", "not YAML"),
-        ("name: s\nbags:\n\t- a", "3: not YAML"),
+        ("name: s\nbags:\n\t- a", "3: not YAML: found a tab: YAML wants blanks"),
+        ("name: s\n  bags: [a]", "2: not YAML: mapping values are not allowed here: look at the indentation"),
+        (
+            "name: s\nbags:\n  - a\n - b",
+            "4: not YAML: expected <block end>, but found '<block sequence start>': look",
+        ),
+        ("name: s\nbags: [a\nseed: 1", "3: not YAML: expected ',' or ']', but got ':': look for a bracket"),
+        ("name: 's\nbags: []", "2: not YAML: found unexpected end of stream: look for a quote"),
+        ("name: s\nsecret\nbags: []", "3: not YAML: could not find expected ':': look at the indentation"),
     ],
 )
 def test_one_thing_wrong(written, text, problem):

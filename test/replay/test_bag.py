@@ -167,24 +167,34 @@ def test_a_path_without_a_bag(tmp_path, write_bag, shot):
     with pytest.raises(BagError, match=r"neither metadata\.yaml nor"):
         image_topics(tmp_path)
     write_bag(tmp_path / "old.bag", [shot(FRONT, 0.0)], "ros1")
-    with pytest.raises(BagError, match=r"give one of its ROS 1 bags: old\.bag"):
+    write_bag(tmp_path / "newer", [shot(FRONT, 0.0)])
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "newer").joinpath("newer.mcap").rename(tmp_path / "loose" / "a.mcap")
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(BagError, match=r"is not a ROS 2 bag \(give one of the bags in it: loose, newer, old\.bag\)"):
+        image_topics(tmp_path)
+    for number in range(12):
+        (tmp_path / f"more_{number:02}.bag").touch()
+    with pytest.raises(BagError, match=r"loose, more_00\.bag, .*, more_10\.bag, \.\.\.\)"):
         image_topics(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("storage", "name", "hint"),
+    ("storage", "name", "hint", "source"),
     [
-        ("mcap", "bag/bag.mcap", "mcap recover bag.mcap -o repaired.mcap"),
-        ("sqlite3", "bag/bag.db3", 'sqlite3 bag.db3 ".recover" | sqlite3 repaired.db3'),
-        ("ros1", "bag.bag", "rosbag reindex bag.bag"),
+        ("mcap", "bag/bag.mcap", "mcap recover bag.mcap -o repaired.mcap", "mcap is at https://mcap.dev/guides/cli"),
+        ("sqlite3", "bag/bag.db3", 'sqlite3 bag.db3 ".recover" | sqlite3 repaired.db3', "sqlite3 is in the package"),
+        ("ros1", "bag.bag", "rosbag reindex bag.bag", "rosbag is part of ROS 1"),
     ],
 )
-def test_a_file_that_is_cut_off_is_named_with_a_way_to_repair_it(write_bag, shot, tmp_path, storage, name, hint):
+def test_a_file_that_is_cut_off_is_named_with_a_way_to_repair_it(
+    write_bag, shot, tmp_path, storage, name, hint, source
+):
     write_bag(path_for(tmp_path, storage), [shot(FRONT, i * 0.1, level=i) for i in range(20)], storage)
     file = tmp_path / name
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BagError, match=rf"{file.name} is damaged or incomplete .*`{re.escape(hint)}`"):
+    with pytest.raises(BagError, match=rf"{file.name} is damaged or incomplete .*`{re.escape(hint)}` .*{source}"):
         list(read_messages(file, [FRONT]))
 
 

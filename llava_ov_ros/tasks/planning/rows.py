@@ -17,6 +17,9 @@ _ALFRED = ("gold_plan", "task_id", "pddl_params")
 _OURS = ("plan", "id", "goal")
 
 
+FORM = 'expected an object on each line, such as {"plan": "GotoLocation shelf; PickupObject mug"}'
+
+
 class RowError(ValueError):
     """A line that holds no plan; the text names file, line and what is expected."""
 
@@ -77,9 +80,9 @@ def _row(line: str, where: str, name: str, vocabulary: Vocabulary) -> PlanRow:
     try:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise RowError(f"{where}: not JSON: {error}") from None
+        raise RowError(f"{where}: not JSON: {error}; {FORM}") from None
     if not isinstance(content, dict):
-        raise RowError(f"{where}: expected an object with a plan, not {line.strip()[:60]!r}")
+        raise RowError(f"{where}: no object, but {line.strip()[:60]!r}; {FORM}")
     found = [keys for keys in (_ALFRED, _OURS) if keys[0] in content]
     if len(found) != 1:
         raise RowError(f"{where}: expected one of the keys 'plan' and 'gold_plan', found {len(found)} of them")
