@@ -83,7 +83,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes the folders; a program that is still ending may write there meanwhile."""
-    shutil.rmtree(config.stash[FOLDER], ignore_errors=True)
+    folder = config.stash.get(FOLDER, None)
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

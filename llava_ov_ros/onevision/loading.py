@@ -69,7 +69,7 @@ def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Mem
         ValueError: The device or dtype is not to be had.
         MemoryError: The device has no room for it; the text gives the numbers.
     """
-    files, plan = _planned(model, *place_and_dtype(device, dtype), EngineSettings())
+    files, plan, _ = _planned(model, *place_and_dtype(device, dtype), EngineSettings())
     check_loadable(files)
     return plan
 
