@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from llava_ov_ros.cli.main import main
 
 KEYS = {"goal", "what", "ours_s", "theirs_s", "ratio", "floor_s", "target", "identical_tokens", "counters", "at_most"}
@@ -29,5 +31,7 @@ def test_table(capsys):
 
 
 def test_a_device_that_is_not_there(capsys):
-    assert main(["bench", "engine", "--device", "tpu"]) == 1
-    assert "device is 'tpu'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "engine", "--device", "tpu"])
+    assert ended.value.code == 2
+    assert "'tpu' is not a device: give auto, cpu, cuda or cuda:N" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def test_both_kinds_of_rows(tmp_path, alfred):
     ("line", "message"),
     [
         ("{", "not JSON"),
-        ("[1]", "expected an object with a plan, not '\\[1\\]'"),
+        ("[1]", "no object, but '\\[1\\]'; expected an object on each line"),
         ("{}", "expected one of the keys 'plan' and 'gold_plan', found 0"),
         ('{"plan": "", "gold_plan": []}', "found 2 of them"),
         ('{"plan": 3}', "plan is 3, expected a text"),
