@@ -113,7 +113,8 @@ class Device(TorchDispatchMode):
         touched = on_device or [tensor for tensor in made if tensor.device.type == "cuda"]
         if packet in (torch.ops.aten._to_copy, torch.ops.aten.copy_):
             self._copied(func, args, kwargs, result)
-        if packet in PRODUCTS and on_device:
+        # Before, the table of rotations is made once: by a product of float32 numbers in older transformers.
+        if packet in PRODUCTS and on_device and self.watching:
             formats = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
             if formats != {DTYPE}:
                 raise FaultError(f"{func} of {formats}")
