@@ -37,8 +37,8 @@ def leaving_in_order() -> Iterator[None]:
         while not ended.wait(_AGAIN_S):
             signal.pthread_kill(main, number)
 
-    def send_if_lost(number: int, interrupted: FrameType | None) -> None:
-        if not left.wait(_LOST_S) and sys._current_frames().get(main) is interrupted:
+    def send_if_lost(number: int) -> None:
+        if not left.wait(_LOST_S) and not _is_leaving(main):
             signal.pthread_kill(main, number)
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -48,7 +48,7 @@ def leaving_in_order() -> Iterator[None]:
                 send(send_again, number)
             return
         ended.set()
-        send(send_if_lost, number, frame)
+        send(send_if_lost, number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
@@ -70,6 +70,18 @@ def leaving_in_order() -> Iterator[None]:
         # None of them meets the end of the interpreter, which may abort the process.
         for thread in senders:
             thread.join()
+
+
+def _is_leaving(thread: int) -> bool:
+    """Whether a thread runs a handler, a `finally` or the end of a `with` block because of what `leave` has raised."""
+    found: object = sys._current_exceptions().get(thread)
+    # Python 3.11 has type, exception and traceback; later versions have the exception.
+    error = found[1] if isinstance(found, tuple) else found
+    while isinstance(error, BaseException):
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            return True
+        error = error.__context__
+    return False
 
 
 def _imports(frame: FrameType | None) -> bool:

@@ -202,9 +202,12 @@ FORGETS = """
 import signal, time
 from llava_ov_ros.cli.stopping import leaving_in_order
 
+def call():
+    signal.raise_signal(NUMBER)
+
 def read():
     try:
-        signal.raise_signal(NUMBER)
+        PLACE
     except BaseException:
         pass
     print("forgotten", flush=True)
@@ -213,14 +216,40 @@ def read():
 with leaving_in_order():
     read()
 """
+CLEANS_UP = """
+import signal, time
+from llava_ov_ros.cli.stopping import leaving_in_order
+
+with leaving_in_order():
+    try:
+        signal.raise_signal(NUMBER)
+    finally:
+        try:
+            raise OSError
+        except OSError:
+            time.sleep(1.5)
+        print("cleaned up", flush=True)
+"""
+
+
+def ended(code: str) -> subprocess.CompletedProcess[str]:
+    """A Python program, run to its end."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+
+
+@pytest.mark.parametrize("place", ["signal.raise_signal(NUMBER)", "call()"], ids=["here", "in a call that is over"])
+@pytest.mark.parametrize("number", STOPS)
+def test_what_a_signal_raises_may_be_forgotten_once(number, place):
+    """As Python 3.11 does in the middle of opening and reading a file."""
+    done = ended(FORGETS.replace("PLACE", place).replace("NUMBER", str(int(number))))
+    assert done.stdout == "forgotten\n"
+    assert done.returncode == (-number if number == signal.SIGINT else 128 + number), done.stderr
 
 
 @pytest.mark.parametrize("number", STOPS)
-def test_what_a_signal_raises_may_be_forgotten_once(number):
-    """As Python 3.11 does in the middle of a read."""
-    code = FORGETS.replace("NUMBER", str(int(number)))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
-    assert done.stdout == "forgotten\n"
+def test_what_cleans_up_after_a_signal_is_not_told_again(number):
+    done = ended(CLEANS_UP.replace("NUMBER", str(int(number))))
+    assert done.stdout == "cleaned up\n"
     assert done.returncode == (-number if number == signal.SIGINT else 128 + number), done.stderr
 
 
