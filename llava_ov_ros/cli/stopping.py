@@ -41,14 +41,24 @@ def leaving_in_order() -> Iterator[None]:
         if not left.wait(_LOST_S) and not _is_leaving(main):
             signal.pthread_kill(main, number)
 
+    begun = False
+
     def leave(number: int, frame: FrameType | None) -> None:
-        if _imports(frame):
-            if number not in waiting:
-                waiting.add(number)
-                send(send_again, number)
+        nonlocal begun
+        if begun:
+            # One that is sent again may come before this has started its thread, in which another would wait for ever.
             return
-        ended.set()
-        send(send_if_lost, number)
+        begun = True
+        try:
+            if _imports(frame):
+                if number not in waiting:
+                    waiting.add(number)
+                    send(send_again, number)
+                return
+            ended.set()
+            send(send_if_lost, number)
+        finally:
+            begun = False
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
