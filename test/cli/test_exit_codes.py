@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -185,12 +186,22 @@ def test_a_signal_during_imports_leaves_no_traceback(tmp_path, number):
     assert (process.returncode, told) == ((130, STOPPED) if number == signal.SIGINT else (-number, ""))
 
 
+def wait_until_asleep(pid: int) -> None:
+    """Wait until a process waits in the kernel: of a signal just before, Python hears after the call only."""
+    asleep = 0
+    while asleep < 10:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", STOPS)
 def test_a_command_that_is_told_to_stop_ends_in_order(tmp_path, number):
     answers = tmp_path / "answers"
     os.mkfifo(answers)
     # Opened once the command reads, which is given nothing.
     with started(["score", str(answers)]) as process, answers.open("w"):
+        wait_until_asleep(process.pid)
         process.send_signal(number)
         process.wait(timeout=110)
         told = process.stderr.read()
