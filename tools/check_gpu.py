@@ -20,13 +20,13 @@ from llava_ov_ros.onevision.checkpoint import Checkpoint
 from llava_ov_ros.onevision.graphs import Capture, Graphs
 from llava_ov_ros.onevision.loading import place_and_dtype
 from llava_ov_ros.onevision.measuring import camera_frames, clip_of
+from llava_ov_ros.onevision.memory import GIB
 from llava_ov_ros.onevision.plain import plain_generate, plain_inputs
 from llava_ov_ros.onevision.quantise import quantise
 from llava_ov_ros.onevision.shapes import random_checkpoint
 from llava_ov_ros.onevision.steps import StaticSteps
 from llava_ov_ros.share import shipped
 
-GIBIBYTE = 2**30
 # The most telling goals first: time may run out.
 GOALS = ("P1", "P4", "P2", "P3", "P9", "P7", "P6", "P8", "P5")
 REPEATS = 3
@@ -82,7 +82,7 @@ def with_steps(checkpoint: Checkpoint, capture: Capture | None) -> Engine:
     """An engine whose steps have fixed shapes, captured or computed as they are."""
     engine = Engine(checkpoint, EngineSettings(static_steps=True, clip_frames=4))
     state = engine._loaded()
-    state.static_steps = StaticSteps(state.language, GIBIBYTE, capture)
+    state.static_steps = StaticSteps(state.language, GIB, capture)
     return engine
 
 
@@ -256,7 +256,7 @@ def capture(place: Place) -> Iterator[Check]:
         yield Check(f"tokens while it fails {moment}", tokens_of(engine, 1) == expected)
         said = engine.counters().step_shortage
         yield Check(f"it is said {moment}", said.startswith("memory ran out"), said)
-    engine._loaded().static_steps = StaticSteps(engine._loaded().language, GIBIBYTE, graphs)
+    engine._loaded().static_steps = StaticSteps(engine._loaded().language, GIB, graphs)
     yield Check("tokens after it", tokens_of(engine, 1) == expected and engine.counters().step_shapes > 0)
     # Captures amid answers, with questions that were captured for before, all from one pool of memory.
     yield Check("the same again", all(tokens_of(engine, 1) == expected for _ in range(3)))

@@ -6,48 +6,51 @@ import argparse
 import math
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
+N = TypeVar("N", int, float)
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
 
 
 def positive(text: str) -> float:
     """A finite number above 0."""
-    return _number(text, lambda value: value > 0, "a number above 0")
+    return _read(text, float, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def positive_s(text: str) -> float:
     """Finite seconds above 0."""
-    return _number(text, lambda value: value > 0, "a number of seconds above 0")
+    return _read(text, float, lambda value: 0 < value < math.inf, "a number of seconds above 0")
 
 
 def not_negative(text: str) -> float:
     """A finite number, 0 or above."""
-    return _number(text, lambda value: value >= 0, "a number, 0 or above")
+    return _read(text, float, lambda value: 0 <= value < math.inf, "a number, 0 or above")
 
 
 def not_negative_s(text: str) -> float:
     """Finite seconds, 0 or above."""
-    return _number(text, lambda value: value >= 0, "a number of seconds, 0 or above")
+    return _read(text, float, lambda value: 0 <= value < math.inf, "a number of seconds, 0 or above")
+
+
+def between(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Reads finite numbers from `low` to `high`."""
+    wanted = f"a number of at least {low:g}" if high == math.inf else f"a number from {low:g} to {high:g}"
+    return lambda text: _read(text, float, lambda value: low <= value <= high and value < math.inf, wanted)
 
 
 def whole(text: str) -> int:
     """A whole number."""
-    try:
-        return int(text)
-    except ValueError:
-        raise _refusal(text, "a whole number") from None
+    return _read(text, int, lambda value: True, "a whole number")
 
 
 def count(text: str) -> int:
     """A whole number from 1."""
-    wanted = "a whole number from 1"
-    try:
-        value = int(text)
-    except ValueError:
-        raise _refusal(text, wanted) from None
-    if value < 1:
-        raise _refusal(text, wanted)
-    return value
+    return _read(text, int, lambda value: value >= 1, "a whole number from 1")
+
+
+def whole_between(low: int, high: int) -> Callable[[str], int]:
+    """Reads whole numbers from `low` to `high`."""
+    return lambda text: _read(text, int, lambda value: low <= value <= high, f"a whole number from {low} to {high}")
 
 
 def device(text: str) -> str:
@@ -68,12 +71,12 @@ def value_range(text: str) -> str:
     return text
 
 
-def _number(text: str, is_allowed: Callable[[float], bool], wanted: str) -> float:
+def _read(text: str, number: Callable[[str], N], is_allowed: Callable[[N], bool], wanted: str) -> N:
     try:
-        value = float(text)
+        value = number(text)
     except ValueError:
         raise _refusal(text, wanted) from None
-    if not math.isfinite(value) or not is_allowed(value):
+    if not is_allowed(value):
         raise _refusal(text, wanted)
     return value
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from .errors import USAGE, CommandError
-from .options import count, whole
+from .options import between, count, whole, whole_between
 
 SHORTEST_S = 3.0
 DEFAULT_S = 30.0
@@ -51,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=_between(SHORTEST_S),
+        type=between(SHORTEST_S),
         metavar="S",
         help=f"length, at least {SHORTEST_S:g} (default: {DEFAULT_S:g})",
     )
@@ -59,14 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="which room (default: %(default)s)")
     parser.add_argument(
         "--cameras",
-        type=_whole(1, MOST_CAMERAS),
+        type=whole_between(1, MOST_CAMERAS),
         default=1,
         metavar="K",
         help=f"1 to {MOST_CAMERAS} (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
-        type=_between(*RATES_HZ),
+        type=between(*RATES_HZ),
         default=5.0,
         metavar="HZ",
         help=f"frames per second, {RATES_HZ[0]:g} to {RATES_HZ[1]:g} (default: %(default)g)",
@@ -75,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=_size, default=(640, 480), metavar="WIDTHxHEIGHT", help="of the pictures (default: 640x480)"
     )
     parser.add_argument(
-        "--jpeg-quality", type=_whole(1, 100), default=80, metavar="Q", help="1 to 100 (default: %(default)s)"
+        "--jpeg-quality", type=whole_between(1, 100), default=80, metavar="Q", help="1 to 100 (default: %(default)s)"
     )
     parser.add_argument(
         "--questions", type=count, default=12, metavar="N", help="at most so many (default: %(default)s)"
@@ -155,28 +152,6 @@ def _bytes(out: Path) -> int:
 
 def _cameras_text(cameras: int) -> str:
     return "one camera" if cameras == 1 else f"{cameras} cameras"
-
-
-def _between(low: float, high: float = math.inf) -> Callable[[str], float]:
-    bounds = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-
-    def value(text: str) -> float:
-        with suppress(ValueError):
-            if low <= float(text) <= high and math.isfinite(float(text)):
-                return float(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number {bounds}")
-
-    return value
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def value(text: str) -> int:
-        with suppress(ValueError):
-            if low <= int(text) <= high:
-                return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
-
-    return value
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import CommandError
@@ -39,7 +38,7 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
     from ..rooms.strangers import StrangeReport, ask_stranger
 
     report = StrangeReport()
-    settings = replace(ReplaySettings(), mode=args.mode, max_frames=1 if args.mode == "image" else 4)
+    settings = ReplaySettings(mode=args.mode, max_frames=1 if args.mode == "image" else 4)
     decide = None if args.no_calibration else asker.decide
     trials = list(fresh)
     try:

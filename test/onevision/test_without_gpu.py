@@ -23,12 +23,12 @@ from torch.utils._pytree import tree_leaves
 from llava_ov_ros.frames import Clip
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, decoding, devices, engine, fixed_step, key_values
 from llava_ov_ros.onevision.checkpoint import assembled
+from llava_ov_ros.onevision.memory import GIB
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES
 from llava_ov_ros.onevision.shapes import END_ID, SHAPES, tensor_shapes
 from llava_ov_ros.onevision.steps import StaticSteps
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 
-GIBIBYTE = 2**30
 DTYPE = torch.bfloat16
 PRODUCTS = {getattr(torch.ops.aten, name) for name in ("mm", "bmm", "addmm", "baddbmm", "convolution")}
 # Places of c10::DeviceType (c10/core/DeviceType.h).
@@ -202,7 +202,7 @@ def made(device: Device, rooms: Path) -> Engine:
     model = without_data(device.device, rooms / "tokenizer.json")
     state = model._state
     assert state is not None
-    state.static_steps = StaticSteps(state.language, GIBIBYTE, device.capture)
+    state.static_steps = StaticSteps(state.language, GIB, device.capture)
     device.waits.clear()
     device.watching = True
     return model
