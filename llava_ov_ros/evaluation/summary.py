@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..tasks import Status
+from ..tasks.spread import spread
 from .calibration import calibration_record
 from .judging import TEXTS, Row, Scored, as_text, said
 from .metrics import (
@@ -20,7 +21,6 @@ from .metrics import (
     interval,
     mean,
     refusals,
-    spread,
 )
 from .preflight import Job
 from .trials import PLAN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -56,10 +56,6 @@ class View:
     blur: float = 0.0
     noise: float = 1.0
     jpeg_quality: int | None = None
-
-    def at_size(self, width: int, height: int) -> View:
-        """The same view in pictures of another size."""
-        return replace(self, width=width, height=height)
 
 
 # 4:3 most often; wide, square and upright cameras as well.

@@ -92,12 +92,6 @@ class Canvas:
         if outline is not None:
             cv2.ellipse(self.image, middle, axes, turn, 0, 360, outline, self._outline_px, cv2.LINE_AA, SUBPIXEL_BITS)
 
-    def mirrored(self, half: Sequence[Point], x: float, y: float, fill: Paint, outline: Paint | None = None) -> None:
-        """Paint a symmetric outline from its right half, given as (across, up) from (x, y)."""
-        right = [(x + u, y - v) for u, v in half]
-        left = [(x - u, y - v) for u, v in reversed(half)]
-        self.polygon(right + left, fill, outline)
-
 
 def darker(paint: Paint, share: float) -> Paint:
     """The paint with `share` of its light."""

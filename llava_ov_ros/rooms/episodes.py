@@ -11,7 +11,6 @@ from .world import HAND, LAMP, Moment, Point, Room, Spot
 
 # Between the two columns of furniture nothing stands: there the hand waits and carries.
 AISLE_X = 80.0
-CARRY_DOWN = 14.0
 GRIP = 0.85
 STEP_S = 2.0
 

@@ -2,7 +2,6 @@
 
 from .answering import AnswersQuestions, Asked, answer, answer_together
 from .clips import RefusedError, cut_clips
-from .grammar import PlanGrammar, plan_grammar
 from .prompts import Kind, Prompts, PromptsError, find_prompts, load_prompts
 from .query import Query, Result, Status, new_request_id
 from .scene_qa import SceneAnswer, SceneQuestion, Shaped, answer_questions, read_answer, shape
@@ -11,7 +10,6 @@ __all__ = [
     "AnswersQuestions",
     "Asked",
     "Kind",
-    "PlanGrammar",
     "Prompts",
     "PromptsError",
     "Query",
@@ -28,7 +26,6 @@ __all__ = [
     "find_prompts",
     "load_prompts",
     "new_request_id",
-    "plan_grammar",
     "read_answer",
     "shape",
 ]

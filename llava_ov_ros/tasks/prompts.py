@@ -11,10 +11,10 @@ from typing import Any
 
 from ..bounds import cited, shortened
 from ..share import PROMPTS
+from .finding_codes import Reason
 from .yaml_aliases import read_checked
 from .yaml_problem import UNREADABLE, yaml_problem
 
-DEFAULT_PROMPTS = "plain"
 LISTED = "{choices}"
 """Where choices are listed in what is added to a question."""
 PICTURE, NOW = "{picture}", "{now}"
@@ -247,9 +247,6 @@ class _Reader:
         return PlanPrompts(**texts, reasons=self._reasons(given.get(_REASONS) or {}))
 
     def _reasons(self, given: Any) -> dict[str, str]:
-        # `planning` imports this module.
-        from .planning.reasons import Reason
-
         if not isinstance(given, dict):
             raise self._error("planning.reasons", f"is {cited(given)}: it must be texts by the codes of problems")
         for code, text in given.items():

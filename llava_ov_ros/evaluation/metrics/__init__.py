@@ -10,9 +10,9 @@ from .choices import choice, count, yes_no
 from .interleave import SetScore, multi_choice, normalised, open_ended
 from .lenient import choice_lenient
 from .plans import PLAN_METRICS, PlanScore
+from .refusals import Refusals, refusals
 from .rouge import rouge_l
 from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match, refined_match
-from .service import Latency, Refusals, Spread, latency, refusals, spread
 from .statistics import Paired, bootstrap_interval, interval, mean, paired
 
 AnswerMetric = Callable[[str, Sequence[str], Sequence[str]], float | None]
@@ -74,13 +74,11 @@ __all__ = [
     "PLAN_METRICS",
     "ZERO_ONE",
     "AnswerMetric",
-    "Latency",
     "NotAvailable",
     "Paired",
     "PlanScore",
     "Refusals",
     "SetScore",
-    "Spread",
     "bootstrap_interval",
     "captioning",
     "chinese_texts",
@@ -89,7 +87,6 @@ __all__ = [
     "count",
     "exact_match",
     "interval",
-    "latency",
     "mean",
     "multi_choice",
     "normalised",
@@ -98,6 +95,5 @@ __all__ = [
     "refined_match",
     "refusals",
     "rouge_l",
-    "spread",
     "yes_no",
 ]

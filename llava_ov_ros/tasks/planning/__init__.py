@@ -30,7 +30,8 @@ from .goal import Goal, GoalError, conditions, goal_from
 from .loading import find_vocabulary, load_vocabulary
 from .making import NoAnswerError, PlanOptions, make_plan
 from .parsing import Reading, Skipped, read_plan
-from .plan import Plan, PlanError, Step, from_rows, parse_line, split_line
+from .plan import Plan, PlanError, Step, from_rows, split_line
+from .plan_line import parse_line
 from .reasons import Finding, Reason
 from .repair import repair_prompt
 from .rows import PlanRow, RowError, read_rows, rows_in

@@ -5,10 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .vocabulary import Vocabulary
 
 STEP_SEPARATOR = "; "
 _WORD = re.compile(r"[^\s;]+")
@@ -73,30 +69,6 @@ def split_line(line: str) -> Plan:
             )
         steps.append(Step(words[0], tuple(words[1:])))
     return Plan(tuple(steps))
-
-
-def parse_line(line: str, vocabulary: Vocabulary) -> Plan:
-    """Read the one-line form, strictly: exactly what decoding within the vocabulary's grammar can produce.
-
-    That is 1 to `vocabulary.max_steps` steps, each an action with as many arguments as it takes and each argument one
-    of the classes it may be; and after them at most one action that ends plans.
-
-    Raises:
-        PlanError: The line is anything else.
-    """
-    plan = split_line(line)
-    ended = False
-    for number, step in enumerate(plan.steps, 1):
-        fault = vocabulary.fault(step)
-        if fault is not None:
-            raise PlanError(f"step {number}: {fault.text}")
-        if ended:
-            raise PlanError(f"step {number} ({step}) comes after the end of the plan")
-        ended = vocabulary.actions[step.action].ends
-    acting = len(plan.steps) - ended
-    if not 1 <= acting <= vocabulary.max_steps:
-        raise PlanError(f"the plan has {acting} steps, the end not counted: expected 1 to {vocabulary.max_steps}")
-    return plan
 
 
 def from_rows(rows: Iterable[Sequence[str]]) -> Plan:

@@ -9,17 +9,15 @@ import pytest
 
 from llava_ov_ros.evaluation.metrics import (
     Refusals,
-    Spread,
     bootstrap_interval,
     interval,
-    latency,
     mean,
     paired,
     refusals,
-    spread,
 )
 from llava_ov_ros.tasks import Status
 from llava_ov_ros.tasks.intervals import newcombe_interval, wilson_interval
+from llava_ov_ros.tasks.spread import Spread, spread
 
 
 def test_interval_of_many_questions_is_that_of_the_normal_approximation():
@@ -102,10 +100,7 @@ def test_runs_on_different_questions_cannot_be_compared():
 
 def test_times():
     assert spread([0.3, 0.1, 0.2]) == Spread(3, 0.2, pytest.approx(0.29))
-    found = latency([0.1, 0.2], [1.0, 3.0])
-    assert found is not None
-    assert (found.first_token.median_s, found.total.median_s) == (pytest.approx(0.15), 2.0)
-    assert latency([], []) is None
+    assert spread([]) is None
 
 
 def test_refusals():
