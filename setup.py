@@ -109,7 +109,7 @@ setup(
     entry_points={
         "console_scripts": ["llava-ov = llava_ov_ros.cli.start:main"],
         # lmms-eval finds the model `llava_ov_ros` by this.
-        "lmms_eval.models": ["llava_ov_ros = llava_ov_ros.evaluation.lmms_eval:manifests"],
+        "lmms_eval.models": ["llava_ov_ros = llava_ov_ros.evaluation.benchmarks.lmms_eval:manifests"],
     },
     # build/ is colcon's.
     options={"build": {"build_base": "out/pip"}},

@@ -26,7 +26,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from llava_ov_ros.node.player import staged_base
+from llava_ov_ros.live.player import staged_base
 from llava_ov_ros.replay import BagError, ImageTopic, camera_names, image_topics
 
 PACKAGE = "llava_ov_ros"

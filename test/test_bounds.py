@@ -10,13 +10,13 @@ import yaml
 
 from llava_ov_ros.bounds import check_whole
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation import interleave
-from llava_ov_ros.evaluation.lmms_eval_prompt import longest_answer
-from llava_ov_ros.evaluation.suite import SuiteError, read_suite
+from llava_ov_ros.evaluation.benchmarks import interleave_run as interleave
+from llava_ov_ros.evaluation.benchmarks.lmms_eval_prompt import longest_answer
+from llava_ov_ros.evaluation.suite.suite_file import SuiteError, read_suite
 from llava_ov_ros.onevision import Ask, EngineSettings
+from llava_ov_ros.planning import PlanOptions
+from llava_ov_ros.questions import Kind, Query, SceneQuestion, find_prompts, load_prompts, shape
 from llava_ov_ros.replay import ReplaySettings
-from llava_ov_ros.tasks import Kind, Query, SceneQuestion, find_prompts, load_prompts, shape
-from llava_ov_ros.tasks.planning import PlanOptions
 
 
 def shaped(longest):

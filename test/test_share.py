@@ -9,11 +9,11 @@ import yaml
 
 from llava_ov_ros.checkpoints import find_checkpoint
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation.preflight import named_actions, named_model, named_prompts
-from llava_ov_ros.evaluation.suite import read_suite
+from llava_ov_ros.evaluation.suite.preflight import named_actions, named_model, named_prompts
+from llava_ov_ros.evaluation.suite.suite_file import read_suite
+from llava_ov_ros.planning import find_vocabulary
+from llava_ov_ros.questions import find_prompts
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks import find_prompts
-from llava_ov_ros.tasks.planning import find_vocabulary
 
 FINDERS = {
     "rooms": (find_checkpoint, "models/rooms"),

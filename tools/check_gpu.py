@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 
+from llava_ov_ros.bench.engine_goals import engine_benchmark
+from llava_ov_ros.bench.measuring import camera_frames, clip_of
+from llava_ov_ros.bench.plain_path import plain_generate, plain_inputs
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
-from llava_ov_ros.onevision.benchmark import engine_benchmark
 from llava_ov_ros.onevision.checkpoint import Checkpoint
 from llava_ov_ros.onevision.graphs import Capture, Graphs
 from llava_ov_ros.onevision.loading import place_and_dtype
-from llava_ov_ros.onevision.measuring import camera_frames, clip_of
 from llava_ov_ros.onevision.memory import GIB
-from llava_ov_ros.onevision.plain import plain_generate, plain_inputs
 from llava_ov_ros.onevision.quantise import quantise
 from llava_ov_ros.onevision.shapes import random_checkpoint
 from llava_ov_ros.onevision.steps import StaticSteps

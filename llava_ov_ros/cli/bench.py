@@ -88,8 +88,8 @@ def run_callbacks(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The node did not come up or did not respond.
     """
-    from ..node.bench_callbacks import bench_callbacks
-    from ..node.live import LiveError
+    from ..bench.callbacks import bench_callbacks
+    from ..live.playback import LiveError
 
     print("starting the node ...", file=sys.stderr, flush=True)
     shown = [args.seconds + 5]
@@ -113,7 +113,7 @@ def run_engine(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The device cannot be had, or the model does not fit into its memory.
     """
-    from ..onevision.benchmark import check_shape_fits, engine_benchmark
+    from ..bench.engine_goals import check_shape_fits, engine_benchmark
     from ..onevision.loading import place_and_dtype
     from ..share import shipped
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .options import positive_s
 
 if TYPE_CHECKING:
-    from ..node.camera_check import CameraTopic
+    from ..live.camera_check import CameraTopic
 
 _DESCRIPTION = """\
 Listen to every image topic of the running ROS 2 graph for some seconds. Tells type, reliability of the publishers,
@@ -53,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     from ..fastdds import named_profile
-    from ..node.camera_check import advice, watch_cameras
+    from ..live.camera_check import advice, watch_cameras
 
     terminal = sys.stderr.isatty()
 

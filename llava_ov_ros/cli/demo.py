@@ -19,8 +19,8 @@ from .options import positive, positive_s
 from .parsers import CommandParser
 
 if TYPE_CHECKING:
-    from ..node.live import LiveAnswer, LiveSession
-    from ..node.process import NodeProcess
+    from ..live.playback import LiveAnswer, LiveSession
+    from ..live.process import NodeProcess
     from ..replay import ImageTopic, TimedQuestion
 
 SHIPPED_BAG = "examples/demo_room"
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         CommandError: The bag, the model or the node cannot be used as asked.
     """
     find_model(args.model)
-    from ..node.live import LiveError
+    from ..live.playback import LiveError
     from ..replay import BagError, QuestionsError, image_topics
     from ..share import shipped
     from .topics import chosen_topics
@@ -133,7 +133,7 @@ def _introduce(
     args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]
 ) -> None:
     """Say what is real here and what it shows."""
-    from ..node.process import middleware
+    from ..live.process import middleware
 
     ros = f"ROS 2 {os.environ.get('ROS_DISTRO', '').capitalize()}".rstrip()
     model = "the trained 7 MB model rooms" if args.model == "rooms" else f"the model {args.model}"
@@ -156,9 +156,9 @@ def _introduce(
 
 
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
-    from ..node.live import LiveError, LiveSession
-    from ..node.player import staged_base
-    from ..node.process import NodeProcess, use_large_segments
+    from ..live.playback import LiveError, LiveSession
+    from ..live.player import staged_base
+    from ..live.process import NodeProcess, use_large_segments
     from ..replay import camera_names
 
     use_large_segments()
@@ -203,7 +203,7 @@ def _answers(
     """Bring the node up, play, print each answer; returns their records."""
     from tqdm import tqdm
 
-    from ..node.live import live_record
+    from ..live.playback import live_record
     from .show import answer_text
 
     print(f"\n[1/4] starting the node {node.name} (its log: {node.log})", flush=True)

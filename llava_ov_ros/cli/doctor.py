@@ -93,7 +93,7 @@ def checks(model: str, device: str, seconds: float) -> Iterator[Check]:
 def check_graph(seconds: float) -> Iterator[Check]:
     """What ROS 2 says of itself, from a process of its own."""
     # -P: in the source tree, the folder llava_ov_ros has no messages.
-    command = [sys.executable, "-P", "-m", "llava_ov_ros.node.graph_check", str(seconds)]
+    command = [sys.executable, "-P", "-m", "llava_ov_ros.live.graph_check", str(seconds)]
     remedy = "unset RMW_IMPLEMENTATION, or install what it names; see the lines above for logs and shared memory"
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=GRAPH_S + seconds, check=False)

@@ -19,10 +19,10 @@ from .parsers import CommandParser
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
-    from ..evaluation.asking import Event
-    from ..evaluation.journal import Journal
-    from ..evaluation.preflight import Job
-    from ..evaluation.running import Pace
+    from ..evaluation.run.bag_answers import Event
+    from ..evaluation.run.journal import Journal
+    from ..evaluation.run.suite_run import Pace
+    from ..evaluation.suite.preflight import Job
 
 BELOW = 3
 """Exit code where a metric is below --fail-under."""
@@ -101,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The suite, the folder or the model cannot be used as asked.
     """
-    from ..evaluation.comparison import ComparisonError, read_rows
-    from ..evaluation.identity import identity
-    from ..evaluation.journal import FolderError, Journal, WriteError
-    from ..evaluation.pictures import read_again
-    from ..evaluation.preflight import describe, preflight
-    from ..evaluation.running import finish
-    from ..evaluation.suite import SuiteError, read_suite
-    from ..evaluation.workers import WorkError
+    from ..evaluation.report.comparison import ComparisonError, read_rows
+    from ..evaluation.run.frame_pictures import read_again
+    from ..evaluation.run.identity import identity
+    from ..evaluation.run.journal import FolderError, Journal, WriteError
+    from ..evaluation.run.suite_run import finish
+    from ..evaluation.run.workers import WorkError
+    from ..evaluation.suite.preflight import describe, preflight
+    from ..evaluation.suite.suite_file import SuiteError, read_suite
     from ..replay import BagError
 
     if not args.suite.exists():
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--out is missing: name the folder of the run", USAGE)
     if args.live:
         # Where ROS is missing, that is said before anything is written.
-        from ..node import eval_live  # noqa: F401
+        from ..live import suite_playback as eval_live  # noqa: F401
     way = LIVE if args.live else IN_PROCESS
     try:
         other = None if args.compare is None else read_rows(args.compare)
@@ -204,7 +204,7 @@ def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
 
 def _checkpoint(job: Job) -> Path:
     """The model's directory, its configuration and index checked; no weight is read."""
-    from ..evaluation.workers import WorkError, checkpoint
+    from ..evaluation.run.workers import WorkError, checkpoint
 
     try:
         return checkpoint(job)
@@ -216,7 +216,7 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
     """Have everything answered that is open; how fast that was."""
     from tqdm import tqdm
 
-    from ..evaluation.running import Collecting, open_shards
+    from ..evaluation.run.suite_run import Collecting, open_shards
 
     shards = open_shards(job, journal)
     done = journal.done()
@@ -226,7 +226,7 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
     with tqdm(total=job.trials, initial=answered, unit="question", disable=None, file=sys.stderr) as progress:
         take = Collecting(journal, lambda event: progress.update(len(event.rows)) and None)
         if shards and args.live:
-            from ..node.eval_live import ask_live
+            from ..live.suite_playback import ask_live
 
             ask_live(job, shards, done, args.out / "node.log", args.rate, take)
         elif shards:
@@ -236,7 +236,7 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
 
 
 def _events(args: argparse.Namespace, job: Job, shards: list[int], done: dict[int, frozenset[int]]) -> Iterator[Event]:
-    from ..evaluation import workers
+    from ..evaluation.run import workers
 
     if args.ray is not None:
         return workers.work_on_ray(job, shards, done, args.ray)

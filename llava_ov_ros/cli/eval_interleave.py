@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The files are not as published, or the model cannot be loaded.
     """
-    from ..evaluation.interleave_items import InterleaveError, read_items, repeated
-    from ..evaluation.rows import read_rows
-    from ..evaluation.scoring import score_rows
+    from ..evaluation.benchmarks.interleave_items import InterleaveError, read_items, repeated
+    from ..evaluation.benchmarks.result_rows import read_rows
+    from ..evaluation.benchmarks.row_scores import score_rows
     from .score import print_results
 
     try:
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     engine = load_model(args)
     from tqdm import tqdm
 
-    from ..evaluation import interleave
+    from ..evaluation.benchmarks import interleave_run as interleave
 
     try:
         with tqdm(total=len(items), unit="item", disable=None, leave=False) as bar:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .errors import USAGE, CommandError
 
 if TYPE_CHECKING:
-    from ..node.live import LiveAnswer
+    from ..live.playback import LiveAnswer
     from ..replay import ImageTopic, TimedQuestion
 
 # Options of `replay` that are parameters of the node instead.
@@ -44,7 +44,7 @@ def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: 
             raise CommandError(f"{flag} does not go with --live: set the node's parameter {parameter}", USAGE)
     if args.sheet is not None:
         raise CommandError("--sheet does not go with --live: the node shows it on ~/evidence/compressed", USAGE)
-    from ..node.live import LiveError, LiveSession, live_record
+    from ..live.playback import LiveError, LiveSession, live_record
     from .show import answer_text, tally
 
     ended: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from .errors import CommandError
 from .parsers import CommandParser
 
 if TYPE_CHECKING:
-    from ..tasks.planning import PlanRow, Validation
+    from ..planning import PlanRow, Validation
 
 _VALIDATE = """\
 Check plans by simulating them: is every step in the vocabulary, can it be done where it stands in the plan, and is the
@@ -66,16 +66,8 @@ def run_validate(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The vocabulary or the file cannot be used.
     """
-    from ..evaluation.repeats import repeats
-    from ..tasks.planning import (
-        RowError,
-        VocabularyError,
-        find_vocabulary,
-        load_vocabulary,
-        read_rows,
-        rows_in,
-        validate,
-    )
+    from ..evaluation.benchmarks.repeated_ids import repeats
+    from ..planning import RowError, VocabularyError, find_vocabulary, load_vocabulary, read_rows, rows_in, validate
 
     if args.file != "-" and not Path(args.file).is_file():
         raise CommandError(f"{args.file}: no such file")

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     # Only for annotations: these bring numpy and YAML, which --help does without.
     from tqdm import tqdm
 
+    from ..planning import Vocabulary
+    from ..questions import Prompts
     from ..replay import BagMessage, TimedQuestion
-    from ..tasks import Prompts
-    from ..tasks.planning import Vocabulary
 
 MOST_REPAIRS = 3
 DECOMPOSE = "decompose"
@@ -112,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: Bag, goal, vocabulary, prompts or model cannot be used as asked.
     """
+    from ..planning import GoalTextError, PlanOptions, goal_text
     from ..replay import (
         BagError,
         QuestionsError,
@@ -121,7 +122,6 @@ def run(args: argparse.Namespace) -> int:
         remarks,
         replay_plans,
     )
-    from ..tasks.planning import GoalTextError, PlanOptions, goal_text
     from .topics import chosen_topics
 
     try:
@@ -172,8 +172,8 @@ def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:
     Raises:
         CommandError: One cannot be used, or the two do not go together; the text names file and field.
     """
-    from ..tasks import PromptsError, find_prompts, load_prompts
-    from ..tasks.planning import VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
+    from ..planning import VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
+    from ..questions import PromptsError, find_prompts, load_prompts
 
     try:
         vocabulary = load_vocabulary(find_vocabulary(args.actions))

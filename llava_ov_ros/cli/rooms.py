@@ -16,9 +16,9 @@ from .model_options import add_device, add_dtype, add_model_name, load_model
 from .options import count, whole
 
 if TYPE_CHECKING:
-    from ..rooms.evaluate import Report, Trial
-    from ..rooms.plans import PlanReport
-    from ..tasks.calibration import Calibration
+    from ..evaluation.metrics.calibration import Calibration
+    from ..evaluation.rooms.accuracy import Report, Trial
+    from ..evaluation.rooms.held_plans import PlanReport
     from .rooms_asking import RoomsAsker
 
 LIVE_SIZE = (640, 480)
@@ -150,10 +150,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:
-    from ..rooms.evaluate import HELD_OUT_KINDS, trials
-    from ..rooms.plans import KINDS
-    from ..rooms.questions import KINDS_OF_QUESTION
-    from ..tasks import find_prompts, load_prompts
+    from ..evaluation.rooms.accuracy import HELD_OUT_KINDS, trials
+    from ..evaluation.rooms.held_plans import KINDS
+    from ..questions import find_prompts, load_prompts
+    from ..rooms.room_questions import KINDS_OF_QUESTION
 
     if args.decoding is not None and (args.live or args.held_out):
         raise CommandError(
@@ -190,7 +190,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
     from tqdm import tqdm
 
-    from ..rooms.evaluate import evaluate
+    from ..evaluation.rooms.accuracy import evaluate
 
     decide = None if args.no_calibration else asker.decide
     with tqdm(total=total, unit="question", disable=None, leave=False) as bar:
@@ -212,9 +212,9 @@ def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial
 def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
     from tqdm import tqdm
 
-    from ..rooms.plans import DECODINGS, evaluate_plans
-    from ..tasks import find_prompts, load_prompts
-    from ..tasks.planning import find_vocabulary, load_vocabulary
+    from ..evaluation.rooms.held_plans import DECODINGS, evaluate_plans
+    from ..planning import find_vocabulary, load_vocabulary
+    from ..questions import find_prompts, load_prompts
 
     decodings = DECODINGS if args.decoding == "both" else (args.decoding,)
     vocabulary, prompts = load_vocabulary(find_vocabulary("alfred")), load_prompts(find_prompts("plain"))
@@ -243,7 +243,7 @@ def table(report: Report) -> str:
 
 def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
     """Calibrations ready for JSON: all questions together, and under `kinds` each kind of answer."""
-    from ..rooms.evaluate import TOTAL, Row
+    from ..evaluation.rooms.accuracy import TOTAL, Row
 
     def record(one: Calibration) -> dict[str, Any]:
         return {
@@ -268,7 +268,7 @@ def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
 
 def calibration_table(calibrations: dict[str, Calibration]) -> str:
     """Calibrations for people: the bins of all questions, and a line for each kind of answer."""
-    from ..rooms.evaluate import TOTAL
+    from ..evaluation.rooms.accuracy import TOTAL
 
     lines = [f"{'probability':<12}{'n':>6}{'mean %':>9}{'right %':>9}"]
     for one in calibrations[TOTAL].bins:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..frames import NS_PER_S, Clip, Frame
 from ..onevision.decoding import Ask
-from ..tasks.scene_qa import answer_questions
+from ..questions.kinds import answer_questions
 
 if TYPE_CHECKING:
     from ..onevision import Engine, Generated
-    from ..tasks import Prompts, SceneQuestion
-    from ..tasks.planning import PlanAsk
+    from ..planning import PlanAsk
+    from ..questions import Prompts, SceneQuestion
 
 LONGEST_ANSWER = 96
 

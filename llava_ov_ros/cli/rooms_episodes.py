@@ -15,7 +15,7 @@ from .model_options import add_device, add_model_name, find_model
 from .options import count, whole
 
 if TYPE_CHECKING:
-    from ..node.live_episodes import Outcome
+    from ..live.episode_playback import Outcome
 
 DESCRIPTION = """\
 Record episodes as `llava-ov rooms record --episode` does, and play each to the installed node, which is started as a
@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
     find_model(args.model)
     from tqdm import tqdm
 
-    from ..node.live_episodes import live_episodes
-    from ..node.session import LiveError
+    from ..live.episode_playback import live_episodes
+    from ..live.session import LiveError
     from ..rooms.record import Settings, plan_recording, truth_path, write_recording
 
     print("starting a node of its own ...", file=sys.stderr, flush=True)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 def record(played: Sequence[tuple[int, Outcome]]) -> dict[str, Any]:
     """Outcomes ready for JSON; hints for steps and for DONE count alike, and those after a DONE as wrong."""
-    from ..rooms.evaluate import Row
+    from ..evaluation.rooms.accuracy import Row
 
     total = Row(sum(one.total for _, one in played), sum(one.right for _, one in played))
     return {

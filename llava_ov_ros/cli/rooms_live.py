@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .errors import CommandError
 
 if TYPE_CHECKING:
-    from ..rooms.evaluate import Answerer, Comparison, Trial
+    from ..evaluation.rooms.accuracy import Answerer, Comparison, Trial
 
 
 def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], total: int, longest: int) -> int:
@@ -31,9 +31,9 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], t
     """
     from tqdm import tqdm
 
-    from ..node.rooms_live import live_rooms
-    from ..node.session import LiveError
-    from ..rooms.evaluate import compare
+    from ..evaluation.rooms.accuracy import compare
+    from ..live.picture_questions import live_rooms
+    from ..live.session import LiveError
 
     print("starting a node of its own for the same questions over DDS ...", file=sys.stderr, flush=True)
     try:

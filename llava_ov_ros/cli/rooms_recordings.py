@@ -14,9 +14,9 @@ from .topics import chosen_topics
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..evaluation.rooms.accuracy import Trial
+    from ..evaluation.rooms.strangers import StrangeReport
     from ..replay import ImageTopic
-    from ..rooms.evaluate import Trial
-    from ..rooms.strangers import StrangeReport
     from .rooms_asking import RoomsAsker
 
 
@@ -34,8 +34,8 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
     """
     from tqdm import tqdm
 
+    from ..evaluation.rooms.strangers import StrangeReport, ask_stranger
     from ..replay import BagError, ReplaySettings, spread_clips
-    from ..rooms.strangers import StrangeReport, ask_stranger
 
     report = StrangeReport()
     settings = ReplaySettings(mode=args.mode, max_frames=1 if args.mode == "image" else 4)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..evaluation.rows import SCORINGS, ResultRowError, read_rows, repeated
+from ..evaluation.benchmarks.result_rows import SCORINGS, ResultRowError, read_rows, repeated
 from .errors import CommandError
 
 if TYPE_CHECKING:
-    from ..evaluation.scoring import SetResult
+    from ..evaluation.benchmarks.row_scores import SetResult
 
 _DESCRIPTION = """\
 Score answers with the metric of a published benchmark; see docs/metrics.md.
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The vocabulary or the file cannot be used.
     """
-    from ..evaluation.scoring import score_rows
-    from ..tasks.planning import VocabularyError, find_vocabulary, load_vocabulary
+    from ..evaluation.benchmarks.row_scores import score_rows
+    from ..planning import VocabularyError, find_vocabulary, load_vocabulary
 
     try:
         vocabulary = load_vocabulary(find_vocabulary(args.actions)) if args.metric == "plan" else None

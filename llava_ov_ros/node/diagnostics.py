@@ -10,11 +10,11 @@ from dataclasses import fields
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from ..frames import NS_PER_S, Camera, CameraCounts
-from ..tasks import Status
-from ..tasks.blank import blank_pictures
-from ..tasks.freshness import doubt_of, messages_since
-from ..tasks.spread import spread
-from .intake import Link
+from ..questions import Status
+from ..questions.blank import blank_pictures
+from ..questions.freshness import doubt_of, messages_since
+from ..questions.spread import spread
+from .camera_subscriptions import Link
 from .model import Model
 from .parameters import Settings
 from .recent import Ends

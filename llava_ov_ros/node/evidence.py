@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 
 from ..frames import Line, contact_sheet
-from ..tasks import Result, Status
+from ..questions import Result, Status
 from .messages import newest_header
 
 QUALITY = 85

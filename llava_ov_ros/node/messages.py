@@ -14,7 +14,7 @@ from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
 from ..bounds import quoted, shown
 from ..frames import NS_PER_S, Clip, Frame, stamp_ns
 from ..modes import MODES
-from ..tasks import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
+from ..questions import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
 from .parameters import Settings
 from .request_bounds import beyond_bounds
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from ..frames import Camera, Clip, NoFramesError
-from ..tasks import AnswersQuestions
+from ..questions import AnswersQuestions
+from .abandonable import in_own_thread
 from .allocator import give_back
-from .loading import in_own_thread
 
 
 class Model:

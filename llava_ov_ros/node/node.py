@@ -17,35 +17,26 @@ from rclpy.qos import QoSProfile
 
 from ..checkpoints import CheckpointError, find_checkpoint
 from ..frames import NS_PER_S, Camera, Clip
-from ..tasks import (
-    AnswersQuestions,
-    Query,
-    Result,
-    Status,
-    answer_together,
-    cut_clips,
-    find_prompts,
-    load_prompts,
-)
-from ..tasks.planning import MOST_PICTURES
+from ..planning import MOST_PICTURES
+from ..questions import AnswersQuestions, Query, Result, Status, answer_together, cut_clips, find_prompts, load_prompts
 from . import diagnostics, ros_parameters
-from .asking import Asking
+from .abandonable import AbandonedError
+from .ask_server import Asking
 from .bond import Bond
+from .camera_subscriptions import Intake, camera_topics
 from .consistency import check_together
 from .described import ParameterError
-from .hints import Hints
-from .intake import Intake, camera_topics
-from .loading import AbandonedError
+from .dispatch import Submitting
+from .hint_server import Hints
 from .logs import passed_on
 from .model import Model, prepare_ahead
 from .own_name import OwnName
 from .parameters import Settings
-from .planning import Planning
+from .plan_server import Planning
 from .publishing import Publishing
 from .recent import RecentCounts
-from .requests import Request
+from .request import Request
 from .set_back import SetBack
-from .submitting import Submitting
 from .transitions import Transitions
 from .whole_numbers import accept_whole_numbers
 from .words import Words, load_words

@@ -9,8 +9,8 @@ from rclpy.lifecycle import LifecycleNode
 
 from llava_ov_ros.msg import ActionHint
 
-from ..tasks.planning import Plan, Step, Vocabulary
-from ..tasks.planning.exchange import intent_fields, plansys2_items
+from ..planning import Plan, Step, Vocabulary
+from ..planning.exchange import intent_fields, plansys2_items
 
 DEPTH = 10
 

@@ -10,8 +10,7 @@ from llava_ov_ros.msg import ActionHint, Plan, PlanStep
 from llava_ov_ros.srv import Ask
 
 from ..bounds import quoted, shown
-from ..tasks import Query, Result, Status
-from ..tasks.planning import (
+from ..planning import (
     LONGEST_GOAL,
     Decomposition,
     GoalTextError,
@@ -23,6 +22,7 @@ from ..tasks.planning import (
     StepStatus,
     goal_text,
 )
+from ..questions import Query, Result, Status
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .parameters import Settings
 from .words import Words

@@ -11,8 +11,8 @@ from rclpy.publisher import Publisher
 from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 
 from ..frames import Clip
-from ..tasks import Result
-from ..tasks.planning import Decomposition, NextStep, PlanResult, Step
+from ..planning import Decomposition, NextStep, PlanResult, Step
+from ..questions import Result
 from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
 from .evidence import Evidence
 from .messages import answer_message, chunk_message

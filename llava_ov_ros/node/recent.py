@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from ..frames import CameraCounts
-from ..tasks import Result, Status
+from ..questions import Result, Status
 
 MOMENTS = 60
 """Of each window, counters are remembered at so many moments: its length is exact to a sixtieth."""

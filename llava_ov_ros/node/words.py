@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..tasks import Prompts, PromptsError, find_prompts, load_prompts
-from ..tasks.planning import (
-    Vocabulary,
-    VocabularyError,
-    find_vocabulary,
-    load_vocabulary,
-    step_grammar,
-    whole_plan_grammar,
-)
+from ..planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
+from ..questions import Prompts, PromptsError, find_prompts, load_prompts
 from .parameters import Settings
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ..tasks import Result, Status
-from .requests import Request
+from ..questions import Result, Status
+from .request import Request
 
 Policy = Literal["reject", "drop_oldest"]
 End = Callable[[Request, Result], None]

@@ -4,12 +4,12 @@ from ..checkpoints import CheckpointError
 from ..modes import MODES, Mode
 from .decoding import Ask
 from .engine import Engine
+from .engine_settings import Counters, EngineSettings
 from .generated import Choice, Finish, Generated, NotFiniteError
 from .grammar import GrammarError
 from .loading import load_engine
 from .memory import MemoryPlan
 from .sampling import LogitHook, Sampling
-from .settings import Counters, EngineSettings
 
 __all__ = [
     "MODES",

@@ -18,6 +18,7 @@ from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
 from .devices import each_on_device, free_unused, on_device
+from .engine_settings import Counters, EngineSettings
 from .generated import Generated, checked_mode
 from .key_values import PrefixKeyValues
 from .loaded import Loaded, with_caches
@@ -26,7 +27,6 @@ from .prompt import Segment, dialogue
 from .prompt_parts import Own
 from .sampling import LogitHook
 from .scoring import Choosing, choose
-from .settings import Counters, EngineSettings
 
 
 class Engine:

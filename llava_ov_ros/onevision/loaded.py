@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .checkpoint import Checkpoint
+from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
 from .language import LanguageModel, language_model
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
-from .settings import EngineSettings
 from .steps import StaticSteps
 from .visual import VisualEncoder
 

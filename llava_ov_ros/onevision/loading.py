@@ -14,10 +14,10 @@ from .checkpoint import check_loadable, load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .devices import on_device
 from .engine import Engine
+from .engine_settings import EngineSettings
 from .load_errors import with_plain_errors
 from .memory import MemoryPlan, check_fits, free_bytes, plan_memory, within
 from .quantise import check_quantisation, quantise
-from .settings import EngineSettings
 from .smoke import smoke_test
 
 LOG = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import torch
 
+from .engine_settings import EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
-from .settings import EngineSettings
 
 GIB = 2**30
 # A clip's prefix and the one that it will re-anchor to live side by side; so do a prompt's that has pictures and the

@@ -1,5 +1,6 @@
 """Recorded bags through the same path as live cameras: deterministic, every frame, no clock."""
 
+from .answer_replay import Answered, ReplaySettings, counted_by, replay
 from .bag import (
     BagMessage,
     Contents,
@@ -11,13 +12,12 @@ from .bag import (
     why_no_picture,
 )
 from .bag_error import BagError
-from .clips import spread_clips
+from .bag_pictures import read_pictures
 from .names import camera_names
-from .pictures import read_pictures
-from .plans import Planned, plan_about, plan_record, replay_plans
-from .questions import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
-from .replay import Answered, ReplaySettings, counted_by, replay
-from .report import TIMINGS, answer_record, frames_record, is_correct, remarks
+from .plan_replay import Planned, plan_about, plan_record, replay_plans
+from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
+from .recording_clips import spread_clips
+from .records import TIMINGS, answer_record, frames_record, is_correct, remarks
 from .schedule import Schedule, TimedT
 
 __all__ = [

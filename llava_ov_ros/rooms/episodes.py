@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from .camera import inside_point
 from .goals import Act, Goal
+from .view import inside_point
 from .world import HAND, LAMP, Moment, Point, Room, Spot
 
 # Between the two columns of furniture nothing stands: there the hand waits and carries.

@@ -16,9 +16,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from ..frames import NS_PER_S
-from .camera import View, make_view, picture
 from .script import Script, frame_count, make_episode_script, make_script, told
 from .truth import TimedTruth, ask_about, episode_truth, what_happens
+from .view import View, make_view, picture
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from .camera import View, make_view, picture
 from .episodes import STEP_S, Episode, carry_out, grip, mix
 from .goals import TASK_TYPES, TREATMENTS, Act, Goal, make_goal
+from .view import View, make_view, picture
 from .world import (
     HAND,
     KINDS,

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from .camera import View
 from .goals import Act, written
-from .questions import KINDS_OF_QUESTION, NUMBERS, Question, goal_question, questions
+from .room_questions import KINDS_OF_QUESTION, NUMBERS, Question, goal_question, questions
 from .script import EPISODE_REST_S, Event, Script, told
 from .takes import Progress, Take
+from .view import View
 from .world import at, place_of, plural, with_article
 
 # Asked while all rests, after a whole change was seen, and when all has rested again: seconds from its middle.

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="the bench needs ROS 2")
 
+from llava_ov_ros.bench.callbacks import summary
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.node.bench_callbacks import summary
 
 # The ratio of two times is the matter here.
 pytestmark = [pytest.mark.ros, pytest.mark.alone]

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation import workers
-from llava_ov_ros.evaluation.asking import Answered
+from llava_ov_ros.evaluation.run import workers
+from llava_ov_ros.evaluation.run.bag_answers import Answered
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation import workers
+from llava_ov_ros.evaluation.run import workers
 
 TOPIC = "/front/image_raw"
 SAME = ("results.jsonl", "summary.json")

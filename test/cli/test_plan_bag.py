@@ -10,8 +10,8 @@ import pytest
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.plan_bag import plan_text
+from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary
 
 GOAL = "put the mug on the desk"
 S = 1_000_000_000

@@ -16,7 +16,7 @@ from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.show import Sheets
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.replay import TIMINGS
-from llava_ov_ros.rooms.questions import CANNOT_TELL
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL
 from llava_ov_ros.rooms.world import COLOURS
 
 S = 1_000_000_000

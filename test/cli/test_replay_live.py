@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("rclpy", reason="a live replay needs ROS 2")
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.node.live import LiveSession
-from llava_ov_ros.node.process import NodeProcess
-from llava_ov_ros.rooms.questions import CANNOT_TELL
+from llava_ov_ros.live.playback import LiveSession
+from llava_ov_ros.live.process import NodeProcess
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL
 from llava_ov_ros.rooms.world import COLOURS
 
 pytestmark = pytest.mark.ros

@@ -18,20 +18,13 @@ import pytest
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.rooms import CALIBRATION, calibration_table, plan_table, table
 from llava_ov_ros.cli.rooms_live import table as live_table
+from llava_ov_ros.evaluation.rooms.accuracy import GRAY, HELD_OUT_KINDS, REVERSED, TOTAL, Row, compare, evaluate, trials
+from llava_ov_ros.evaluation.rooms.held_plans import DECODINGS, evaluate_plans, plan_question, read_answer_of
+from llava_ov_ros.evaluation.rooms.held_plans import KINDS as PLAN_KINDS
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.rooms.evaluate import (
-    GRAY,
-    HELD_OUT_KINDS,
-    REVERSED,
-    TOTAL,
-    Row,
-    compare,
-    evaluate,
-    trials,
-)
-from llava_ov_ros.rooms.plans import DECODINGS, evaluate_plans, plan_question, read_answer_of
-from llava_ov_ros.rooms.plans import KINDS as PLAN_KINDS
-from llava_ov_ros.rooms.questions import (
+from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary, next_step_ask, plan_ask
+from llava_ov_ros.questions import Kind, find_prompts, load_prompts
+from llava_ov_ros.rooms.room_questions import (
     CANNOT_TELL,
     KINDS_OF_QUESTION,
     OPPOSITE,
@@ -39,8 +32,6 @@ from llava_ov_ros.rooms.questions import (
     goal_question,
     next_step_question,
 )
-from llava_ov_ros.tasks import Kind, find_prompts, load_prompts
-from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary, next_step_ask, plan_ask
 
 PROGRAM = "import sys; from llava_ov_ros.cli.main import main; sys.exit(main())"
 FIELDS = {"n", "correct", "accuracy", "low", "high"}

@@ -13,9 +13,9 @@ pytest.importorskip("rclpy", reason="a live node needs ROS 2")
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.rooms_episodes import record, table
-from llava_ov_ros.node import live_episodes
-from llava_ov_ros.node.live_episodes import Episode, Outcome, Turn
-from llava_ov_ros.node.session import LiveError
+from llava_ov_ros.live import episode_playback as live_episodes
+from llava_ov_ros.live.episode_playback import Episode, Outcome, Turn
+from llava_ov_ros.live.session import LiveError
 
 PROGRAM = "import sys; from llava_ov_ros.cli.main import main; sys.exit(main())"
 # The episode that is always played: `llava-ov rooms record --episode --seed 9`.

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.rooms.evaluate import TOTAL, trials
-from llava_ov_ros.rooms.questions import KINDS_OF_QUESTION
+from llava_ov_ros.evaluation.rooms.accuracy import TOTAL, trials
+from llava_ov_ros.rooms.room_questions import KINDS_OF_QUESTION
 
 FIELDS = {"n", "cannot_tell", "share", "low", "high", "confidence"}
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation import scoring
+from llava_ov_ros.evaluation.benchmarks import row_scores as scoring
 from llava_ov_ros.evaluation.metrics import NotAvailable, interleave
 
 PLAN = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"

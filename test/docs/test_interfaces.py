@@ -15,16 +15,16 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.cli.parameters import markdown_table, parameter_rows
 from llava_ov_ros.frames import Camera, CameraSettings
 from llava_ov_ros.node import diagnostics, request_bounds
+from llava_ov_ros.node.camera_subscriptions import Link
 from llava_ov_ros.node.described import MOST_ENTRIES
-from llava_ov_ros.node.hints import MOST_DONE
-from llava_ov_ros.node.intake import Link
+from llava_ov_ros.node.hint_server import MOST_DONE
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
 from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
-from llava_ov_ros.tasks import Query, Result, Status
-from llava_ov_ros.tasks.planning.asking import LONGEST_GOAL, LONGEST_STEP
+from llava_ov_ros.planning.model.plan_prompt import LONGEST_GOAL, LONGEST_STEP
+from llava_ov_ros.questions import Query, Result, Status
 
 pytestmark = pytest.mark.ros
 

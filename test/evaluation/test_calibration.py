@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.evaluation.calibration import calibration_record
+from llava_ov_ros.evaluation.report.calibration_record import calibration_record
 
 
 def test_none_judged():

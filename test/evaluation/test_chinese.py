@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from llava_ov_ros.evaluation.asking import Answered, run_shard
-from llava_ov_ros.evaluation.judging import scored
-from llava_ov_ros.evaluation.preflight import preflight
-from llava_ov_ros.evaluation.suite import read_suite
+from llava_ov_ros.evaluation.run.answer_scores import scored
+from llava_ov_ros.evaluation.run.bag_answers import Answered, run_shard
+from llava_ov_ros.evaluation.suite.preflight import preflight
+from llava_ov_ros.evaluation.suite.suite_file import read_suite
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.onevision.generated import weighed
 

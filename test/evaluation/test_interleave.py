@@ -13,9 +13,9 @@ from PIL import Image
 from llava_ov_ros.cli.errors import CommandError
 from llava_ov_ros.cli.eval_interleave import add_interleave
 from llava_ov_ros.cli.parsers import CommandParser
-from llava_ov_ros.evaluation.interleave import answered, squashed_frame
-from llava_ov_ros.evaluation.interleave_items import InterleaveError, read_items, repeated
-from llava_ov_ros.evaluation.interleave_prompt import turn_prompt
+from llava_ov_ros.evaluation.benchmarks.interleave_items import InterleaveError, read_items, repeated
+from llava_ov_ros.evaluation.benchmarks.interleave_prompt import turn_prompt
+from llava_ov_ros.evaluation.benchmarks.interleave_run import answered, squashed_frame
 from llava_ov_ros.evaluation.metrics import interleave as official
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.rooms.takes import make_take, pictures

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llava_ov_ros.evaluation.interleave_prompt import next_turn_prompt, turn_prompt
+from llava_ov_ros.evaluation.benchmarks.interleave_prompt import next_turn_prompt, turn_prompt
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 
 PICTURE = None

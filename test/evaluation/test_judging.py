@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.evaluation.judging import metrics_of, scored, suits
-from llava_ov_ros.evaluation.trials import PlanGold, Trial
-from llava_ov_ros.tasks.planning import find_vocabulary, load_vocabulary
+from llava_ov_ros.evaluation.run.answer_scores import metrics_of, scored, suits
+from llava_ov_ros.evaluation.suite.trials import PlanGold, Trial
+from llava_ov_ros.planning import find_vocabulary, load_vocabulary
 
 
 @pytest.fixture(scope="module")

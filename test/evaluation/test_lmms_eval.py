@@ -14,7 +14,7 @@ import cv2
 import pytest
 from PIL import Image
 
-from llava_ov_ros.evaluation.lmms_eval_prompt import context_texts, shown, turns_of
+from llava_ov_ros.evaluation.benchmarks.lmms_eval_prompt import context_texts, shown, turns_of
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.rooms.takes import make_take, pictures
 

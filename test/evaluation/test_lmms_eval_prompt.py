@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from llava_ov_ros.evaluation.lmms_eval_prompt import (
+from llava_ov_ros.evaluation.benchmarks.lmms_eval_prompt import (
     DocumentError,
     chat_parts,
     context_texts,

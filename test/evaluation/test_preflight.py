@@ -11,9 +11,9 @@ import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from llava_ov_ros.evaluation.identity import identity
-from llava_ov_ros.evaluation.preflight import preflight
-from llava_ov_ros.evaluation.suite import SuiteError, read_suite
+from llava_ov_ros.evaluation.run.identity import identity
+from llava_ov_ros.evaluation.suite.preflight import preflight
+from llava_ov_ros.evaluation.suite.suite_file import SuiteError, read_suite
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S

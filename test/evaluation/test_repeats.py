@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llava_ov_ros.evaluation.repeats import repeats
+from llava_ov_ros.evaluation.benchmarks.repeated_ids import repeats
 
 
 def test_rows_with_ids_of_their_own_need_no_word():

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from llava_ov_ros.evaluation.asking import picture_name, tile
-from llava_ov_ros.evaluation.comparison import compare
 from llava_ov_ros.evaluation.metrics import CAPTION_METRICS, METRICS
-from llava_ov_ros.evaluation.preflight import Shard, ShardCamera
-from llava_ov_ros.evaluation.report import MEANINGS, report
+from llava_ov_ros.evaluation.report.comparison import compare
+from llava_ov_ros.evaluation.report.page import MEANINGS, report
+from llava_ov_ros.evaluation.run.bag_answers import picture_name, tile
+from llava_ov_ros.evaluation.suite.preflight import Shard, ShardCamera
 from llava_ov_ros.replay import ImageTopic
 
 S = 1_000_000_000
@@ -122,7 +122,7 @@ def test_texts_stay_texts_and_every_picture_is_there_once(page, rows):
 
 def test_a_page_that_would_be_too_large_leaves_pictures_of_right_answers_out(rows, page, monkeypatch):
     size = (page.parent / "frames" / picture_name(0, 0, 4 * S)).stat().st_size
-    monkeypatch.setattr("llava_ov_ros.evaluation.report.MOST_PICTURE_BYTES", 3 * size)
+    monkeypatch.setattr("llava_ov_ros.evaluation.report.page.MOST_PICTURE_BYTES", 3 * size)
     shard = Shard(0, "bottles", Path("bottles"), (ShardCamera(TOPIC, "front", 0, "default"),), ())
     wrong, right = rows[2] | {"scores": {"em": 0.0}}, rows[7] | {"scores": {"em": 1.0}, "frames": rows[6]["frames"]}
     text = report({}, {"latency": {}}, [(shard, right), (shard, wrong)], page.parent / "frames")

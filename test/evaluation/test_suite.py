@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from llava_ov_ros.evaluation.suite import SCHEMA, CameraTopic, SuiteError, read_suite
+from llava_ov_ros.evaluation.suite.suite_file import SCHEMA, CameraTopic, SuiteError, read_suite
 from llava_ov_ros.share import shipped
 
 

@@ -15,7 +15,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.event_handlers import OnStateTransition
 
 from launch import LaunchDescription, LaunchService
-from llava_ov_ros.node.session import Session
+from llava_ov_ros.live.session import Session
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch" / "llava_ov.launch.py"
 TOO_SLOW_S = 90.0

@@ -26,7 +26,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
-from llava_ov_ros.tasks import Status
+from llava_ov_ros.questions import Status
 
 MEETING_S = 60.0
 GREETING_S = 1.0

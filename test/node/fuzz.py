@@ -31,10 +31,10 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from llava_ov_ros.frames import NS_PER_S
+from llava_ov_ros.live.process import NodeProcess, use_large_segments
+from llava_ov_ros.live.session import LiveError, Report, Session
 from llava_ov_ros.node.messages import to_stamp
-from llava_ov_ros.node.process import NodeProcess, use_large_segments
-from llava_ov_ros.node.session import LiveError, Report, Session
-from llava_ov_ros.tasks import Status
+from llava_ov_ros.questions import Status
 
 CAMERAS = {"rgb": "raw", "jpeg": "compressed", "depth": "compressedDepth"}
 AT_ONCE = 20

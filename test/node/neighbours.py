@@ -30,11 +30,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
+from llava_ov_ros.live.process import NodeProcess
+from llava_ov_ros.live.session import Session
 from llava_ov_ros.node.main import spin
 from llava_ov_ros.node.messages import to_stamp
-from llava_ov_ros.node.process import NodeProcess
-from llava_ov_ros.node.session import Session
-from llava_ov_ros.tasks import Status
+from llava_ov_ros.questions import Status
 
 CROWD = Path(__file__).with_name("crowd.py")
 PERIOD_S = 1.0

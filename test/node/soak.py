@@ -27,14 +27,14 @@ from llava_ov_ros.srv import Ask, ClearGoal, Plan, ReportStep, SetGoal
 from rclpy.action import ActionClient
 
 from llava_ov_ros.frames import DecodeOptions, Rgb, decode
+from llava_ov_ros.live.picture_questions import TOPIC, jpeg_message
+from llava_ov_ros.live.player import staged_base
+from llava_ov_ros.live.process import NodeProcess, use_large_segments
+from llava_ov_ros.live.session import LiveError, Session
 from llava_ov_ros.node.messages import to_stamp
-from llava_ov_ros.node.player import staged_base
-from llava_ov_ros.node.process import NodeProcess, use_large_segments
-from llava_ov_ros.node.rooms_live import TOPIC, jpeg_message
-from llava_ov_ros.node.session import LiveError, Session
+from llava_ov_ros.questions import Status
 from llava_ov_ros.replay import image_topics, read_messages
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks import Status
 
 RATE_HZ = 30
 MARKS_MIN = (10, 30, 60)

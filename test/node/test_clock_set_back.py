@@ -13,7 +13,7 @@ import pytest
 from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.frames import stamp_ns
-from llava_ov_ros.node.process import executable
+from llava_ov_ros.live.process import executable
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S

@@ -12,7 +12,7 @@ from std_msgs.msg import String
 
 from llava_ov_ros.frames import stamp_ns
 from llava_ov_ros.onevision import Counters, Generated
-from llava_ov_ros.tasks.planning import Step, find_vocabulary, load_vocabulary
+from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary
 
 GOAL = "put the mug on the desk"
 S = 1_000_000_000

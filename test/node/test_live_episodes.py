@@ -8,20 +8,20 @@ from collections import deque
 import pytest
 
 from llava_ov_ros.fastdds import PROFILE_VARIABLES
-from llava_ov_ros.node.live_episodes import (
+from llava_ov_ros.live.episode_playback import (
     EPISODE_PARAMETERS,
     EpisodeSession,
     LiveEpisodes,
     live_episodes,
     read_episode,
 )
-from llava_ov_ros.node.player import staged_base
-from llava_ov_ros.node.rooms_live import TOPIC
-from llava_ov_ros.node.session import LiveError
+from llava_ov_ros.live.picture_questions import TOPIC
+from llava_ov_ros.live.player import staged_base
+from llava_ov_ros.live.session import LiveError
+from llava_ov_ros.planning import find_vocabulary, load_vocabulary, reported_step
 from llava_ov_ros.replay import read_messages
 from llava_ov_ros.rooms.record import Settings, plan_recording, truth_path, write_recording
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks.planning import find_vocabulary, load_vocabulary, reported_step
 
 S = 1_000_000_000
 SEEDS = range(20)

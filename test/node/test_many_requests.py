@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from llava_ov_ros.msg import Answer
 
-from llava_ov_ros.node.process import NodeProcess, executable
+from llava_ov_ros.live.process import NodeProcess, executable
 
 CROWD = Path(__file__).with_name("crowd.py")
 PATIENCE_S = 200

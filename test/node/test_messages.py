@@ -21,7 +21,7 @@ from llava_ov_ros.node.messages import (
     standing_query,
 )
 from llava_ov_ros.node.parameters import Settings
-from llava_ov_ros.tasks import Query, Result, Status
+from llava_ov_ros.questions import Query, Result, Status
 
 S = 1_000_000_000
 STAMP_NS = 1_700_000_123 * S + 987_654_321

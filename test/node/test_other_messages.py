@@ -15,7 +15,7 @@ import pytest
 from llava_ov_ros.msg import ActionHint
 
 from llava_ov_ros.node.other_messages import OtherMessages, message_types
-from llava_ov_ros.tasks.planning import find_vocabulary, load_vocabulary, split_line
+from llava_ov_ros.planning import find_vocabulary, load_vocabulary, split_line
 
 GOAL = "put the mug on the desk"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llava_ov_ros.node.player import staged_base, staged_name
+from llava_ov_ros.live.player import staged_base, staged_name
 from llava_ov_ros.replay import ImageTopic
 
 

@@ -6,9 +6,9 @@ import pytest
 from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.frames import stamp_ns
-from llava_ov_ros.node.live import LiveError, LiveSession
+from llava_ov_ros.live.playback import LiveError, LiveSession
+from llava_ov_ros.live.player import staged_base
 from llava_ov_ros.node.messages import to_stamp
-from llava_ov_ros.node.player import staged_base
 from llava_ov_ros.replay import ask_at, image_topics, is_correct, read_messages, read_questions
 from llava_ov_ros.share import shipped
 

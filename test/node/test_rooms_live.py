@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from llava_ov_ros.cli.rooms_asking import RoomsAsker
+from llava_ov_ros.evaluation.rooms.accuracy import trials
 from llava_ov_ros.fastdds import PROFILE_VARIABLES
-from llava_ov_ros.node.rooms_live import FRAME_NS, JPEG_QUALITY, live_rooms
-from llava_ov_ros.node.session import LiveError
+from llava_ov_ros.live.picture_questions import FRAME_NS, JPEG_QUALITY, live_rooms
+from llava_ov_ros.live.session import LiveError
 from llava_ov_ros.onevision import load_engine
-from llava_ov_ros.rooms.camera import through_jpeg
-from llava_ov_ros.rooms.evaluate import trials
+from llava_ov_ros.questions import find_prompts, load_prompts
+from llava_ov_ros.rooms.view import through_jpeg
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks import find_prompts, load_prompts
 
 MODEL = "rooms"
 

@@ -9,7 +9,7 @@ import numpy as np
 from llava_ov_ros.msg import Answer, AnswerChunk
 
 from llava_ov_ros.frames import stamp_ns
-from llava_ov_ros.tasks import Status
+from llava_ov_ros.questions import Status
 
 S = 1_000_000_000
 ENDLESS = {"max_new_tokens": 4096}

@@ -11,11 +11,11 @@ from llava_ov_ros.msg import Answer
 from rcl_interfaces.msg import Log
 
 from llava_ov_ros.frames import stamp_ns
+from llava_ov_ros.live.playback import LiveSession
+from llava_ov_ros.live.player import staged_base
 from llava_ov_ros.node import other_messages
 from llava_ov_ros.node.image_messages import to_ros
-from llava_ov_ros.node.live import LiveSession
 from llava_ov_ros.node.messages import to_stamp
-from llava_ov_ros.node.player import staged_base
 from llava_ov_ros.replay import image_topics, read_messages
 
 S = 1_000_000_000

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from llava_ov_ros.node.requests import Request
+from llava_ov_ros.node.request import Request
 from llava_ov_ros.node.worker import Worker
-from llava_ov_ros.tasks import Query, Result, Status
+from llava_ov_ros.questions import Query, Result, Status
 
 LONG_S = 30
 

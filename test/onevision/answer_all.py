@@ -18,9 +18,9 @@ import numpy as np
 import torch
 import transformers
 
+from llava_ov_ros.bench.plain_path import plain_inputs
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, load_engine
-from llava_ov_ros.onevision.plain import plain_inputs
 
 QUESTION = "Is there a red mug?"
 

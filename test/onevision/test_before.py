@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from llava_ov_ros.bench.plain_path import plain_generate
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 from llava_ov_ros.onevision.pixels import normalised, padded_square, squashed
-from llava_ov_ros.onevision.plain import plain_generate
 
 NEW_TOKENS = 12
 GOAL, FIRST, SECOND = "Your Main Goal:  tidy up.  Step Details: ", "Step#1: Go left. ", "Step#2: Take the mug. "

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from llava_ov_ros.onevision.benchmark import engine_benchmark
-from llava_ov_ros.onevision.measuring import Goal
+from llava_ov_ros.bench.engine_goals import engine_benchmark
+from llava_ov_ros.bench.measuring import Goal
 
 GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9")
 

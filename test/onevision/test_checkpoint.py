@@ -12,12 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from llava_ov_ros.checkpoints import CheckpointError
 from llava_ov_ros.frames import Clip, Frame
-from llava_ov_ros.onevision import CheckpointError, load_engine
+from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.onevision.canonical_names import canonical_name
 from llava_ov_ros.onevision.prompt import PROMPT_STYLES, conversation, user_content
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.questions import questions
+from llava_ov_ros.rooms.room_questions import questions
 from llava_ov_ros.rooms.takes import make_take, pictures
 
 

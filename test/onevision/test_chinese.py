@@ -10,8 +10,8 @@ import regex
 from tokenizers import Tokenizer
 
 from llava_ov_ros.onevision.tokens import REPLACEMENT, PromptTokenizer, TextStream
-from llava_ov_ros.tasks import Kind, SceneQuestion, find_prompts, load_prompts, shape
-from llava_ov_ros.tasks.planning import find_vocabulary, load_vocabulary, plan_ask
+from llava_ov_ros.planning import find_vocabulary, load_vocabulary, plan_ask
+from llava_ov_ros.questions import Kind, SceneQuestion, find_prompts, load_prompts, shape
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "original" / "checkpoint" / "tokenizer.json"
 # As Qwen2's tokenizer publishes it (transformers, models/qwen2/tokenization_qwen2.py, PRETOKENIZE_REGEX).

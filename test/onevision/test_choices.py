@@ -14,12 +14,12 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import NFC
 
 from llava_ov_ros.ask_error import AskError
+from llava_ov_ros.bench.plain_path import plain_inputs
+from llava_ov_ros.evaluation.rooms.accuracy import trials
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Generated, Sampling, load_engine
-from llava_ov_ros.onevision.plain import plain_inputs
 from llava_ov_ros.onevision.shapes import END_ID
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.evaluate import trials
 
 CHOICES = ("yes", "no", "the red mug on the countertop", "cannot tell", "3", "从左到右", "n")
 TOLERANCE = 1e-4

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from llava_ov_ros.bench.plain_path import plain_generate
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.onevision.pixels import normalised, padded_square
-from llava_ov_ros.onevision.plain import plain_generate
 from llava_ov_ros.onevision.prompt import IM_END, Control, Ids, Text, Visual, user_content
 
 NEW_TOKENS = 12

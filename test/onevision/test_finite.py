@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from llava_ov_ros.onevision import Ask, CheckpointError, EngineSettings, Generated, NotFiniteError, load_engine
-from llava_ov_ros.tasks.planning.answers import decided_confidence, text_probability
+from llava_ov_ros.checkpoints import CheckpointError
+from llava_ov_ros.onevision import Ask, EngineSettings, Generated, NotFiniteError, load_engine
+from llava_ov_ros.planning.model.results import decided_confidence, text_probability
 
 REMEDY = "load it with dtype bfloat16 or float32"
 FLIPS = 1000

@@ -16,15 +16,9 @@ from llava_ov_ros.onevision import Ask, Engine, EngineSettings, GrammarError, Lo
 from llava_ov_ros.onevision.grammar import Grammars
 from llava_ov_ros.onevision.shapes import END_ID, VOCABULARY, widened
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.tasks.grammar import plan_grammar
-from llava_ov_ros.tasks.planning import (
-    find_vocabulary,
-    load_vocabulary,
-    parse_line,
-    step_grammar,
-    whole_plan_grammar,
-)
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.planning import find_vocabulary, load_vocabulary, parse_line, step_grammar, whole_plan_grammar
+from llava_ov_ros.planning.model.plan_grammar import plan_grammar
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 THINGS = ["apple", "bowl", "butterknife", "cup", "egg", "knife", "mug", "pan", "plate", "potato", "soapbar", "tomato"]
 PLACES = ["cabinet", "countertop", "desk", "desklamp", "fridge", "microwave", "shelf", "sinkbasin", "toiletpaperhanger"]

@@ -20,10 +20,10 @@ from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, MemoryPlan, load_engine
 from llava_ov_ros.onevision import engine as engines
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
+from llava_ov_ros.onevision.engine_settings import MIB
 from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
 from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk
-from llava_ov_ros.onevision.settings import MIB
 from llava_ov_ros.onevision.shapes import SHAPES, tensor_shapes
 
 CPU = torch.device("cpu")

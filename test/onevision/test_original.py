@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from llava_ov_ros.onevision import Ask, CheckpointError, load_engine
+from llava_ov_ros.checkpoints import CheckpointError
+from llava_ov_ros.onevision import Ask, load_engine
 from llava_ov_ros.onevision.shapes import IMAGE_ID, SHAPES, VOCABULARY, random_tensors
 
 # 5 patches of 14 px and 6 px more, as the 27 of 384 px have.

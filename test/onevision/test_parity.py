@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration
 
+from llava_ov_ros.bench.plain_path import plain_generate
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
-from llava_ov_ros.onevision.plain import plain_generate
 from llava_ov_ros.onevision.shapes import nano_config
 
 NEW_TOKENS = 12

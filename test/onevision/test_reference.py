@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from llava_ov_ros.bench.plain_path import plain_generate, plain_inputs
+from llava_ov_ros.checkpoints import CheckpointError
 from llava_ov_ros.frames import Clip, Frame
-from llava_ov_ros.onevision import Ask, CheckpointError, Engine, load_engine, pixels
+from llava_ov_ros.onevision import Ask, Engine, load_engine, pixels
 from llava_ov_ros.onevision.canonical_names import published_name
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
-from llava_ov_ros.onevision.plain import plain_generate, plain_inputs
 
 REFERENCE = Path(__file__).resolve().parents[1] / "data" / "original"
 CHECKPOINT = REFERENCE / "checkpoint"

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from llava_ov_ros.onevision import Ask, CheckpointError, load_engine
+from llava_ov_ros.checkpoints import CheckpointError
+from llava_ov_ros.onevision import Ask, load_engine
 from llava_ov_ros.onevision.canonical_names import canonical_name, published_name
 
 Edit = Callable[[Path], None]

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, Sampling, load_engine
+from llava_ov_ros.onevision.engine_settings import MIB
 from llava_ov_ros.onevision.fixed_step import Capacity, bucketed
-from llava_ov_ros.onevision.settings import MIB
 from llava_ov_ros.onevision.steps import MOST_SHAPES, StaticSteps
 
 

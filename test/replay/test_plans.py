@@ -11,9 +11,9 @@ import pytest
 from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.onevision.generated import weighed
+from llava_ov_ros.planning import GoalTextError, PlanOptions, find_vocabulary, load_vocabulary
+from llava_ov_ros.questions import Status, find_prompts, load_prompts
 from llava_ov_ros.replay import BagMessage, ReplaySettings, TimedQuestion, plan_record, replay_plans
-from llava_ov_ros.tasks import Status, find_prompts, load_prompts
-from llava_ov_ros.tasks.planning import GoalTextError, PlanOptions, find_vocabulary, load_vocabulary
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S

@@ -11,6 +11,7 @@ import pytest
 
 from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings
 from llava_ov_ros.onevision import Generated
+from llava_ov_ros.questions import Status
 from llava_ov_ros.replay import (
     TIMINGS,
     BagMessage,
@@ -24,7 +25,6 @@ from llava_ov_ros.replay import (
     remarks,
     replay,
 )
-from llava_ov_ros.tasks import Status
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S

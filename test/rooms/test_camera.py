@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from llava_ov_ros.rooms.camera import SHAPES, View, canvas_for, make_view, picture
+from llava_ov_ros.rooms.view import SHAPES, View, canvas_for, make_view, picture
 from llava_ov_ros.rooms.world import COLOURS, KINDS, Moment, Wish, make_room, make_thing, spot_at
 
 PLAIN = View(noise=0.0)

@@ -9,8 +9,8 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.evaluation.suite import read_suite
-from llava_ov_ros.rooms.questions import NUMBERS, goal_question
+from llava_ov_ros.evaluation.suite.suite_file import read_suite
+from llava_ov_ros.rooms.room_questions import NUMBERS, goal_question
 from llava_ov_ros.share import shipped
 
 COMMAND = "rendered by llava-ov rooms record "

@@ -8,14 +8,7 @@ from random import Random
 
 import pytest
 
-from llava_ov_ros.rooms.questions import (
-    CANNOT_TELL,
-    KINDS_OF_QUESTION,
-    NUMBERS,
-    OPPOSITE,
-    questions,
-    which_way,
-)
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, NUMBERS, OPPOSITE, questions, which_way
 from llava_ov_ros.rooms.takes import make_take
 from llava_ov_ros.rooms.world import COLOURS, KINDS, RECEPTACLES, is_held_out, plural
 

@@ -18,9 +18,9 @@ import pytest
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.replay import image_topics, read_messages, read_questions
-from llava_ov_ros.rooms.camera import canvas_for
 from llava_ov_ros.rooms.record import FIRST_STAMP_NS, Settings, plan_recording, truth, write_recording
 from llava_ov_ros.rooms.script import told
+from llava_ov_ros.rooms.view import canvas_for
 from llava_ov_ros.rooms.world import HAND, place_of
 
 S = 1_000_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llava_ov_ros.rooms.questions import CANNOT_TELL, Question
-from llava_ov_ros.rooms.strangers import StrangeReport, Untold, ask_stranger
-from llava_ov_ros.tasks import Kind
+from llava_ov_ros.evaluation.rooms.strangers import StrangeReport, Untold, ask_stranger
+from llava_ov_ros.questions import Kind
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL, Question
 
 FRAMES = [np.zeros((24, 32, 3), np.uint8)] * 4
 ASKED = [

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from random import Random
 
-from llava_ov_ros.rooms.questions import KINDS_OF_QUESTION, questions
 from llava_ov_ros.rooms.record import Settings, plan_recording, truth
+from llava_ov_ros.rooms.room_questions import KINDS_OF_QUESTION, questions
 from llava_ov_ros.rooms.takes import Take
 from llava_ov_ros.rooms.truth import tour
 from llava_ov_ros.rooms.world import COLOURS, place_of

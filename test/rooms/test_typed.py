@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from llava_ov_ros.rooms.evaluate import trials
-from llava_ov_ros.rooms.typed import scene_question
-from llava_ov_ros.tasks import Kind, find_prompts, load_prompts, shape
+from llava_ov_ros.evaluation.rooms.accuracy import trials
+from llava_ov_ros.evaluation.rooms.typed_questions import scene_question
+from llava_ov_ros.questions import Kind, find_prompts, load_prompts, shape
 
 ALWAYS = {"colour": Kind.CHOICE, "presence": Kind.YES_NO, "counting": Kind.COUNT}
 

@@ -10,7 +10,7 @@ import pytest
 from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.tasks import Asked, Query, RefusedError, Status, answer, answer_together
+from llava_ov_ros.questions import Asked, Query, RefusedError, Status, answer, answer_together
 
 S = 1_000_000_000
 PICTURE = np.zeros((4, 6, 3), np.uint8)

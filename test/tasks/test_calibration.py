@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from llava_ov_ros.tasks.calibration import BINS, Bin, calibration
+from llava_ov_ros.evaluation.metrics.calibration import BINS, Bin, calibration
 
 
 def test_against_values_computed_by_hand():

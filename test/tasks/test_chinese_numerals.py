@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from llava_ov_ros.tasks.chinese_numerals import DIGITS, MYRIADS, UNITS, numeral
+from llava_ov_ros.questions.chinese_numerals import DIGITS, MYRIADS, UNITS, numeral
 
 # As CLDR writes them (rbnf/zh.xml, spellout-cardinal), and ways that people write them.
 WRITTEN = [

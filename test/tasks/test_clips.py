@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings, GrowthSettings
-from llava_ov_ros.tasks import Query, RefusedError, Status, cut_clips, new_request_id
+from llava_ov_ros.questions import Query, RefusedError, Status, cut_clips, new_request_id
 
 S = 1_000_000_000
 GROWTH = GrowthSettings(max_frames=4, min_frames=2)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from llava_ov_ros.tasks.grammar import plan_grammar
+from llava_ov_ros.planning.model.plan_grammar import plan_grammar
 
 ACTIONS = {"Go": [["desk", "fridge"]], "Put": [["mug", "Ei"], ["desk", "Küche"]], "Wait": []}
 

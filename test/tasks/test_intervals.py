@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from llava_ov_ros.tasks.intervals import Z_95, newcombe_interval, wilson_interval
+from llava_ov_ros.evaluation.metrics.intervals import Z_95, newcombe_interval, wilson_interval
 
 # R. G. Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998), table I,
 # method 3: right, of how many, lower and upper end.

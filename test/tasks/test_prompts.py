@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llava_ov_ros.rooms.questions import CANNOT_TELL, NUMBERS
-from llava_ov_ros.tasks.chinese import has_han
-from llava_ov_ros.tasks.planning import Reason
-from llava_ov_ros.tasks.prompts import LISTED, Kind, PromptsError, find_prompts, load_prompts
+from llava_ov_ros.planning import Reason
+from llava_ov_ros.questions.chinese import has_han
+from llava_ov_ros.questions.prompts import LISTED, Kind, PromptsError, find_prompts, load_prompts
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL, NUMBERS
 
 GOOD = """
 version: 3

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
+from llava_ov_ros.evaluation.rooms.accuracy import trials
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Choice, Generated, load_engine
-from llava_ov_ros.rooms.evaluate import trials
-from llava_ov_ros.rooms.world import COLOURS
-from llava_ov_ros.tasks.prompts import Kind, find_prompts, load_prompts
-from llava_ov_ros.tasks.scene_qa import (
+from llava_ov_ros.questions.kinds import (
     PHRASE_TOKENS,
     SceneAnswer,
     SceneQuestion,
@@ -20,6 +18,8 @@ from llava_ov_ros.tasks.scene_qa import (
     read_answer,
     shape,
 )
+from llava_ov_ros.questions.prompts import Kind, find_prompts, load_prompts
+from llava_ov_ros.rooms.world import COLOURS
 
 PLAIN, ONEVISION = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision"))
 SHORT = "\nAnswer the question using a single word or phrase."

@@ -23,9 +23,9 @@ from llava_ov_ros.onevision.decoding import Ask
 from llava_ov_ros.onevision.engine import Engine
 from llava_ov_ros.onevision.pixels import normalised
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.camera import make_view
-from llava_ov_ros.rooms.questions import Question, questions
+from llava_ov_ros.rooms.room_questions import Question, questions
 from llava_ov_ros.rooms.takes import make_take, pictures
+from llava_ov_ros.rooms.view import make_view
 from llava_ov_ros.rooms.world import COLOURS, HELD_OUT_COLOURS, HELD_OUT_PLACES, KINDS, RECEPTACLES
 
 ROOMS = Path(__file__).resolve().parents[2] / "tools" / "rooms"

@@ -17,9 +17,9 @@ from llava_ov_ros.onevision.features import anyres_token_count
 from llava_ov_ros.onevision.pixels import anyres_tiles, padded_square, squashed
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES, Text, conversation, user_content
 from llava_ov_ros.onevision.tokens import PromptTokenizer
-from llava_ov_ros.rooms.camera import make_view
-from llava_ov_ros.rooms.questions import Question, questions
+from llava_ov_ros.rooms.room_questions import Question, questions
 from llava_ov_ros.rooms.takes import Take, make_take
+from llava_ov_ros.rooms.view import make_view
 from model import PICTURE_PX, SIDE
 from nameless import nameless_pictures, names_colour, repainted, without_colours
 from recipe import Stage

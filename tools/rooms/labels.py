@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cells import Cells, thing_cells
-from llava_ov_ros.rooms.camera import canvas_for, developed, draw_room, drawing_order
+from llava_ov_ros.rooms.view import canvas_for, developed, draw_room, drawing_order
 from llava_ov_ros.rooms.world import COLOURS, HAND, KINDS, RECEPTACLES
 from model import SIDE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llava_ov_ros.rooms.camera import View
     from llava_ov_ros.rooms.canvas import Canvas
     from llava_ov_ros.rooms.takes import Take
+    from llava_ov_ros.rooms.view import View
     from llava_ov_ros.rooms.world import Moment, Room
 
 # Classes of each label; 0 is nothing. Kind and colour of a thing, the furniture behind it, where it is (the hand

@@ -18,15 +18,15 @@ import torch
 from cells import IGNORED
 from labels import COLOUR, photographed
 from llava_ov_ros.onevision.pixels import squashed
-from llava_ov_ros.rooms.camera import make_view
 from llava_ov_ros.rooms.takes import Take, make_take
+from llava_ov_ros.rooms.view import make_view
 from llava_ov_ros.rooms.world import COLOURS
 from model import PICTURE_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llava_ov_ros.rooms.questions import Question
+    from llava_ov_ros.rooms.room_questions import Question
     from llava_ov_ros.rooms.world import Paint
 
 SIZES = ((240, 180), (200, 200))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llava_ov_ros.rooms.questions import KINDS_OF_QUESTION
+from llava_ov_ros.rooms.room_questions import KINDS_OF_QUESTION
 
 
 @dataclass(frozen=True)

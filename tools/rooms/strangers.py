@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from llava_ov_ros.rooms.camera import developed
-from llava_ov_ros.rooms.questions import CANNOT_TELL, Question
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL, Question
+from llava_ov_ros.rooms.view import developed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from llava_ov_ros.rooms.camera import View
+    from llava_ov_ros.rooms.view import View
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # Of the takes of a run that has such pictures.

@@ -9,7 +9,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
-from llava_ov_ros.rooms.questions import NUMBERS, questions
+from llava_ov_ros.rooms.room_questions import NUMBERS, questions
 from llava_ov_ros.rooms.takes import make_take
 from llava_ov_ros.rooms.world import COLOURS, KINDS, RECEPTACLES
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ...tasks.chinese import has_han
+from ...questions.chinese import has_han
 from . import chinese_texts
 from .choices import choice, count, yes_no
 from .interleave import SetScore, multi_choice, normalised, open_ended
 from .lenient import choice_lenient
-from .plans import PLAN_METRICS, PlanScore
+from .plan_scores import PLAN_METRICS, PlanScore
 from .refusals import Refusals, refusals
 from .rouge import rouge_l
 from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match, refined_match

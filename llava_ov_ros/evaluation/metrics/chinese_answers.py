@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ...bounds import MOST_DIGITS
-from ...tasks.chinese import HAN, half_width, has_han, narrowed
-from ...tasks.chinese_numerals import CHARACTERS, UNITS, numeral
+from ...questions.chinese import HAN, half_width, has_han, narrowed
+from ...questions.chinese_numerals import CHARACTERS, UNITS, numeral
 
 MEASURES = (
     "个個只隻张張把本件条條位名人辆輛台臺块塊片瓶杯碗盘盤盒箱袋根支枝颗顆粒朵棵双雙对對副套组組群排层層间間座栋棟扇面幅次种種项項"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from ...tasks.chinese import apart, half_width
+from ...questions.chinese import apart, half_width
 from .rouge import common_subsequence
 
 

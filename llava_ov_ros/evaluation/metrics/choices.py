@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ...bounds import MOST_DIGITS
-from ...tasks.chinese import HAN, half_width
+from ...questions.chinese import HAN, half_width
 from .chinese_answers import begins_chinese, yes_or_no
 from .interleave import LETTERS, normalised
 from .numerals import number_in

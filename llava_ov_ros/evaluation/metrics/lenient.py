@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from string import ascii_lowercase
 
-from ...tasks.chinese import HAN, narrowed
+from ...questions.chinese import HAN, narrowed
 from .choices import chosen, compared
 from .interleave import LETTERS
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...bounds import MOST_DIGITS
-from ...tasks.chinese import has_han, narrowed
+from ...questions.chinese import has_han, narrowed
 from .chinese_answers import number_told
 
 _SMALL = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...tasks import Status
+from ...questions import Status
 
 # Where the pictures, not the answerer, are the reason that there is no answer.
 STALE = (Status.STALE, Status.FROZEN)

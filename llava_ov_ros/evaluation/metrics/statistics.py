@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ...tasks.intervals import Z_95, newcombe_interval, wilson_interval
+from .intervals import Z_95, newcombe_interval, wilson_interval
 
 RESAMPLES = 2000
 # Bounds the memory that resampling takes.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from llava_ov_ros.evaluation.benchmarks.result_rows import ResultRow
+from llava_ov_ros.evaluation.benchmarks.row_scores import score_rows
 from llava_ov_ros.evaluation.metrics import ANSWER_METRICS, chinese_texts, interleave
-from llava_ov_ros.evaluation.rows import ResultRow
-from llava_ov_ros.evaluation.scoring import score_rows
 
 HERE = Path(__file__).parent
 PAIRS = [json.loads(line) for line in (HERE / "cmrc2018_pairs.jsonl").read_text().splitlines()]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from llava_ov_ros.evaluation.metrics import ANSWER_METRICS, CAPTION_METRICS, METRICS, PLAN_METRICS, ZERO_ONE
-from llava_ov_ros.evaluation.suite import SCHEMA
+from llava_ov_ros.evaluation.suite.suite_file import SCHEMA
 
 CHOICES = ["a mug", "a plate"]
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.evaluation.metrics import plans
-from llava_ov_ros.tasks.planning import (
-    Plan,
-    find_vocabulary,
-    from_rows,
-    goal_from,
-    load_vocabulary,
-    split_line,
-    validate,
-)
+from llava_ov_ros.evaluation.metrics import plan_scores as plans
+from llava_ov_ros.planning import Plan, find_vocabulary, from_rows, goal_from, load_vocabulary, split_line, validate
 
 MUG = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"
 

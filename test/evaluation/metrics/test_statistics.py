@@ -15,9 +15,9 @@ from llava_ov_ros.evaluation.metrics import (
     paired,
     refusals,
 )
-from llava_ov_ros.tasks import Status
-from llava_ov_ros.tasks.intervals import newcombe_interval, wilson_interval
-from llava_ov_ros.tasks.spread import Spread, spread
+from llava_ov_ros.evaluation.metrics.intervals import newcombe_interval, wilson_interval
+from llava_ov_ros.questions import Status
+from llava_ov_ros.questions.spread import Spread, spread
 
 
 def test_interval_of_many_questions_is_that_of_the_normal_approximation():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Vocabulary, find_vocabulary, load_vocabulary
+from llava_ov_ros.planning import Vocabulary, find_vocabulary, load_vocabulary
 
 ALFRED = Path(__file__).resolve().parents[4] / "shared" / "data" / "alfred" / "alfred_valid_plans.jsonl"
 MALFORMED = {"trial_T20190906_181501_970690", "trial_T20190918_161337_246067"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.tasks.planning import (
+from llava_ov_ros.planning import (
     Hint,
     Reason,
     Step,
@@ -15,8 +15,8 @@ from llava_ov_ros.tasks.planning import (
     read_plan_answer,
     split_line,
 )
-from llava_ov_ros.tasks.planning.answers import decided_confidence, text_probability
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.planning.model.results import decided_confidence, text_probability
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 PLAIN = load_prompts(find_prompts("plain"))
 GOOD = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"

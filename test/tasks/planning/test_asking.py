@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from llava_ov_ros.frames import Frame
-from llava_ov_ros.rooms.questions import DONE, goal_question, next_step_question
-from llava_ov_ros.tasks.planning import (
+from llava_ov_ros.planning import (
     MOST_PICTURES,
     GoalTextError,
     Step,
@@ -21,7 +20,8 @@ from llava_ov_ros.tasks.planning import (
     split_line,
     validate,
 )
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
+from llava_ov_ros.rooms.room_questions import DONE, goal_question, next_step_question
 
 PLAIN, ONEVISION, ALFRED = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision", "alfred"))
 GOAL = "put the red mug on the desk"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Reason, from_rows, goal_from, validate
+from llava_ov_ros.planning import Reason, from_rows, goal_from, validate
 
 Steps = list[list[str]]
 Breaker = Callable[[Steps, dict[str, Any]], Steps | None]

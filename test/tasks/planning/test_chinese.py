@@ -6,8 +6,7 @@ import pytest
 
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.onevision.generated import weighed
-from llava_ov_ros.tasks.chinese import has_han
-from llava_ov_ros.tasks.planning import (
+from llava_ov_ros.planning import (
     Hint,
     PlanOptions,
     VocabularyError,
@@ -23,8 +22,9 @@ from llava_ov_ros.tasks.planning import (
     split_line,
     validate,
 )
-from llava_ov_ros.tasks.planning.answers import StepStream, read_plan_answer
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.planning.model.results import StepStream, read_plan_answer
+from llava_ov_ros.questions.chinese import has_han
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 ZH = load_prompts(find_prompts("zh"))
 GOOD = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.tasks.planning import GoalTextError, decompose_ask, read_decomposition
-from llava_ov_ros.tasks.planning.decomposing import MOST_SENTENCES
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.planning import GoalTextError, decompose_ask, read_decomposition
+from llava_ov_ros.planning.model.decompose import MOST_SENTENCES
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 PLAIN, ONEVISION, ALFRED = (load_prompts(find_prompts(name)) for name in ("plain", "llava_onevision", "alfred"))
 GOAL = "tidy up the office"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from llava_ov_ros.tasks.planning import Reason, load_vocabulary
-from llava_ov_ros.tasks.planning.vocabulary import CONDITIONS, EFFECTS
+from llava_ov_ros.planning import Reason, load_vocabulary
+from llava_ov_ros.planning.vocabulary import CONDITIONS, EFFECTS
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "planning.md").read_text()
 

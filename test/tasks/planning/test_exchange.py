@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Plan, Step, find_vocabulary, load_vocabulary, split_line
-from llava_ov_ros.tasks.planning.exchange import intent_fields, plansys2_items
+from llava_ov_ros.planning import Plan, Step, find_vocabulary, load_vocabulary, split_line
+from llava_ov_ros.planning.exchange import intent_fields, plansys2_items
 
 
 def test_a_plan_as_a_planner_of_plansys2_gives_it(alfred):

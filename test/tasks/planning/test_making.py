@@ -6,8 +6,8 @@ import pytest
 
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.onevision.generated import weighed
-from llava_ov_ros.tasks.planning import NoAnswerError, PlanOptions, Reason, StepStatus, make_plan
-from llava_ov_ros.tasks.prompts import find_prompts, load_prompts
+from llava_ov_ros.planning import NoAnswerError, PlanOptions, Reason, StepStatus, make_plan
+from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 PLAIN = load_prompts(find_prompts("plain"))
 GOAL = "put the mug on the desk"

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from llava_ov_ros.tasks.planning import load_vocabulary, read_plan
-from llava_ov_ros.tasks.planning.clauses import patterns_of
-from llava_ov_ros.tasks.planning.matching import lexicon, matches
-from llava_ov_ros.tasks.planning.phrases import parse_phrase
+from llava_ov_ros.planning import load_vocabulary, read_plan
+from llava_ov_ros.planning.read.clauses import patterns_of
+from llava_ov_ros.planning.read.matching import lexicon, matches
+from llava_ov_ros.planning.read.phrases import parse_phrase
 
 
 @pytest.fixture

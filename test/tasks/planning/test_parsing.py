@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Plan, Unread, parse_line, read_plan
-from llava_ov_ros.tasks.planning.clauses import patterns_of
-from llava_ov_ros.tasks.planning.wording import plain
+from llava_ov_ros.planning import Plan, Unread, parse_line, read_plan
+from llava_ov_ros.planning.read.clauses import patterns_of
+from llava_ov_ros.planning.read.spelling import plain
 
 GOTO_DESK, PICK_MUG, PUT_MUG = "GotoLocation desk", "PickupObject mug", "PutObject mug fridge"
 THREE = f"{GOTO_DESK}; {PICK_MUG}; {PUT_MUG}"

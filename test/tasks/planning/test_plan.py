@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Plan, PlanError, Step, from_rows, parse_line, split_line
+from llava_ov_ros.planning import Plan, PlanError, Step, from_rows, parse_line, split_line
 
 LINE = "GotoLocation desk; PickupObject mug; PutObject mug fridge; NoOp"
 PLAN = Plan(

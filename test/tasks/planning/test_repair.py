@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Plan, repair_prompt, split_line, validate
+from llava_ov_ros.planning import Plan, repair_prompt, split_line, validate
 
 
 def test_it_says_what_is_wrong_and_what_is_allowed(alfred):

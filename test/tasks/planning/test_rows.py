@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.tasks.planning import Goal, PlanRow, RowError, read_rows, split_line
+from llava_ov_ros.planning import Goal, PlanRow, RowError, read_rows, split_line
 
 MUG = "GotoLocation desk; PickupObject mug"
 

@@ -7,10 +7,7 @@ from random import Random
 
 import pytest
 
-from llava_ov_ros.rooms.goals import TASK_TYPES as ROOM_TASKS
-from llava_ov_ros.rooms.goals import make_goal
-from llava_ov_ros.rooms.world import Wish, make_room
-from llava_ov_ros.tasks.planning import (
+from llava_ov_ros.planning import (
     Goal,
     GoalError,
     Plan,
@@ -24,6 +21,9 @@ from llava_ov_ros.tasks.planning import (
     split_line,
     validate,
 )
+from llava_ov_ros.rooms.goals import TASK_TYPES as ROOM_TASKS
+from llava_ov_ros.rooms.goals import make_goal
+from llava_ov_ros.rooms.world import Wish, make_room
 
 EMPTY_COOL, WRONG_CLEAN = "trial_T20190906_181501_970690", "trial_T20190918_161337_246067"
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from llava_ov_ros.planning import Step, VocabularyError, find_vocabulary, load_vocabulary
 from llava_ov_ros.share import shipped
-from llava_ov_ros.tasks.planning import Step, VocabularyError, find_vocabulary, load_vocabulary
 
 SMALL = """\
 max_steps: 4

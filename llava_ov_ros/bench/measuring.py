@@ -1,0 +1,136 @@
+"""What the benchmark's goals are measured with: clips, clocks, and the form of a result."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..frames import Clip, Frame
+from ..frames.growing import GrowthSettings
+from ..onevision.engine import Engine
+
+HEIGHT, WIDTH = 720, 1280
+# Bytes and operations per second that a device's data sheet allows in practice (docs/performance.md).
+PEAKS = {"H200": (790e12, 4.3e12), "H100": (790e12, 3.0e12)}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One measured goal.
+
+    Attributes:
+        goal: P1 to P9, as in docs/performance.md.
+        what: What was measured.
+        ours_s: Median of this engine, in seconds.
+        theirs_s: Median of the other side, in seconds.
+        ratio: theirs_s / ours_s, or where `at_most` what its `what` says.
+        floor_s: What the device's arithmetic and memory allow at best; None where that is not known.
+        target: The ratio aimed at on this kind of device: at least so much, or where `at_most` at most.
+        identical_tokens: Whether both sides gave the same tokens; None where no tokens are compared.
+        counters: What else was counted, of P6 and P9.
+        at_most: Whether a smaller ratio is better.
+    """
+
+    goal: str
+    what: str
+    ours_s: float | None
+    theirs_s: float | None
+    ratio: float
+    floor_s: float | None
+    target: float
+    identical_tokens: bool | None
+    counters: dict[str, float] | None = None
+    at_most: bool = False
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured on.
+
+    Attributes:
+        engine: The engine under test.
+        frames: Length of a clip.
+        repeats: How often each side runs.
+    """
+
+    engine: Engine
+    frames: int
+    repeats: int
+
+    @property
+    def model(self) -> Any:
+        """The same weights as transformers' model."""
+        return self.engine.transformers_model
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the device's work must be waited for."""
+        return self.engine.device.type == "cuda"
+
+    def target(self, cuda: float, cpu: float) -> float:
+        """The goal for this kind of device."""
+        return cuda if self.on_cuda else cpu
+
+
+def camera_frames(count: int, seed: int) -> list[Frame]:
+    """Frames of 1280x720 with large and small structure, as a camera at 1 Hz gives them."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for index in range(count):
+        blocks = rng.integers(0, 256, (HEIGHT // 40, WIDTH // 40, 3), dtype=np.uint8)
+        rgb = np.asarray(Image.fromarray(blocks).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+        frames.append(Frame("camera", (seed * 1000 + index) * 10**9, "optical", rgb))
+    return frames
+
+
+def clip_of(frames: Sequence[Frame]) -> Clip:
+    """A clip of the one camera."""
+    return Clip("camera", tuple(frames))
+
+
+def timed(bench: Bench, work: Callable[..., Any], *args: Any, **options: Any) -> tuple[float, Any]:
+    """Seconds that a call takes, the device's work included, and its result."""
+    if bench.on_cuda:
+        torch.cuda.synchronize(bench.engine.device)
+    started_s = time.perf_counter()
+    result = work(*args, **options)
+    if bench.on_cuda:
+        torch.cuda.synchronize(bench.engine.device)
+    return time.perf_counter() - started_s, result
+
+
+def prepare_all(engine: Engine, clip: Clip | None) -> None:
+    """Encode and prefill all of a clip."""
+    while clip is not None and engine.prepare([clip]):
+        pass
+
+
+def growth(bench: Bench) -> GrowthSettings:
+    """Clips that re-anchor at the bench's length to half of it."""
+    return GrowthSettings(max_frames=bench.frames, min_frames=max(1, bench.frames // 2))
+
+
+def compared(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
+    """Medians of both sides and their ratio."""
+    median_ours, median_theirs = statistics.median(ours), statistics.median(theirs)
+    return median_ours, median_theirs, median_theirs / median_ours
+
+
+def decode_floor_s(bench: Bench) -> float | None:
+    """Time to read all weights of the language model once, on devices whose bandwidth is known."""
+    if not bench.on_cuda:
+        return None
+    name = torch.cuda.get_device_name(bench.engine.device)
+    bandwidth = next((peak[1] for known, peak in PEAKS.items() if known in name), None)
+    if bandwidth is None:
+        return None
+    language = bench.model.model.language_model
+    weights = {t.data_ptr(): t.nbytes for t in [*language.layers.parameters(), bench.model.lm_head.weight]}
+    return float(sum(weights.values()) / bandwidth)

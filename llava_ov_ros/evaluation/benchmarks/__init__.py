@@ -1,0 +1,1 @@
+"""Published benchmarks: rows, scores, runs."""

@@ -1,0 +1,246 @@
+"""From lmms-eval's documents to the engine's prompts, laid out as its own LLaVA-OneVision model does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ...bounds import check_whole
+from ...frames import Frame, Rgb
+from ...modes import Mode
+from ...onevision.prompt import Segment, Text, Visual
+
+IMAGE = "<image>"
+MAX_NEW_TOKENS = 1024
+
+
+class DocumentError(ValueError):
+    """A document that cannot be shown to the model; the text says what of it."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a prompt shows.
+
+    Attributes:
+        items: Frames of each visual item: of a whole clip in mode video, else one.
+        mode: How they become visual tokens.
+    """
+
+    items: tuple[tuple[Frame, ...], ...]
+    mode: Mode
+
+
+def longest_answer(options: Mapping[str, Any]) -> int:
+    """Most tokens of an answer, from a task's generation options or `--gen_kwargs`; those without it get 1024.
+
+    Raises:
+        ValueError: max_new_tokens is no whole number from 1.
+    """
+    given = options.get("max_new_tokens")
+    longest = MAX_NEW_TOKENS if given is None else int(given)
+    check_whole("max_new_tokens", longest, 1)
+    return longest
+
+
+def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | None = None) -> Shown:
+    """Pictures and videos of a document.
+
+    One picture is shown in most detail (anyres_max_9), of several each one padded, and of a video frames at equal
+    distances as one clip (lmms-eval 0.7.3, models/simple/llava_onevision.py:466-514).
+
+    Args:
+        visuals: Pictures (PIL, or files of pictures), or one file of a video; None: nothing.
+        max_frames: Frames of a video.
+        sample_frames: The pictures are frames of a video, of which this many are shown.
+
+    Raises:
+        DocumentError: There is something else, or a file cannot be read.
+    """
+    if not visuals:
+        return Shown((), "multi_image")
+    videos = [visual for visual in visuals if isinstance(visual, str) and not _is_picture(visual)]
+    if videos:
+        if len(visuals) > 1:
+            raise DocumentError(f"the document has {len(visuals)} videos or pictures: one video, or pictures only")
+        return Shown((video_frames(Path(videos[0]), max_frames),), "video")
+    pictures = [picture_frame(visual) for visual in visuals]
+    if sample_frames is not None:
+        chosen = np.linspace(0, len(pictures) - 1, sample_frames, dtype=int)
+        return Shown((tuple(pictures[index] for index in chosen),), "video")
+    return Shown(tuple((picture,) for picture in pictures), "image" if len(pictures) == 1 else "multi_image")
+
+
+def picture_frame(picture: Any) -> Frame:
+    """A picture, or a file of one, as a frame.
+
+    Raises:
+        DocumentError: It is neither, or cannot be read.
+    """
+    try:
+        if isinstance(picture, str):
+            with Image.open(picture) as opened:
+                return _frame(np.asarray(opened.convert("RGB")))
+        if isinstance(picture, Image.Image):
+            return _frame(np.asarray(picture.convert("RGB")))
+    except OSError as error:
+        raise DocumentError(f"a picture of the document cannot be read: {error}") from None
+    raise DocumentError(f"the document shows {type(picture).__name__}, expected pictures or the path of a video")
+
+
+def video_frames(file: Path, count: int) -> tuple[Frame, ...]:
+    """Frames of a video at equal distances, the first and the last among them.
+
+    Args:
+        file: The video.
+        count: How many; more than it has: some of them several times.
+
+    Raises:
+        DocumentError: It cannot be read.
+    """
+    # What a file says about its length is not always true, so it is counted.
+    video = cv2.VideoCapture(str(file))
+    total = 0
+    while video.grab():
+        total += 1
+    video.release()
+    if not total:
+        raise DocumentError(f"{file}: not a video that can be read")
+    wanted = np.linspace(0, total - 1, count, dtype=int).tolist()
+    found: dict[int, Frame] = {}
+    video = cv2.VideoCapture(str(file))
+    for index in range(wanted[-1] + 1):
+        if video.grab() and index in wanted:
+            _, picture = video.retrieve()
+            found[index] = _frame(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    video.release()
+    return tuple(found[index] for index in wanted)
+
+
+def context_texts(context: str, items: int) -> list[str]:
+    """What the user says (and, in a dialogue, the assistant), `<image>` where visual items stand.
+
+    A text that says where they stand keeps them there; before any other they stand first, parted by blanks
+    (llava_onevision.py:516-551). A JSON list of values is a dialogue.
+
+    Args:
+        context: The text.
+        items: How many visual items there are.
+    """
+    if items and IMAGE not in context:
+        context = " ".join([IMAGE] * items) + "\n" + context
+    return _dialogue(context) or [context]
+
+
+def turns_of(texts: Sequence[str], items: int) -> list[list[Segment]]:
+    """What is said by turns, as segments of a prompt.
+
+    Args:
+        texts: `<image>` stands for a visual item, where there are any.
+        items: How many.
+
+    Raises:
+        DocumentError: The texts have places for more or fewer.
+    """
+    turns: list[list[Segment]] = []
+    placed = 0
+    for text in texts:
+        turn: list[Segment] = []
+        pieces = text.split(IMAGE) if items else [text]
+        for number, piece in enumerate(pieces):
+            turn.append(Text(piece))
+            if number < len(pieces) - 1:
+                turn.append(Visual(placed))
+                placed += 1
+        turns.append(turn)
+    if placed != items:
+        raise DocumentError(f"the text has places for {placed} pictures, and the document shows {items}")
+    return turns
+
+
+@dataclass(frozen=True)
+class ChatParts:
+    """A chat as the simple model would get it.
+
+    Attributes:
+        system: Text of a system message; None: there is none.
+        texts: What user and assistant say by turns, `<image>` where pictures stand.
+        visuals: Pictures and videos in their order.
+    """
+
+    system: str | None
+    texts: tuple[str, ...]
+    visuals: tuple[Any, ...]
+
+
+def chat_parts(messages: Sequence[Any]) -> ChatParts:
+    """Reads lmms-eval's chat messages (`ChatMessages.messages`).
+
+    Pictures keep their places between the texts. Where the texts themselves have `<image>` for each of them, as in
+    messages made from a simple task, they stand there instead.
+
+    Args:
+        messages: With `role` and `content`, a list of parts with `type` and `text` or `url`.
+
+    Raises:
+        DocumentError: User and assistant do not take turns, or there is something else than texts, pictures, videos.
+    """
+    system: str | None = None
+    texts: list[str] = []
+    visuals: list[Any] = []
+    spoken = [part.text for message in messages for part in message.content if part.type == "text"]
+    media = sum(part.type != "text" for message in messages for part in message.content)
+    placed = bool(media) and sum(text.count(IMAGE) for text in spoken) == media
+    for message in messages:
+        if message.role == "system":
+            system = "".join(part.text for part in message.content if part.type == "text")
+            continue
+        if message.role != ("assistant" if len(texts) % 2 else "user"):
+            raise DocumentError(
+                f"message {len(texts)} of the chat is from {message.role}: user and assistant take turns"
+            )
+        text, after_picture = "", False
+        for part in message.content:
+            if part.type == "text":
+                said = part.text if placed or not media else part.text.replace(IMAGE, "")
+                text += ("\n" if after_picture else "") + said
+            elif part.type in ("image", "video"):
+                visuals.append(part.url)
+                text += "" if placed else (" " if after_picture else "") + IMAGE
+            else:
+                raise DocumentError(f"the chat has {part.type}, expected text, images and videos")
+            after_picture = part.type != "text" and not placed
+        texts.append(text)
+    if len(texts) % 2 == 0:
+        raise DocumentError("the chat does not end with what the user says")
+    return ChatParts(system, tuple(texts), tuple(visuals))
+
+
+def _dialogue(context: str) -> list[str] | None:
+    """The values of a JSON list of turns; None where the text is no such list."""
+    if not context.lstrip().startswith("["):
+        return None
+    try:
+        turns = json.loads(context)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(turns, list) or len(turns) % 2 == 0:
+        return None
+    values = [turn.get("value") if isinstance(turn, dict) else None for turn in turns]
+    return [str(value) for value in values] if all(isinstance(value, str) for value in values) else None
+
+
+def _is_picture(file: str) -> bool:
+    return Path(file).suffix.lower() in Image.registered_extensions()
+
+
+def _frame(rgb: Rgb) -> Frame:
+    rgb.flags.writeable = False
+    return Frame(camera="image", stamp_ns=0, frame_id="", picture=rgb)

@@ -1,0 +1,122 @@
+"""How often a model says that it cannot tell where it is asked about pictures of something else than rendered rooms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, Question
+from ..metrics.intervals import wilson_interval
+from .accuracy import TOTAL, Decider
+from .typed_questions import scene_question
+
+if TYPE_CHECKING:
+    from .accuracy import Picture
+
+SureAnswerer = Callable[[Sequence["Picture"], Sequence[str]], list[tuple[str, float]]]
+"""Answers questions about the frames of one clip, in order: the text and how sure the model is of it, 0 to 1."""
+
+
+@dataclass
+class Untold:
+    """How often the model said that it cannot tell, of some questions.
+
+    Attributes:
+        n: Questions.
+        cannot_tell: How many of them were answered so.
+        sure: How sure the model was of each other answer, 0 to 1.
+    """
+
+    n: int = 0
+    cannot_tell: int = 0
+    sure: list[float] = field(default_factory=list)
+
+    def count(self, said: str, confidence: float) -> None:
+        """Count an answer."""
+        self.n += 1
+        if said == CANNOT_TELL:
+            self.cannot_tell += 1
+        else:
+            self.sure.append(confidence)
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """n, cannot_tell, its share with the 95 % interval (Wilson), and the mean confidence of the other answers.
+
+        The confidence is None where there is no other answer.
+        """
+        low, high = wilson_interval(self.cannot_tell, self.n)
+        return {
+            "n": self.n,
+            "cannot_tell": self.cannot_tell,
+            "share": round(self.cannot_tell / self.n, 4) if self.n else 0.0,
+            "low": round(low, 4),
+            "high": round(high, 4),
+            "confidence": round(math.fsum(self.sure) / len(self.sure), 4) if self.sure else None,
+        }
+
+
+@dataclass
+class StrangeReport:
+    """What asking about strange pictures found.
+
+    Attributes:
+        kinds: By kind of question, of free answers.
+        cameras: By camera, of free answers.
+        decided: Of questions whose known answers were compared, by kind of answer; empty where none were.
+        others: Other free answers than `cannot tell`: camera, question, answer, confidence.
+    """
+
+    kinds: dict[str, Untold] = field(default_factory=dict)
+    cameras: dict[str, Untold] = field(default_factory=dict)
+    decided: dict[str, Untold] = field(default_factory=dict)
+    others: list[tuple[str, str, str, float]] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
+        """Rows of `kinds`, `decided` and `cameras`, ready for JSON; in the first two `total` is all together."""
+        kinds = {kind: self.kinds[kind] for kind in KINDS_OF_QUESTION if kind in self.kinds}
+        tables = {
+            "kinds": kinds | {TOTAL: _together(kinds)},
+            "decided": dict(sorted(self.decided.items())) | ({TOTAL: _together(self.decided)} if self.decided else {}),
+            "cameras": self.cameras,
+        }
+        return {name: {key: row.as_dict() for key, row in rows.items()} for name, rows in tables.items()}
+
+
+def _together(rows: dict[str, Untold]) -> Untold:
+    return Untold(
+        sum(row.n for row in rows.values()),
+        sum(row.cannot_tell for row in rows.values()),
+        [confidence for row in rows.values() for confidence in row.sure],
+    )
+
+
+def ask_stranger(
+    report: StrangeReport,
+    camera: str,
+    frames: Sequence[Picture],
+    asked: Sequence[Question],
+    answer: SureAnswerer,
+    decide: Decider | None = None,
+) -> None:
+    """Ask questions about a clip that shows no rendered room, and count the answers.
+
+    Args:
+        report: Where they are counted.
+        camera: Whose clip it is.
+        frames: Its pictures, oldest first: RGB, uint8 (height, width, 3) each.
+        asked: Questions; their answers do not matter.
+        answer: The model.
+        decide: The model once more, for the questions among them whose possible answers are known.
+    """
+    given = answer(frames, [question.text for question in asked])
+    for question, (said, confidence) in zip(asked, given, strict=True):
+        report.kinds.setdefault(question.kind, Untold()).count(said, confidence)
+        report.cameras.setdefault(camera, Untold()).count(said, confidence)
+        if said != CANNOT_TELL:
+            report.others.append((camera, question.text, said, confidence))
+    typed = [scene for question in asked if (scene := scene_question(question)) is not None]
+    if decide is not None and typed:
+        for scene, (said, probability) in zip(typed, decide(frames, typed), strict=True):
+            report.decided.setdefault(str(scene.kind), Untold()).count(said, probability)

@@ -1,0 +1,1 @@
+"""A run of a suite: bags, workers, journal, scores."""

@@ -1,0 +1,124 @@
+"""What a run's answers depend on, so that a run that is continued is the one that was begun."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+from ...frames.value_range import DEFAULT
+from ...planning import find_vocabulary
+from ..suite.preflight import Job, Shard, ShardCamera, named_actions
+
+# Whole files up to this size are read; of larger ones (weights, bags) both ends, which hold their indices.
+WHOLE_BYTES = 64 * 2**20
+END_BYTES = 2**20
+# What computes the answers.
+COMPUTE = ("torch", "transformers", "opencv-python-headless", "pillow")
+
+
+def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
+    """What must be the same for answers to be the same, ready for JSON; values that are long are digests.
+
+    Args:
+        job: The suite.
+        model: The checkpoint's directory.
+        way: How questions are asked: in process or live.
+    """
+    suite = job.suite
+    return {
+        "suite": suite.name,
+        "way": way,
+        "model": suite.model.model,
+        "model_files": digest_of_files(model),
+        "settings": {
+            "device": suite.model.device,
+            "dtype": suite.model.dtype,
+            "mode": suite.model.mode,
+            "max_new_tokens": suite.model.max_new_tokens,
+            "threads": suite.model.threads,
+            "clip": asdict(suite.clip),
+            "planning": asdict(suite.planning),
+        },
+        "versions": {name: _version(name) for name in COMPUTE},
+        "prompts": job.prompts.identity,
+        "prompts_text": _digest(repr(job.prompts)),
+        "actions": suite.model.actions,
+        "actions_file": digest_of_files(find_vocabulary(named_actions(suite))),
+        "bags": {shard.name: _bag(shard) for shard in job.shards},
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What two identities differ in, each in words."""
+    found = []
+    flat_before, flat_now = dict(_flat(before)), dict(_flat(now))
+    for name in dict.fromkeys((*flat_before, *flat_now)):
+        old, new = flat_before.get(name), flat_now.get(name)
+        if old == new:
+            continue
+        if name not in flat_now or name not in flat_before:
+            found.append(f"{name} is {'new' if name in flat_now else 'gone'}")
+        elif _is_digest(old) and _is_digest(new):
+            found.append(f"{name} has changed")
+        else:
+            found.append(f"{name} was {old!r} and is {new!r}")
+    return found
+
+
+def digest_of_files(path: Path) -> str:
+    """A digest of a file, or of all files below a folder: names, sizes and contents (of large ones both ends)."""
+    total = hashlib.sha256()
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    for file in files:
+        name = file.name if file == path else str(file.relative_to(path))
+        total.update(f"{name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as content:
+            if file.stat().st_size <= WHOLE_BYTES:
+                total.update(content.read())
+            else:
+                total.update(content.read(END_BYTES))
+                content.seek(-END_BYTES, 2)
+                total.update(content.read())
+    return total.hexdigest()[:16]
+
+
+def _bag(shard: Shard) -> dict[str, str]:
+    return {
+        "files": digest_of_files(shard.bag),
+        "cameras": ", ".join(map(_camera, shard.cameras)),
+        "questions": _digest(json.dumps([asdict(trial) for trial in shard.trials], sort_keys=True)),
+    }
+
+
+def _camera(one: ShardCamera) -> str:
+    turned = f" turned by {one.rotate_deg}" if one.rotate_deg else ""
+    return one.topic.name + turned + (f" in the range {one.value_range}" if one.value_range != DEFAULT else "")
+
+
+def _version(package: str) -> str:
+    try:
+        return installed(package)
+    except PackageNotFoundError:
+        return "not from a package"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 16 and all(mark in "0123456789abcdef" for mark in value)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{prefix}{name}: ")
+        else:
+            yield f"{prefix}{name}", inner

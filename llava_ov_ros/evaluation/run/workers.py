@@ -1,0 +1,244 @@
+"""Who works on the bags of a suite: this process, several of this machine, or a Ray cluster. All give the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, cast
+
+from ...checkpoints import CheckpointError, find_checkpoint
+from ...questions import AnswersQuestions
+from ...replay import BagError
+from ..suite.preflight import Job, named_model
+from .bag_answers import Event, Ready, run_shard
+
+Done = Mapping[int, AbstractSet[int]]
+"""Numbers of the trials that are answered already, by number of the bag."""
+NONE: frozenset[int] = frozenset()
+
+
+class WorkError(RuntimeError):
+    """The work cannot go on; the text says why."""
+
+
+def checkpoint(job: Job) -> Path:
+    """The directory of a suite's model, once its configuration and the index of its weights were read.
+
+    Raises:
+        WorkError: It is not there, or is no model of this architecture.
+    """
+    try:
+        # Before torch and transformers are imported, which takes long.
+        directory = find_checkpoint(named_model(job.suite))
+        from ...onevision.checkpoint_files import open_checkpoint
+
+        open_checkpoint(directory)
+    except (CheckpointError, OSError) as error:
+        raise WorkError(str(error)) from None
+    return directory
+
+
+def load(job: Job) -> AnswersQuestions:
+    """The model of a suite, set up so that the same questions are computed in the same way everywhere.
+
+    Raises:
+        WorkError: It cannot be loaded.
+    """
+    from ...onevision import EngineSettings, load_engine
+
+    model = job.suite.model
+    cameras = max(len(shard.cameras) for shard in job.shards)
+    # Tiles one by one: how many are encoded at once would depend on what was asked before.
+    settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
+    try:
+        engine = load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
+    except (ValueError, MemoryError) as error:
+        raise WorkError(str(error)) from None
+    # It is one, but for options that nobody here gives.
+    return cast(AnswersQuestions, engine)
+
+
+@contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads while the `with` block lasts."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[Event]:
+    """Work on bags one after the other.
+
+    Args:
+        job: The suite.
+        open_shards: Numbers of the bags that are to be worked on.
+        done: What is not asked again.
+
+    Raises:
+        WorkError: The model cannot be loaded, or a bag is damaged.
+    """
+    with fixed_threads(job.suite.model.threads):
+        engine = load(job)
+        yield Ready()
+        try:
+            for number in open_shards:
+                yield from run_shard(job, job.shards[number], engine, done.get(number, NONE))
+        except BagError as error:
+            raise WorkError(str(error)) from None
+        finally:
+            engine.close()
+
+
+def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int) -> Iterator[Event]:
+    """Work on bags with several processes, each with a model of its own; the arguments are those of `work_here`.
+
+    Raises:
+        WorkError: A model cannot be loaded, a bag is damaged, or a worker was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = list(open_shards)
+    processes: list[Any] = []
+    ended = False
+    try:
+        connections: list[Connection] = []
+        for number in range(min(workers, len(waiting))):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_worker, args=(theirs, job, done), name=f"evaluation-{number}", daemon=True
+            )
+            process.start()
+            theirs.close()
+            processes.append(process)
+            connections.append(ours)
+        for connection in connections:
+            connection.send(waiting.pop(0))
+        while connections:
+            for ready in wait(connections):
+                assert isinstance(ready, Connection)
+                said = ready.recv()
+                if isinstance(said, _Failed):
+                    raise WorkError(said.text)
+                if said is not None:
+                    yield said
+                elif waiting:
+                    ready.send(waiting.pop(0))
+                else:
+                    ready.send(None)
+                    ready.close()
+                    connections.remove(ready)
+        ended = True
+    except (EOFError, ConnectionResetError, BrokenPipeError):
+        raise WorkError("a worker has ended by itself: was it killed, or is memory short?") from None
+    finally:
+        for process in processes:
+            if not ended:
+                process.terminate()
+            process.join(timeout=10.0)
+
+
+class _Failed:
+    """Why a worker cannot go on."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _worker(connection: Connection, job: Job, done: Done) -> None:
+    """Works on the bags whose numbers come in, until None comes; gives events, and None after each bag."""
+    # Ctrl-C reaches the whole group of processes; the first one decides what becomes of it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with fixed_threads(job.suite.model.threads):
+            engine = load(job)
+            connection.send(Ready())
+            while (number := connection.recv()) is not None:
+                for event in run_shard(job, job.shards[number], engine, done.get(number, NONE)):
+                    connection.send(event)
+                connection.send(None)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        # Whoever gave out the work is gone, and nobody is left to tell.
+        os._exit(1)
+    except (BagError, WorkError) as error:
+        connection.send(_Failed(str(error)))
+    except Exception:  # noqa: BLE001 - it has to be told in the first process
+        connection.send(_Failed(f"a worker failed:\n{traceback.format_exc()}"))
+
+
+_KEPT: dict[str, AnswersQuestions] = {}
+"""The model that a worker of Ray has loaded last."""
+
+
+def _kept_engine(job: Job) -> AnswersQuestions:
+    key = repr((job.suite.model, job.suite.clip))
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = load(job)
+    return _KEPT[key]
+
+
+def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[Event]:
+    """One bag, in a worker of Ray, which keeps its model for the next one."""
+    with fixed_threads(job.suite.model.threads):
+        engine = _kept_engine(job)
+        yield Ready()
+        yield from run_shard(job, job.shards[number], engine, done)
+
+
+def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> Iterator[Event]:
+    """Work on bags in a Ray cluster, whose machines must have this package, the bags and the model at the same paths.
+
+    Args:
+        job: The suite.
+        open_shards: Numbers of the bags that are to be worked on.
+        done: What is not asked again.
+        address: Of the cluster, such as `auto`, `ray://head:10001`, or `local` for one that is started here.
+
+    Raises:
+        WorkError: Ray is not installed, there is no cluster, a model cannot be loaded, or a bag is damaged.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise WorkError("Ray is not installed: pip install 'ray>=2.9'") from None
+    model = job.suite.model
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise WorkError(f"--ray {address}: {error}") from None
+    try:
+        on_gpu = model.device.startswith("cuda")
+        task = ray.remote(num_cpus=model.threads, num_gpus=1 if on_gpu else 0, max_retries=0)(_ray_shard)
+        shared = ray.put(job)
+        streams = [
+            task.options(num_returns="streaming").remote(shared, number, done.get(number, NONE))
+            for number in open_shards
+        ]
+        while streams:
+            ready, _ = ray.wait(streams, num_returns=1)
+            for stream in ready:
+                try:
+                    yield ray.get(next(stream))
+                except StopIteration:
+                    streams.remove(stream)
+    except ray.exceptions.RayError as error:
+        raise WorkError(_reason(error)) from None
+    finally:
+        ray.shutdown()
+
+
+def _reason(error: Any) -> str:
+    """What a worker of Ray has raised, without Ray's own story where it is one of our errors."""
+    cause = getattr(error, "cause", None)
+    return str(cause) if isinstance(cause, (BagError, WorkError)) else str(error)

@@ -1,0 +1,1 @@
+"""A suite's file, and what is asked of its bags."""

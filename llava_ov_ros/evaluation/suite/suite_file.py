@@ -1,0 +1,253 @@
+"""A suite: which bags, what is asked about them, and what is true; as its YAML file says it, defaults filled in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from ...frames.value_range import DEFAULT
+from .yaml_file import FileError, Place, YamlFile, one_of, read_yaml
+
+# JSON Schema takes 64.0 for an integer; as a number of tokens, frames or threads Python does not.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
+SCHEMA = Path(__file__).with_name("suite.schema.json")
+
+
+class SuiteError(ValueError):
+    """A suite that cannot be run.
+
+    Attributes:
+        problems: Everything that is wrong, each with file, line and field.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class CameraTopic:
+    """An image topic to look through, by how many degrees its pictures are turned clockwise, which values they show."""
+
+    topic: str
+    rotate_deg: int = 0
+    value_range: str = DEFAULT
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """Which frames a question is about; see the schema."""
+
+    frames: int = 4
+    window_s: float = 8.0
+    rate_hz: float = 2.0
+    max_age_s: float = 2.0
+    frozen_after_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class PlanningSettings:
+    """How plans are made, as the node's parameters `plan_*`."""
+
+    decoding: Literal["constrained", "free"] = "constrained"
+    repairs: int = 1
+    grounding: bool = True
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What is asked, and how; see the schema."""
+
+    model: str = "rooms"
+    device: str = "auto"
+    dtype: str = "auto"
+    prompts: str = "plain"
+    actions: str = "alfred"
+    mode: str = "video"
+    max_new_tokens: int = 64
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class BagEntry:
+    """An entry of `bags`.
+
+    Attributes:
+        place: Where in the file it is.
+        patterns: Paths or globs.
+        topics: Image topics; empty: the only one.
+        topics_place: Where in the file these are.
+        questions: As they are written.
+        questions_file: A file of more, beside each bag; empty: none.
+        timelines: As they are written.
+        plans: As they are written.
+    """
+
+    place: Place
+    patterns: tuple[str, ...]
+    topics: tuple[CameraTopic, ...]
+    topics_place: Place
+    questions: tuple[Mapping[str, Any], ...] = ()
+    questions_file: str = ""
+    timelines: tuple[Mapping[str, Any], ...] = ()
+    plans: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite whose form is right; whether its bags fit is a matter of `preflight`.
+
+    Attributes:
+        file: What was read.
+        name: For reports.
+        model: What is asked, and how.
+        clip: About which frames.
+        planning: How plans are made.
+        seed: Of the bootstrap.
+        metrics: Only these; None: all that suit the questions.
+        bags: What is asked about.
+        value_range: Of all cameras, instead of their own; None: their own.
+    """
+
+    file: YamlFile
+    name: str
+    model: ModelSettings
+    clip: ClipSettings
+    planning: PlanningSettings
+    seed: int
+    metrics: tuple[str, ...] | None
+    bags: tuple[BagEntry, ...] = field(repr=False)
+    value_range: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return self.file.path.absolute().parent
+
+
+def read_suite(path: Path, model: str | None = None, value_range: str | None = None) -> Suite:
+    """Read a suite's file.
+
+    Args:
+        path: The file, YAML or JSON.
+        model: Instead of the model that it names.
+        value_range: Instead of those of its cameras.
+
+    Raises:
+        SuiteError: It is no suite; the error has everything that is wrong with its form.
+    """
+    try:
+        file = read_yaml(path)
+    except FileError as error:
+        raise SuiteError([str(error)]) from None
+    problems = [file.problem(place, "is there twice") for place in file.twice]
+    validator = _Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    found = [one for error in validator.iter_errors(file.content) for one in _said(error)]
+    problems += [file.problem(*one) for one in sorted(dict.fromkeys(found), key=lambda one: file.line(one[0]))]
+    problems += [file.problem(place, "is no finite number") for place in _not_finite(file.content, ())]
+    if problems:
+        raise SuiteError(problems)
+    return replace(_suite(file, file.content, model), value_range=value_range)
+
+
+def _suite(file: YamlFile, content: dict[str, Any], model: str | None) -> Suite:
+    given = {name: content[name] for name in ModelSettings.__dataclass_fields__ if name in content}
+    if model is not None:
+        given["model"] = model
+    topics = _topics(content.get("topics", ()))
+    metrics = content.get("metrics")
+    return Suite(
+        file=file,
+        name=content["name"],
+        model=ModelSettings(**given),
+        clip=ClipSettings(**content.get("clip", {})),
+        planning=PlanningSettings(**content.get("planning", {})),
+        seed=content.get("seed", 0),
+        metrics=None if metrics is None else tuple(metrics),
+        bags=tuple(_entry(entry, ("bags", number), topics) for number, entry in enumerate(content["bags"])),
+    )
+
+
+def _entry(entry: dict[str, Any], place: Place, topics: tuple[CameraTopic, ...]) -> BagEntry:
+    patterns = entry["bag"]
+    return BagEntry(
+        place=place,
+        patterns=(patterns,) if isinstance(patterns, str) else tuple(patterns),
+        topics=_topics(entry["topics"]) if "topics" in entry else topics,
+        topics_place=(*place, "topics") if "topics" in entry or not topics else ("topics",),
+        questions=tuple(entry.get("questions", ())),
+        questions_file=entry.get("questions_file", ""),
+        timelines=tuple(entry.get("timelines", ())),
+        plans=tuple(entry.get("plans", ())),
+    )
+
+
+def _topics(given: Sequence[Any]) -> tuple[CameraTopic, ...]:
+    return tuple(CameraTopic(one) if isinstance(one, str) else CameraTopic(**one) for one in given)
+
+
+def _said(error: ValidationError) -> list[tuple[Place, str]]:
+    """What is wrong, and where, in a suite's words rather than a schema's."""
+    place = tuple(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        wrong = [str(name) for name in error.instance if name not in known]
+        return [((*place, name), f"is not known here{one_of(name, known)}") for name in wrong]
+    return [(place, _rule_said(error))]
+
+
+def _rule_said(error: ValidationError) -> str:
+    value, rule = error.validator_value, str(error.validator)
+    if rule == "required":
+        missing = [repr(name) for name in value if name not in error.instance]
+        return f"{' and '.join(missing)} is missing"
+    if rule == "type":
+        kinds = " or ".join(value) if isinstance(value, list) else value
+        hint = ": quote it, YAML takes an unquoted yes, no or 1 for no text" if "string" in kinds else ""
+        return f"is {_shown(error.instance)}, expected {kinds}{hint if not _is_container(error.instance) else ''}"
+    if rule == "enum":
+        words = [str(one) for one in value]
+        return f"is {_shown(error.instance)}{one_of(str(error.instance), words)}"
+    if rule in ("minimum", "maximum", "exclusiveMinimum"):
+        bound = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}[rule]
+        return f"is {_shown(error.instance)}: it must be {bound} {value:g}"
+    if rule in ("minItems", "maxItems"):
+        bound = "at least" if rule == "minItems" else "at most"
+        return f"has {len(error.instance)} members: it must have {bound} {value}"
+    if rule in ("minLength", "pattern"):
+        return "is blank"
+    return str(error.message)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "empty"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_container(value: Any) -> bool:
+    return value is None or isinstance(value, (list, dict))
+
+
+def _not_finite(value: Any, place: Place) -> Iterator[Place]:
+    """Where numbers are that no comparison of the schema refuses."""
+    if isinstance(value, float) and math.isnan(value):
+        yield place
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _not_finite(inner, (*place, str(name)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _not_finite(inner, (*place, number))

@@ -1,0 +1,1 @@
+"""Drives or watches a running node."""

@@ -1,0 +1,201 @@
+"""Plays a bag into a running node over real topics, asks it questions on the way, and collects what comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from llava_ov_ros.msg import Answer, FrameUsed
+from llava_ov_ros.srv import Ask
+
+from ..frames import NS_PER_S, stamp_ns
+from ..node.image_messages import NotInstalledError, message_class
+from ..questions import Status
+from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, is_correct, read_messages
+from .session import LiveError, Session
+
+ANSWER_GRACE_S = 60.0
+SETTLE_S = 2.0
+# From the acknowledgement of a frame to the end of the callback that takes it.
+CALLBACK_S = 0.1
+
+
+@dataclass(frozen=True)
+class LiveAnswer:
+    """An answer of the node.
+
+    Attributes:
+        answer: The message.
+        question: What it answers; None for an answer that somebody else, or a standing question, asked for.
+    """
+
+    answer: Answer
+    question: TimedQuestion | None
+
+
+class LiveSession(Session):
+    """A session that plays a bag and asks questions on the way.
+
+    Attributes:
+        origin_ns: The time that questions count from, while the bag is being played.
+    """
+
+    def __init__(
+        self,
+        bag: Path,
+        topics: Sequence[str],
+        node_name: str,
+        rate: float,
+        namespace: str = "",
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare a session; entering it joins the graph.
+
+        Args:
+            bag: The recording.
+            topics: Its image topics to play.
+            node_name: The node to ask, such as `/llava_ov`.
+            rate: Seconds of the recording per second.
+            namespace: Put before the topics and /clock (see `Player`); empty: they are played as recorded.
+            check: Called again and again while something is awaited; ends the waiting by raising LiveError.
+
+        Raises:
+            BagError: There is no such bag.
+            LiveError: It has no such topic, or the package of a topic's messages is not installed.
+        """
+        known = {topic.name: topic for topic in image_topics(bag)}
+        missing = [name for name in topics if name not in known]
+        if missing:
+            raise LiveError(f"{bag} has no image topic {', '.join(missing)}; it has {', '.join(known)}")
+        try:
+            for name in topics:
+                message_class(known[name].type)
+        except NotInstalledError as error:
+            raise LiveError(str(error)) from None
+        super().__init__([known[name] for name in topics], node_name, rate, namespace, check)
+        self._bag = bag
+        self.origin_ns = 0
+        self._others: deque[Answer] = deque(maxlen=1000)
+        self._asked: set[str] = set()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._node.create_subscription(Answer, f"{self._node_name}/answers", self._hear, 50)
+        return self
+
+    def _hear(self, answer: Answer) -> None:
+        if answer.request_id not in self._asked:
+            self._others.append(answer)
+
+    def play(
+        self,
+        questions: Sequence[TimedQuestion],
+        deadline_s: float,
+        on_answer: Callable[[LiveAnswer], None],
+        on_message: Callable[[BagMessage], None] = lambda message: None,
+    ) -> None:
+        """Play the whole bag; time stands still while a question is being answered.
+
+        Args:
+            questions: Asked when the recording has reached their times, as in `replay`.
+            deadline_s: Of each answer, in seconds.
+            on_answer: Called with every answer, in order.
+            on_message: Called with every message that has been published.
+
+        Raises:
+            LiveError: The node stopped responding.
+        """
+
+        def pass_on_others() -> None:
+            while self._others:
+                on_answer(LiveAnswer(self._others.popleft(), None))
+
+        def ask(due: Sequence[tuple[int, TimedQuestion, int]]) -> None:
+            for number, question, now_ns in due:
+                self.arrive_at(now_ns)
+                on_answer(LiveAnswer(self._put(question, number, deadline_s), question))
+                pass_on_others()
+
+        def played(message: BagMessage) -> None:
+            on_message(message)
+            pass_on_others()
+
+        self.play_schedule(Schedule(questions), ask, played)
+        pass_on_others()
+
+    def play_schedule(
+        self,
+        schedule: Schedule[TimedT],
+        ask: Callable[[Sequence[tuple[int, TimedT, int]]], None],
+        on_message: Callable[[BagMessage], None],
+    ) -> None:
+        """Play the whole bag.
+
+        Args:
+            schedule: What is due when.
+            ask: Called with number, question and time of all that are due before the next message.
+            on_message: Called with every message that has been published.
+        """
+        for message in read_messages(self._bag, [topic.name for topic in self._topics]):
+            if schedule.take(message):
+                self.player.jump_to(message.time_ns)
+            self.origin_ns = schedule.origin_ns
+            ask(list(schedule.due()))
+            self.player.advance_to(message.time_ns)
+            self.player.publish(message)
+            on_message(message)
+        ask(list(schedule.rest()))
+
+    def arrive_at(self, now_ns: int) -> None:
+        """Let time pass until then, and wait until what was published is with the node."""
+        self.player.advance_to(now_ns)
+        # Frames on their way to a reliable subscription are awaited, so that the clip is the one that was played.
+        self.player.settle(SETTLE_S)
+        threading.Event().wait(CALLBACK_S)
+
+    def _put(self, question: TimedQuestion, number: int, deadline_s: float) -> Answer:
+        request = Ask.Request(
+            question=question.ask, deadline_s=float(deadline_s), request_id=f"{self._session}-{number}"
+        )
+        if question.window_ns is not None:
+            request.window_s = question.window_ns / NS_PER_S
+        self._asked.add(request.request_id)
+        return self.ask([request], deadline_s + ANSWER_GRACE_S)[0]
+
+
+def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
+    """An answer as a dictionary ready for JSON, with the names of `replay.answer_record` where it has the field.
+
+    Args:
+        live: The answer.
+        origin_ns: The session's; `at_s` of an answer that nobody here asked for counts from it.
+    """
+    answer, question = live.answer, live.question
+    at_ns = question.at_ns if question is not None else stamp_ns(answer.answered_at) - origin_ns
+    truth = question.truth if question is not None else ""
+    return {
+        "question": answer.question,
+        "at_s": at_ns / NS_PER_S,
+        "asked_here": question is not None,
+        "text": answer.text,
+        "confidence": answer.confidence,
+        "status": Status(answer.status).name,
+        "message": answer.message,
+        "truth": truth,
+        "kind": question.kind if question is not None else "",
+        "correct": is_correct(answer.text, truth) if truth else None,
+        "frames": [used_record(frame) for frame in answer.frames],
+        "model": answer.model,
+        "time_to_first_token_s": answer.time_to_first_token_s,
+        "total_time_s": answer.total_time_s,
+    }
+
+
+def used_record(frame: FrameUsed) -> dict[str, Any]:
+    """A frame of a message as `replay.frames_record` has it."""
+    record = {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
+    return {**record, "value_range": frame.value_range} if frame.value_range else record

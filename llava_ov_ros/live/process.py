@@ -1,0 +1,125 @@
+"""Runs the installed node as a process of its own, as `ros2 run` starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from rclpy.utilities import get_rmw_implementation_identifier
+
+from ..fastdds import PROFILE_VARIABLES, shipped_profile
+from ..node.described import Value
+from ..share import PACKAGE
+from .session import LiveError
+
+EXECUTABLE = "llava_ov_node"
+END_S = 40.0
+
+
+def use_large_segments() -> None:
+    """Have this process and its children use the shipped Fast DDS profile, unless the user has set one."""
+    profile = shipped_profile()
+    if profile is not None and not any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
+
+
+def middleware() -> str:
+    """What carries the messages, such as rmw_fastrtps_cpp."""
+    name: str = get_rmw_implementation_identifier()
+    return name
+
+
+def executable() -> Path:
+    """The installed executable of the node.
+
+    Raises:
+        LiveError: The package is not built, or its workspace is not sourced.
+    """
+    try:
+        path = Path(get_package_prefix(PACKAGE)) / "lib" / PACKAGE / EXECUTABLE
+    except PackageNotFoundError:
+        raise LiveError(f"the package {PACKAGE} is not found: build it and source its install/setup.bash") from None
+    if not path.exists():
+        raise LiveError(f"{path} is missing: build the package again (colcon build)")
+    return path
+
+
+class NodeProcess:
+    """The node in a process of its own, ended with SIGINT when the `with` block is left.
+
+    Attributes:
+        name: Fully qualified name of the node.
+        log: File that takes what it prints.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        parameters: Mapping[str, Value],
+        log: Path,
+        clock: str = "/clock",
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """Prepare the process; entering it starts it.
+
+        Args:
+            namespace: Of the node.
+            parameters: That differ from their defaults.
+            log: File to write.
+            clock: Topic of the simulated time.
+            command: What to run instead of the installed executable.
+        """
+        self.name = f"{namespace}/llava_ov"
+        self.log = log
+        start = [str(executable())] if command is None else list(command)
+        remappings = ["-r", f"__ns:={namespace}", "-r", f"/clock:={clock}"]
+        # JSON is YAML, and quotes what YAML would take for something else.
+        values = [part for name, value in parameters.items() for part in ("-p", f"{name}:={json.dumps(value)}")]
+        self._command = [*start, "--ros-args", *remappings, *values]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            # In a session of its own a Ctrl-C in the terminal does not reach it beside the signal sent here.
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.end()
+
+    @property
+    def pid(self) -> int:
+        """The number of the running process."""
+        assert self._process is not None, "there is no process outside the with block"
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise LiveError where the process has ended by itself."""
+        code = self._process.poll() if self._process is not None else None
+        if code is not None:
+            raise LiveError(f"the node has ended by itself (exit code {code})")
+
+    def end(self) -> int:
+        """End the process; returns its exit code, which is 0 where it ended as it should."""
+        assert self._process is not None, "end() belongs into the with block"
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self._process.wait()
+
+    def tail(self, lines: int = 25) -> str:
+        """The last lines that it has printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,326 @@
+"""Asks a suite's questions of the installed node, while its bags are played over real topics with /clock."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+from llava_ov_ros.msg import Answer, Plan
+from llava_ov_ros.srv import Ask
+from llava_ov_ros.srv import Plan as PlanService
+
+from ..evaluation.run.bag_answers import (
+    CONFIDENCE_DECIMALS,
+    Answered,
+    Ended,
+    Event,
+    Ready,
+    absolute,
+    buffer_frames,
+    gold_of,
+)
+from ..evaluation.run.frame_pictures import pictures_of
+from ..evaluation.run.workers import WorkError
+from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model, named_prompts
+from ..evaluation.suite.trials import PLAN, Trial
+from ..frames import NS_PER_S, DecodeOptions
+from ..frames.value_range import DEFAULT
+from ..node.depths import requests_qos
+from ..node.messages import to_stamp
+from ..questions import Kind, Status
+from ..questions.blank import blank_pictures
+from ..questions.marks import says
+from ..replay import BagError, Schedule
+from .playback import LiveSession, used_record
+from .player import staged_base
+from .process import NodeProcess, use_large_segments
+from .session import LiveError, Report
+
+START_S = 60.0
+LOAD_S = 600.0
+ANSWER_S = 120.0
+GRACE_S = 60.0
+DELIVERY_S = 10.0
+# The default of queue_size: more at once would be refused.
+QUESTIONS_AT_ONCE = 8
+
+Delivery = list[dict[str, Any]]
+Pair = tuple[dict[str, Any], dict[str, Any]]
+"""A row and its times."""
+
+
+def ask_live(
+    job: Job,
+    open_shards: Sequence[int],
+    done: Mapping[int, AbstractSet[int]],
+    log: Path,
+    rate: float,
+    take: Callable[[Event], None],
+) -> None:
+    """Play bags to a node of their own each, and ask what is to be asked.
+
+    Args:
+        job: The suite.
+        open_shards: Numbers of the bags that are to be worked on.
+        done: Numbers of the trials that are not asked again, by number of the bag.
+        log: File for what the node prints.
+        rate: Seconds of a recording per second; time stands still while a question is answered.
+        take: Gets all events.
+
+    Raises:
+        WorkError: The node did not come up or did not do its part, or a bag is damaged.
+    """
+    use_large_segments()
+    for number in open_shards:
+        shard = job.shards[number]
+        try:
+            _shard(job, shard, done.get(number, frozenset()), log, rate, take)
+        except BagError as error:
+            raise WorkError(str(error)) from None
+
+
+def _shard(
+    job: Job, shard: Shard, done: AbstractSet[int], log: Path, rate: float, take: Callable[[Event], None]
+) -> None:
+    namespace = f"/llava_ov_eval_{os.getpid()}_{shard.number}"
+    node = NodeProcess(namespace, _parameters(job, shard, namespace), log, clock=f"{namespace}/clock")
+    topics = [camera.topic.name for camera in shard.cameras]
+    try:
+        # The session first: its publishers must be there for `image_qos: match` to match them.
+        with EvaluationSession(shard.bag, topics, node.name, rate, namespace, node.check) as session, node:
+            session.wait_until_up(START_S)
+            session.configure(LOAD_S)
+            session.activate(START_S)
+            session.wait_until_heard(START_S)
+            reports: deque[Report] = deque(maxlen=1)
+            with session.diagnostics(reports.append, START_S):
+                take(Ready())
+                _play(job, shard, session, done, take)
+                delivery, remarks = _delivered(shard, session, reports)
+            if (code := node.end()) != 0:
+                raise LiveError(f"the node ended with exit code {code}")
+    except LiveError as error:
+        tail = node.tail() if log.exists() else ""
+        raise WorkError(f"{shard.name}: {error}\nThe end of the node's log ({log}):\n{tail}") from None
+    lost = [one for one in delivery if one["received"] != one["published"]]
+    remarks += [f"{one['camera']}: {one['received']} of {one['published']} pictures arrived" for one in lost]
+    take(Ended(shard.number, tuple(remarks), tuple(delivery)))
+
+
+def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
+    """The node as the suite has it."""
+    model, clip, planning = job.suite.model, job.suite.clip, job.suite.planning
+    return {
+        "use_sim_time": True,
+        "model": named_model(job.suite),
+        "device": model.device,
+        "dtype": model.dtype,
+        "prompts": named_prompts(job.suite),
+        "actions": named_actions(job.suite),
+        "cameras": [camera.name for camera in shard.cameras],
+        "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
+        "image_transport": [camera.topic.transport for camera in shard.cameras],
+        "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
+        # As in process: recordings are the user's own, so that a large picture is no attack.
+        "max_image_pixels": DecodeOptions().max_pixels,
+        "value_range": [camera.value_range for camera in shard.cameras],
+        "image_qos": "match",
+        "image_qos_depth": 100,
+        "admission_rate_hz": float(clip.rate_hz),
+        "buffer_frames": max(clip.frames, buffer_frames(job, shard)),
+        "clip_frames": clip.frames,
+        "clip_min_frames": min(2, clip.frames),
+        "clip_window_s": float(clip.window_s),
+        "max_frame_age_s": float(clip.max_age_s),
+        "frozen_after_s": float(clip.frozen_after_s),
+        "visual_mode": model.mode,
+        "max_new_tokens": model.max_new_tokens,
+        "plan_decoding": planning.decoding,
+        "plan_repairs": planning.repairs,
+        "plan_grounding": planning.grounding,
+        "evidence": False,
+        "diagnostics_period_s": 0.1,
+    }
+
+
+class EvaluationSession(LiveSession):
+    """A session that asks trials."""
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self._plans = self._node.create_client(PlanService, f"{self._node_name}/plan", qos_profile=requests_qos())
+        return self
+
+    def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[Pair]:
+        """Ask questions about the same clips all at once; rows and times in their order.
+
+        Raises:
+            LiveError: They were not answered.
+        """
+        found: list[Pair] = []
+        for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
+            some = trials[begin : begin + QUESTIONS_AT_ONCE]
+            began_s = time.monotonic()
+            answers = self.ask([_request(job, trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
+            taken_s = time.monotonic() - began_s
+            found += [_answered(job, shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
+        return found
+
+    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
+        """Ask for a plan.
+
+        Raises:
+            LiveError: There was no response.
+        """
+        clip = job.suite.clip
+        request = PlanService.Request(
+            goal=trial.ask, window_s=_window_s(trial), max_frames=clip.frames, deadline_s=ANSWER_S
+        )
+        began_s = time.monotonic()
+        self.wait_for(self._plans.service_is_ready, START_S, f"there is no {self._plans.srv_name}")
+        plan = self._call(self._plans, [request], ANSWER_S + GRACE_S)[0].plan
+        return _planned(shard, trial, now_ns, plan, time.monotonic() - began_s)
+
+
+def _play(
+    job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[Event], None]
+) -> None:
+    used: dict[tuple[str, int], str] = {}
+
+    def ask(due: Sequence[tuple[int, Trial, int]]) -> None:
+        for now_ns, same_time in groupby(due, key=lambda one: one[2]):
+            open_ones = [trial for _, trial, _ in same_time if trial.number not in done]
+            if not open_ones:
+                continue
+            session.arrive_at(now_ns)
+            pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
+            pairs += [session.plan_trial(job, shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
+            for frame in (frame for row, _ in pairs for frame in row["frames"]):
+                used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
+            rows, times = zip(*pairs, strict=True)
+            take(Answered(shard.number, rows, times, {}))
+
+    session.play_schedule(Schedule(shard.trials), ask, lambda message: None)
+    take(Answered(shard.number, (), (), pictures_of(shard, used)))
+
+
+def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> tuple[Delivery, list[str]]:
+    """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
+    published = session.player.published
+    full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))
+
+    def counts() -> dict[str, Mapping[str, str]]:
+        return {name: (reports[-1].cameras if reports else {}).get(topic, {}) for name, topic in full.items()}
+
+    def all_there() -> bool:
+        return all(int(values.get("received", 0)) >= published[name] for name, values in counts().items())
+
+    until_s = time.monotonic() + DELIVERY_S
+    session.wait_for(lambda: all_there() or time.monotonic() > until_s, 2 * DELIVERY_S, "the node says nothing")
+    found = counts()
+    delivery = [
+        {
+            "bag": shard.name,
+            "camera": camera.name,
+            "published": published[camera.topic.name],
+            "received": int(found[camera.topic.name].get("received", 0)),
+            "admitted": int(found[camera.topic.name].get("admitted", 0)),
+        }
+        for camera in shard.cameras
+    ]
+    remarks = []
+    for camera in shard.cameras:
+        values = found[camera.topic.name]
+        if blank := int(values.get("blank", 0)):
+            remarks.append(f"{camera.name}: {blank_pictures(blank, values['last_blank'])}")
+    return delivery, remarks
+
+
+def _window_s(trial: Trial) -> float:
+    # The message has 32 bits for it: a hair more, so that a frame at the window's very beginning is in it.
+    return float(trial.window_ns * (1 + 2e-7) + 2000) / NS_PER_S
+
+
+def _request(job: Job, trial: Trial, now_ns: int) -> Ask.Request:
+    request = Ask.Request(
+        question=trial.ask,
+        kind=trial.kind,
+        choices=list(trial.choices),
+        window_s=_window_s(trial),
+        max_frames=job.suite.clip.frames,
+        deadline_s=ANSWER_S,
+    )
+    if trial.range_ns is not None:
+        from_ns, to_ns = absolute(trial.range_ns, trial.at_ns, now_ns)
+        request.from_stamp, request.to_stamp = to_stamp(from_ns), to_stamp(to_ns)
+    return request
+
+
+def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields: dict[str, Any]) -> dict[str, Any]:
+    """A row as `evaluation.asking.row_of` makes it; how many tokens there were the node does not say."""
+    used = {"range_s": [time_ns / NS_PER_S for time_ns in trial.range_ns]} if trial.range_ns else {}
+    return {
+        "bag": shard.name,
+        "number": trial.number,
+        "question": answer.question if isinstance(answer, Answer) else trial.ask,
+        "kind": trial.kind,
+        "category": trial.category,
+        "at_s": trial.at_ns / NS_PER_S,
+        "stamp_ns": now_ns,
+        "window_s": trial.window_ns / NS_PER_S,
+        **used,
+        "status": Status(answer.status).name,
+        "message": answer.message,
+        "text": answer.text,
+        "confidence": round(answer.confidence, CONFIDENCE_DECIMALS),
+        **fields,
+        **({"choices": list(trial.choices)} if trial.choices else {}),
+        "gold": gold_of(trial),
+        "frames": [used_record(frame) for frame in answer.frames],
+    }
+
+
+def _answered(job: Job, shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> Pair:
+    fields: dict[str, Any] = {"value": _value(job, trial, answer)}
+    if answer.choices and answer.status == Answer.OK:
+        fields["probabilities"] = {one.text: round(one.probability, CONFIDENCE_DECIMALS) for one in answer.choices}
+    times = {
+        "number": trial.number,
+        "first_token_s": answer.time_to_first_token_s,
+        "total_s": answer.total_time_s,
+        "round_trip_s": taken_s,
+    }
+    return _row(shard, trial, now_ns, answer, fields), times
+
+
+def _value(job: Job, trial: Trial, answer: Answer) -> Any:
+    """The answer's value, as `tasks.read_answer` has it."""
+    if answer.status != Answer.OK:
+        return None
+    if trial.kind in (Kind.TEXT, Kind.PHRASE):
+        return None if says(answer.text, job.prompts.cannot_tell) else answer.text
+    if not answer.known:
+        return None
+    if trial.kind in ("yes_no", "change"):
+        return bool(answer.yes)
+    return int(answer.count) if trial.kind == "count" else answer.text
+
+
+def _planned(shard: Shard, trial: Trial, now_ns: int, plan: Plan, taken_s: float) -> Pair:
+    findings = [text for step in plan.steps for text in step.message.split("; ") if text]
+    fields = {
+        "steps": [[step.action, *step.arguments] for step in plan.steps],
+        "accepted": plan.outcome == Plan.ACCEPTED,
+        "unread": list(plan.unread),
+        "findings": [*findings, *plan.problems],
+        "repairs": int(plan.repairs),
+    }
+    # When the first token of a plan was there the node does not say.
+    times = {"number": trial.number, "first_token_s": None, "total_s": plan.total_time_s, "round_trip_s": taken_s}
+    return _row(shard, trial, now_ns, plan, fields), times

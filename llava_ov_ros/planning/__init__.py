@@ -1,0 +1,98 @@
+"""Plans in a robot's own vocabulary: read, checked by simulation, and what is wrong with them in words."""
+
+from .findings import Finding, Reason
+from .model.conversation import NoAnswerError, PlanOptions, make_plan
+from .model.decompose import Decomposition, decompose_ask, read_decomposition
+from .model.plan_prompt import (
+    LONGEST_GOAL,
+    MOST_PICTURES,
+    Decoding,
+    GoalTextError,
+    PlanAsk,
+    goal_text,
+    next_step_ask,
+    plan_ask,
+    repair_ask,
+    reported_step,
+    step_grammar,
+    whole_plan_grammar,
+)
+from .model.repair import repair_prompt
+from .model.results import (
+    Hint,
+    NextStep,
+    PlannedStep,
+    PlanResult,
+    StepStatus,
+    StepStream,
+    read_next_step,
+    read_plan_answer,
+)
+from .plan_file import PlanRow, RowError, read_rows, rows_in
+from .plan_steps import Plan, PlanError, Step, from_rows, split_line
+from .read.clauses import Unread
+from .read.plan_line import parse_line
+from .read.plan_text import Reading, Skipped, read_plan
+from .validate.goal import Goal, GoalError, conditions, goal_from
+from .validate.simulation import Validation, validate
+from .vocabulary import Action, Argument, Vocabulary
+from .vocabulary_file import find_vocabulary, load_vocabulary
+from .yaml_entry import VocabularyError
+
+__all__ = [
+    "LONGEST_GOAL",
+    "MOST_PICTURES",
+    "Action",
+    "Argument",
+    "Decoding",
+    "Decomposition",
+    "Finding",
+    "Goal",
+    "GoalError",
+    "GoalTextError",
+    "Hint",
+    "NextStep",
+    "NoAnswerError",
+    "Plan",
+    "PlanAsk",
+    "PlanError",
+    "PlanOptions",
+    "PlanResult",
+    "PlanRow",
+    "PlannedStep",
+    "Reading",
+    "Reason",
+    "RowError",
+    "Skipped",
+    "Step",
+    "StepStatus",
+    "StepStream",
+    "Unread",
+    "Validation",
+    "Vocabulary",
+    "VocabularyError",
+    "conditions",
+    "decompose_ask",
+    "find_vocabulary",
+    "from_rows",
+    "goal_from",
+    "goal_text",
+    "load_vocabulary",
+    "make_plan",
+    "next_step_ask",
+    "parse_line",
+    "plan_ask",
+    "read_decomposition",
+    "read_next_step",
+    "read_plan",
+    "read_plan_answer",
+    "read_rows",
+    "repair_ask",
+    "repair_prompt",
+    "reported_step",
+    "rows_in",
+    "split_line",
+    "step_grammar",
+    "validate",
+    "whole_plan_grammar",
+]

@@ -1,0 +1,134 @@
+"""A goal in the model's own words: a numbered list of sentences, apart from plans, since nothing can check it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...questions.chinese_numerals import CHARACTERS, numeral
+from ...questions.marks import says
+from ...questions.prompts import Prompts, filled
+from .plan_prompt import PlanAsk, goal_text
+from .results import decided_confidence, text_probability
+
+if TYPE_CHECKING:
+    # The engine's module imports torch, which this layer does without.
+    from ...onevision import Generated
+
+MOST_SENTENCES = 9
+"""Published decompositions have fewer than ten steps."""
+DECOMPOSE_TOKENS = 256
+_OUTER_SIGNS = re.compile(r"^\W+|\W+$")
+_DIGITS = r"(?P<digits>\d{1,2})"
+_NUMERAL = rf"(?P<numeral>\d{{1,2}}|[{CHARACTERS}]{{1,3}})"
+_NUMBER = re.compile(
+    rf"(?:^|(?<=\s))(?:step )?{_DIGITS}\s?[.):]\s+(?=\S)"
+    # As Chinese numbers steps: 1、 一、 （一） 第一步： 步骤1：, with no blank before or behind.
+    rf"|(?:^|(?<=[\s。；;，,]))(?:[（(]{_NUMERAL}[）)]|第{_NUMERAL.replace('numeral', 'step')}步\s?[:：,，、]?"
+    rf"|(?:步骤)?{_NUMERAL.replace('numeral', 'item')}\s?[、：．）])\s*(?=\S)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """What a model said is to be done, in its own words; none of it has been checked.
+
+    Attributes:
+        goal: What it is for.
+        sentences: The steps as they were written, without their numbers.
+        cannot_tell: The model said that it cannot tell how; there are no sentences then.
+        unread: What is no numbered step, each in words; a text that was cut off is one of them.
+        confidence: Geometric mean of the probabilities of the tokens, the end included; 0 where there is none.
+        probability: Of the whole text, its end included, when tokens are drawn as they were decoded.
+        text: What the model wrote.
+    """
+
+    goal: str
+    sentences: tuple[str, ...]
+    cannot_tell: bool
+    unread: tuple[str, ...]
+    confidence: float
+    probability: float
+    text: str
+
+
+def decompose_ask(goal: str, prompts: Prompts) -> PlanAsk:
+    """Asks for the steps to a goal in the model's own words.
+
+    Raises:
+        GoalTextError: The goal is empty or too long.
+    """
+    return PlanAsk(filled(prompts.planning.decompose, {"{goal}": goal_text(goal)}), None, DECOMPOSE_TOKENS)
+
+
+def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Decomposition:
+    """What the model answered to `decompose_ask`; never raises, whatever the text is.
+
+    Only what is numbered 1, 2, 3, ... is a step, one in a line or several, and no more than MOST_SENTENCES are.
+    """
+    text = generated.text.strip()
+    sentences: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    cannot_tell = says(text, prompts.cannot_tell)
+    if not cannot_tell:
+        headings = _headings(prompts.planning.decompose)
+        sentences, unread = _read(generated.text, headings, cut_off=generated.finish != "stop")
+    return Decomposition(
+        goal,
+        sentences,
+        cannot_tell,
+        unread,
+        decided_confidence(generated),
+        text_probability(generated),
+        generated.text,
+    )
+
+
+def _headings(template: str) -> re.Pattern[str]:
+    """What begins the lines that ask for the steps, and which models write again: `High-Level Task: ...`."""
+    lines = [(_OUTER_SIGNS.sub("", line.partition("{goal}")[0]), "{goal}" in line) for line in template.split("\n")]
+    forms = [re.escape(line) + (r"\b.*" if goal else r"\W*") for line, goal in lines if line]
+    return re.compile(rf"\W*(?:{'|'.join(forms)})", re.IGNORECASE) if forms else re.compile(r"(?!)")
+
+
+def _read(text: str, headings: re.Pattern[str], cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sentences, and what was not read. Of a text that was cut off, the last line is not taken for a whole one."""
+    rest = ""
+    if cut_off:
+        text, _, rest = text.rpartition("\n")
+    sentences: list[str] = []
+    unread: list[str] = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if headings.fullmatch(line):
+            continue
+        begin = _next(line, 0, len(sentences) + 1)
+        if begin is None or begin.start() > 0:
+            unread.append(f"{line!r} is no step with the number {len(sentences) + 1}")
+            continue
+        while begin is not None:
+            following = _next(line, begin.end(), _number(begin) + 1)
+            sentence = line[begin.end() : following.start() if following else None].strip()
+            if not sentence:
+                unread.append(f"{line!r} has no text for the step {_number(begin)}")
+                break
+            if len(sentences) == MOST_SENTENCES:
+                unread.append(f"{line[begin.start() :]!r} comes after {MOST_SENTENCES} steps")
+                break
+            sentences.append(sentence)
+            begin = following
+    if cut_off:
+        unread.append(f"{rest.strip()!r} was cut off")
+    return tuple(sentences), tuple(unread)
+
+
+def _next(line: str, position: int, number: int) -> re.Match[str] | None:
+    """Where a line goes on with the step of a number."""
+    return next((found for found in _NUMBER.finditer(line, position) if _number(found) == number), None)
+
+
+def _number(found: re.Match[str]) -> int:
+    """The number of a step, in digits or as a Chinese numeral; 0: it is none."""
+    said = next(filter(None, found.groups()))
+    return int(said) if said.isdecimal() else numeral(said) or 0

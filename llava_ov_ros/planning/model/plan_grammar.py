@@ -1,0 +1,132 @@
+"""The grammar of plans in a vocabulary, as text for constrained decoding, and how long such a plan can become."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...bounds import cited
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class PlanGrammar:
+    """All texts that are a plan.
+
+    Attributes:
+        text: In Lark's syntax, for `Engine.ask(grammar=...)`.
+        longest_bytes: Of the longest of them, in UTF-8.
+    """
+
+    text: str
+    longest_bytes: int
+
+    @property
+    def max_new_tokens(self) -> int:
+        """With so many tokens no plan is cut off: every token but the end has at least one byte."""
+        return self.longest_bytes + 1
+
+
+Steps = Mapping[str, Sequence[Sequence[str]]]
+"""Actions by name, each with the words that each of its arguments may be; none for an action without arguments."""
+
+
+def plan_grammar(
+    actions: Steps,
+    *,
+    max_steps: int,
+    separator: str = "; ",
+    endings: Steps | None = None,
+    instead: Sequence[str] = (),
+) -> PlanGrammar:
+    """The grammar of plans such as `GotoLocation desk; PickupObject mug`.
+
+    A plan has 1 to `max_steps` steps; a step is an action and, behind one blank each, its arguments.
+
+    Args:
+        actions: What steps are made of.
+        max_steps: Most steps of a plan, an ending not counted.
+        separator: Between two steps.
+        endings: What steps are made of one of which may stand at the end of a plan, and only there.
+        instead: Texts one of which may stand in place of a whole plan, such as `DONE` or `cannot tell`.
+
+    Raises:
+        ValueError: No plan can be read from the text again: a word is empty, twice there, or holds a blank or what
+            separates steps; or there is nothing to choose from.
+    """
+    endings = endings or {}
+    if not actions:
+        raise ValueError("there are no actions: a plan needs at least one")
+    if max_steps < 1:
+        raise ValueError(f"max_steps is {max_steps}: a plan has at least one step")
+    if not separator.strip() or _CONTROL.search(separator):
+        raise ValueError(f"separator is {separator!r}: it needs a mark that parts steps, on one line")
+    _check_words("actions", [*actions, *endings], separator)
+    for name, arguments in (*actions.items(), *endings.items()):
+        for number, words in enumerate(arguments, 1):
+            _check_words(f"argument {number} of {name}", words, separator)
+    _check_texts(instead, {*actions, *endings})
+
+    between = _quoted(separator)
+    # llguidance takes no repetition of up to zero times.
+    plan = "STEP" if max_steps == 1 else f"STEP ({between} STEP){{0,{max_steps - 1}}}"
+    rules = _rules("STEP", "ACTION", actions)
+    longest = max_steps * _longest(actions) + (max_steps - 1) * _size(separator)
+    if endings:
+        plan += f" ({between} ENDING)?"
+        rules += _rules("ENDING", "END", endings)
+        longest += _size(separator) + _longest(endings)
+    start = " | ".join([plan, *map(_quoted, instead)])
+    return PlanGrammar("\n".join([f"start: {start}", *rules, ""]), max([longest, *map(_size, instead)]))
+
+
+def _rules(name: str, each: str, steps: Steps) -> list[str]:
+    """Terminals for steps: one by one, and all of them under a name."""
+    rules = [f"{name}: {_one_of([f'{each}_{number}' for number in range(len(steps))])}"]
+    for number, (action, arguments) in enumerate(steps.items()):
+        words = "".join(f' " " {_one_of(map(_quoted, words))}' for words in arguments)
+        rules.append(f"{each}_{number}: {_quoted(action)}{words}")
+    return rules
+
+
+def _longest(steps: Steps) -> int:
+    """Bytes of the longest step."""
+    return max(
+        _size(action) + sum(1 + max(map(_size, words)) for words in arguments) for action, arguments in steps.items()
+    )
+
+
+def _check_words(what: str, words: Sequence[str], separator: str) -> None:
+    if not words:
+        raise ValueError(f"{what}: there is no word to choose from")
+    for number, word in enumerate(words):
+        if not word or any(letter.isspace() for letter in word) or _CONTROL.search(word):
+            raise ValueError(f"{what}: {cited(word)} must be one word, without a blank")
+        if separator.strip() in word:
+            raise ValueError(f"{what}: {cited(word)} must not hold {separator.strip()!r}, which parts steps")
+        if word in words[:number]:
+            raise ValueError(f"{what}: {cited(word)} is there twice")
+
+
+def _check_texts(texts: Sequence[str], steps: set[str]) -> None:
+    for number, text in enumerate(texts):
+        if not text.strip() or _CONTROL.search(text):
+            raise ValueError(f"instead: {cited(text)} must be a text of one line")
+        if text in texts[:number] or text in steps:
+            raise ValueError(f"instead: {cited(text)} is there twice, or is a step too")
+
+
+def _one_of(alternatives: Iterable[str]) -> str:
+    return f"({' | '.join(alternatives)})"
+
+
+def _quoted(text: str) -> str:
+    """A text as a literal of the grammar, whose strings are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _size(text: str) -> int:
+    return len(text.encode())

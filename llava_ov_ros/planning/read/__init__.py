@@ -1,0 +1,1 @@
+"""From text to plans: free text, JSON, the strict one-line form."""

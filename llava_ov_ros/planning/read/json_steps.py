@@ -1,0 +1,88 @@
+"""Finds steps in JSON, as models write it: rows, texts or objects, in a list or in an object around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from ...questions.chinese import has_han
+
+_LISTS = ("plan", "steps", "actions", "计划", "步骤")
+_ACTIONS = ("action", "name", "step", "动作", "步骤")
+_ARGUMENTS = ("arguments", "args", "parameters", "参数")
+_DEEPEST = 4
+
+
+def find_json(lines: Sequence[str]) -> tuple[Any, int] | None:
+    """JSON that begins with the first line and ends with the end of a line.
+
+    Returns:
+        The list or object, and on how many lines it is; None: there is none.
+    """
+    text = "\n".join(lines)
+    for candidate in (text, text.replace("'", '"')):
+        start = len(candidate) - len(candidate.lstrip())
+        try:
+            value, end = json.JSONDecoder().raw_decode(candidate, start)
+        except (ValueError, RecursionError):
+            continue
+        rest = candidate[end:].partition("\n")[0]
+        if isinstance(value, list | dict) and value and not rest.strip(" \t\r,;."):
+            return value, candidate.count("\n", 0, end) + 1
+    return None
+
+
+def statements(value: Any, arguments: Collection[str], depth: int = 0, in_list: bool = False) -> Iterator[str]:
+    """The steps in decoded JSON, each as a statement such as `PickupObject mug` or `PickupObject object mug`.
+
+    What is no step comes out as its JSON, so that it is not lost but reported as unread.
+
+    Args:
+        value: What was decoded.
+        arguments: Names of arguments, which may be keys of an object.
+        depth: How deep in the JSON it is.
+        in_list: Whether a list holds it.
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list) and depth < _DEEPEST:
+        # Chinese puts no blanks between words: `["前往桌子", "拿起杯子"]` are steps, unless among rows.
+        if _is_row(value) and (in_list or not any(map(has_han, value))):
+            yield " ".join(value)
+        else:
+            for one in value:
+                yield from statements(one, arguments, depth + 1, in_list=True)
+    elif isinstance(value, dict) and depth < _DEEPEST:
+        yield from _from_object(value, arguments, depth)
+    else:
+        yield _written(value)
+
+
+def _is_row(value: list[Any]) -> bool:
+    """`["PutObject", "mug", "desk"]`, and not a list of whole steps."""
+    return bool(value) and all(isinstance(word, str) and len(word.split()) <= 1 for word in value)
+
+
+def _from_object(value: dict[str, Any], arguments: Collection[str], depth: int) -> Iterator[str]:
+    action = next((value[key] for key in _ACTIONS if isinstance(value.get(key), str)), None)
+    inner = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), None)
+    if action is not None:
+        given = next((value[key] for key in _ARGUMENTS if key in value), value)
+        if isinstance(given, dict):
+            # A key that is no argument, such as a reason, says nothing about the step.
+            words = [word for key, one in given.items() if key in arguments for word in (key, one)]
+        else:
+            words = given if isinstance(given, list) else [given]
+        yield " ".join([action, *(word if isinstance(word, str) else _written(word) for word in words)])
+    elif inner is not None:
+        yield from statements(inner, arguments, depth + 1)
+    else:
+        yield _written(value)
+
+
+def _written(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "?"

@@ -1,0 +1,258 @@
+"""Runs a plan over what is known of the world: whether each step can be done, and whether the goal holds in the end.
+
+Nothing is known at the start but that the hands are empty and that no thing has any state. Where a step can be about
+several things (a known apple, or one not met yet), all possibilities are followed: a step is a violation when it fails
+in every world that the steps before it can have led to, and the goal is missed when it holds in none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..findings import Finding, Reason
+from ..plan_steps import Plan, Step
+from ..vocabulary import Action, Rule, Vocabulary
+from .goal import Goal, unmet
+from .known_world import Thing, World
+
+# A dozen for a plan that means something; this bounds the work on one that does not.
+MOST_WORLDS = 256
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a simulation found.
+
+    Attributes:
+        plan: The plan.
+        findings: Violations and warnings, those of steps in their order, then those about the whole and the goal.
+        worlds: Everything that the steps can have led to; those that cannot be done have changed nothing.
+    """
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+    worlds: tuple[World, ...] = ()
+
+    @property
+    def violations(self) -> tuple[Finding, ...]:
+        """What makes the plan unusable."""
+        return tuple(finding for finding in self.findings if not finding.warning)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What is unusual."""
+        return tuple(finding for finding in self.findings if finding.warning)
+
+    @property
+    def accepted(self) -> bool:
+        """The plan can be done, and reaches the goal where there is one."""
+        return not self.violations
+
+    def of_step(self, number: int) -> tuple[Finding, ...]:
+        """The findings about one step, counted from 1; none: it is all right."""
+        return tuple(finding for finding in self.findings if finding.step == number)
+
+
+def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Validation:
+    """Simulate a plan.
+
+    A step with a violation changes nothing, and the simulation goes on with the next. After a step too many it stops,
+    and the goal is not looked at.
+
+    Args:
+        plan: Any steps, malformed ones too.
+        vocabulary: What the steps need and do.
+        goal: What shall be so afterwards; None: whatever comes out.
+
+    Returns:
+        All findings.
+    """
+    findings: list[Finding] = []
+    worlds = [World()]
+    acting, ended = 0, False
+    for number, step in enumerate(plan.steps, 1):
+        ends = step.action in vocabulary.actions and vocabulary.actions[step.action].ends
+        acting += not ends
+        if acting > vocabulary.max_steps:
+            text = f"{step} is one step too many: a plan has at most {vocabulary.max_steps}"
+            return Validation(plan, (*findings, Finding(Reason.TOO_LONG, text, number)), tuple(worlds))
+        fault = vocabulary.fault(step)
+        if ended:
+            fault = Finding(Reason.AFTER_END, f"{step} comes after the end of the plan")
+        if fault is not None:
+            findings.append(replace(fault, step=number))
+            continue
+        ended = ends
+        action = vocabulary.actions[step.action]
+        outcomes = [outcome for world in worlds for outcome in _outcomes(world, action, step, vocabulary)]
+        possible = [outcome for outcome in outcomes if all(finding.warning for finding in outcome.findings)]
+        if possible:
+            different: dict[object, World] = {}
+            for outcome in possible:
+                different.setdefault(outcome.world.key(), outcome.world)
+            worlds = list(different.values())[:MOST_WORLDS]
+        shown = min(possible or outcomes, key=lambda outcome: len(outcome.findings))
+        findings += [replace(finding, step=number) for finding in shown.findings]
+    if not acting:
+        findings.append(Finding(Reason.EMPTY_PLAN, "the plan has no steps"))
+    if goal is not None:
+        missing = [unmet(goal, world) for world in worlds]
+        best = min(missing, key=lambda one: (sum(not finding.warning for finding in one), len(one)))
+        findings += best
+    return Validation(plan, tuple(findings), tuple(worlds))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a step leads to; a violation leaves the world as it was."""
+
+    world: World
+    findings: tuple[Finding, ...]
+
+
+def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) -> Iterator[_Outcome]:
+    """Everything that a well-formed step can lead to, what is most likely meant first."""
+    named = {argument.name: given for argument, given in zip(action.arguments, step.arguments, strict=True)}
+    for rule in action.requires:
+        finding = _broken(rule, world, step, named, vocabulary)
+        if finding is not None:
+            yield _Outcome(world, (finding,))
+            return
+    unusual = [_broken(rule, world, step, named, vocabulary) for rule in action.expects]
+    possible = False
+    for bound, things in _bindings(world, action, named, vocabulary):
+        possible = True
+        states = [
+            _wrong_state(rule, step, things.things[bound[rule.names[0]]]) for rule in action.expects if _on_state(rule)
+        ]
+        warnings = tuple(replace(one, warning=True) for one in (*unusual, *states) if one is not None)
+        yield _Outcome(_after(things, action, named, bound), warnings)
+    if not possible:
+        yield _Outcome(world, (_nothing_fits(action, step, named),))
+
+
+def _nothing_fits(action: Action, step: Step, named: Mapping[str, str]) -> Finding:
+    """Why there is nothing that a step could be about."""
+    for rule in action.requires:
+        if _on_state(rule):
+            state = "not " * (rule.kind == "is") + rule.names[1]
+            text = f"{step}: the {named[rule.names[0]]} is {state} by then, expected the opposite"
+            return Finding(Reason.WRONG_STATE, text)
+    return Finding(Reason.NOT_HOLDING, f"{step}: it takes two different things, and only one is held")
+
+
+def _broken(rule: Rule, world: World, step: Step, named: Mapping[str, str], vocabulary: Vocabulary) -> Finding | None:
+    """What is wrong where a condition on hands or place does not hold."""
+    if rule.kind == "hand_free":
+        if len(world.held) >= vocabulary.hands:
+            held = " and ".join(world.things[number].kind for number in world.held)
+            return Finding(Reason.HAND_FULL, f"{step}: no hand is free, {held} is held; put it down first")
+        return None
+    if _on_state(rule):
+        return None
+    name = rule.names[0]
+    wanted = frozenset((named[name],)) if name in named else vocabulary.members(name)
+    expected = " or ".join(sorted(wanted)) if len(wanted) < 5 else f"one of {name}"
+    if rule.kind == "holding":
+        kinds = [world.things[number].kind for number in world.held]
+        if wanted.isdisjoint(kinds):
+            now = " and ".join(kinds) or "nothing"
+            return Finding(Reason.NOT_HOLDING, f"{step}: {now} is held, expected {expected}; pick that up first")
+    elif world.at is None:
+        return Finding(Reason.NO_PLACE, f"{step}: the plan has not gone anywhere yet; go to {expected} first")
+    elif rule.kind == "at" and world.at not in wanted:
+        text = f"{step}: the last place gone to is {world.at}, expected {expected}"
+        return Finding(Reason.WRONG_PLACE, text)
+    return None
+
+
+def _on_state(rule: Rule) -> bool:
+    return rule.kind in ("is", "is_not")
+
+
+def _fits(rule: Rule, thing: Thing) -> bool:
+    return (rule.names[1] in thing.states) == (rule.kind == "is")
+
+
+def _wrong_state(rule: Rule, step: Step, thing: Thing) -> Finding | None:
+    if _fits(rule, thing):
+        return None
+    state = rule.names[1] if rule.kind == "is" else f"not {rule.names[1]}"
+    return Finding(Reason.WRONG_STATE, f"{step}: the {thing.kind} is not as expected, which is {state}")
+
+
+def _bindings(
+    world: World, action: Action, named: Mapping[str, str], vocabulary: Vocabulary
+) -> Iterator[tuple[dict[str, int], World]]:
+    """Every way to say which things a step is about: their numbers by argument or class, in a world that has them."""
+    movable = vocabulary.movable()
+    about: dict[str, str] = {}
+    for rule in (*action.requires, *action.expects, *action.effects):
+        if _on_state(rule) or rule.kind in ("pick_up", "put", "set", "clear", "flip"):
+            about[rule.names[0]] = named[rule.names[0]]
+        if rule.kind == "put":
+            place = named.get(rule.names[1], rule.names[1])
+            if place in movable:
+                about[rule.names[1]] = place
+    in_hand = {rule.names[0] for rule in action.requires if rule.kind == "holding"}
+    ways: list[tuple[dict[str, int], World]] = [({}, world)]
+    for name, kind in about.items():
+        wanted = [rule for rule in action.requires if _on_state(rule) and rule.names[0] == name]
+        ways = [
+            (bound | {name: number}, after)
+            for bound, before in ways
+            for number, after in _candidates(before, kind, wanted, name in in_hand, kind in movable)
+        ]
+    puts = [rule.names for rule in action.effects if rule.kind == "put" and rule.names[1] in about]
+    for bound, after in ways:
+        if not any(
+            bound[thing] == bound[carrier] or after.is_in(bound[carrier], bound[thing]) for thing, carrier in puts
+        ):
+            yield bound, after
+
+
+def _candidates(
+    world: World, kind: str, wanted: Sequence[Rule], in_hand: bool, movable: bool
+) -> list[tuple[int, World]]:
+    """Things of a class that a step can be about, in a world that has them.
+
+    What the plan has put where the robot is now is meant before anything else. Of what stands fixed there is one of
+    each class; of what can be carried there may always be another one that was not met yet.
+    """
+    of_kind = [number for number, thing in enumerate(world.things) if thing.kind == kind]
+    known = [number for number in of_kind if all(_fits(rule, world.things[number]) for rule in wanted)]
+    if in_hand:
+        return [(number, world) for number in known if number in world.held]
+    known = [number for number in known if number not in world.held]
+    put_here = [number for number in known if world.was_put_here(number)]
+    if put_here:
+        return [(number, world) for number in put_here]
+    found = [(number, world) for number in known if world.may_be_here(number)]
+    new = Thing(kind)
+    if (movable or not of_kind) and all(_fits(rule, new) for rule in wanted):
+        found.append((len(world.things), replace(world, things=(*world.things, new))))
+    return found
+
+
+def _after(world: World, action: Action, named: Mapping[str, str], bound: Mapping[str, int]) -> World:
+    """The world after the effects of an action."""
+    for effect in action.effects:
+        place = named.get(effect.names[-1], effect.names[-1])
+        if effect.kind == "go_to":
+            world = replace(world, at=place, here=frozenset((place,)))
+            continue
+        number = bound[effect.names[0]]
+        thing = world.things[number]
+        if effect.kind == "pick_up":
+            world = replace(world.with_thing(number, replace(thing, where=None)), held=(*world.held, number))
+        elif effect.kind == "put":
+            where = bound.get(effect.names[1], place)
+            held = tuple(one for one in world.held if one != number)
+            world = replace(world.with_thing(number, replace(thing, where=where)), held=held, here=world.here | {place})
+        else:
+            state = frozenset((effect.names[1],))
+            set_it = effect.kind == "set" or (effect.kind == "flip" and not state <= thing.states)
+            states = thing.states | state if set_it else thing.states - state
+            world = world.with_thing(number, replace(thing, states=states))
+    return world

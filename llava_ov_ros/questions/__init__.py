@@ -1,0 +1,31 @@
+"""Questions and their typed results: what is asked, which frames serve it, how it ended."""
+
+from .answering import AnswersQuestions, Asked, answer, answer_together
+from .clips import RefusedError, cut_clips
+from .kinds import SceneAnswer, SceneQuestion, Shaped, answer_questions, read_answer, shape
+from .prompts import Kind, Prompts, PromptsError, find_prompts, load_prompts
+from .query import Query, Result, Status, new_request_id
+
+__all__ = [
+    "AnswersQuestions",
+    "Asked",
+    "Kind",
+    "Prompts",
+    "PromptsError",
+    "Query",
+    "RefusedError",
+    "Result",
+    "SceneAnswer",
+    "SceneQuestion",
+    "Shaped",
+    "Status",
+    "answer",
+    "answer_questions",
+    "answer_together",
+    "cut_clips",
+    "find_prompts",
+    "load_prompts",
+    "new_request_id",
+    "read_answer",
+    "shape",
+]

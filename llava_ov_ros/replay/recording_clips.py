@@ -1,0 +1,42 @@
+"""Clips of one camera of a recording, spread over its length, as the node would cut them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..frames import Camera, CameraSettings, Clip
+from ..questions import RefusedError
+from .answer_replay import ReplaySettings, clips_at, counted_by, moments, query_of
+from .bag import ImageTopic, read_messages
+from .names import camera_names
+from .question_file import TimedQuestion
+
+
+def spread_clips(bag: Path, topic: ImageTopic, count: int, settings: ReplaySettings) -> Iterator[tuple[int, Clip]]:
+    """Clips that end at equal distances, the last one at the recording's end.
+
+    Args:
+        bag: The recording.
+        topic: The camera's topic.
+        count: How many clips.
+        settings: How long the clips are, and how old or frozen a camera may be.
+
+    Yields:
+        Number, from 0, and clip; those are left out that the node would not answer about (stale, frozen, no frame).
+
+    Raises:
+        BagError: The bag is damaged.
+    """
+    camera = Camera(camera_names([topic.name])[topic.name], CameraSettings())
+    cameras, by_name = {topic.name: camera}, {camera.name: camera}
+    span_ns = max(0, topic.last_ns - topic.first_ns)
+    ends = [TimedQuestion("what is there", span_ns * number // count) for number in range(1, count + 1)]
+    messages = read_messages(bag, [topic.name], on_malformed=counted_by(cameras))
+    for number, end, now_ns in moments(messages, cameras, ends):
+        query = query_of(number, end, by_name, settings)
+        try:
+            (clip,) = clips_at(now_ns, by_name, settings)(query)
+        except RefusedError:
+            continue
+        yield number - 1, clip
