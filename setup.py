@@ -1,4 +1,4 @@
-"""Makes the layers without ROS (frames, onevision, tasks, replay, evaluation, cli) installable with pip.
+"""Makes the layers without ROS (all but node and live) installable with pip.
 
 The node and its messages are built by colcon (package.xml, CMakeLists.txt); this file plays no part in that.
 """
@@ -15,12 +15,21 @@ NAME = "llava_ov_ros"
 LAYERS = (
     "frames",
     "onevision",
-    "tasks",
-    "tasks.planning",
+    "questions",
+    "planning",
+    "planning.read",
+    "planning.validate",
+    "planning.model",
     "replay",
     "rooms",
     "evaluation",
+    "evaluation.suite",
+    "evaluation.run",
+    "evaluation.report",
     "evaluation.metrics",
+    "evaluation.benchmarks",
+    "evaluation.rooms",
+    "bench",
     "cli",
 )
 
@@ -90,7 +99,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=[NAME, *(f"{NAME}.{layer}" for layer in LAYERS)],
-    package_data={f"{NAME}.evaluation": ["*.json", "*.html"]},
+    package_data={f"{NAME}.evaluation.suite": ["*.json"], f"{NAME}.evaluation.report": ["*.html"]},
     install_requires=requirements(),
     extras_require={
         # BLEU, METEOR, ROUGE-L and CIDEr of `llava-ov score --metric scanqa`; it needs Java too.

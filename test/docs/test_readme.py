@@ -70,10 +70,10 @@ NOT_RUN = {
     "llava-ov cameras": "needs a camera; test/cli/test_cameras.py runs it with one",
     "llava-ov cameras --seconds 5": "needs a camera; test/cli/test_cameras.py runs it with one",
     "llava-ov eval interleave interleave_data --model ~/models/ov-7b --out interleave_7b": (
-        "needs the published files and gigabytes of weights; test/evaluation/test_interleave.py runs a small one"
+        "needs published files and gigabytes; test/evaluation/benchmarks/test_interleave_run.py runs a small one"
     ),
     "lmms-eval --model llava_ov_ros --model_args pretrained=~/models/ov-7b --tasks mme,mmbench_en_dev,nextqa_mc_test": (
-        f"{NETWORK}; test/evaluation/test_lmms_eval.py runs a small task"
+        f"{NETWORK}; test/evaluation/benchmarks/test_lmms_eval.py runs a small task"
     ),
     "llava-ov eval examples/suite.yaml --out out/live --live": (
         "starts a node and plays in real time; test/cli/test_eval_live.py does the same"

@@ -25,7 +25,7 @@ pytestmark = [
     ),
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NEW_TOKENS = 12
 FRAMES = 4
 QUESTIONS = (

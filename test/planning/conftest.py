@@ -10,7 +10,7 @@ import pytest
 
 from llava_ov_ros.planning import Vocabulary, find_vocabulary, load_vocabulary
 
-ALFRED = Path(__file__).resolve().parents[4] / "shared" / "data" / "alfred" / "alfred_valid_plans.jsonl"
+ALFRED = Path(__file__).resolve().parents[3] / "shared" / "data" / "alfred" / "alfred_valid_plans.jsonl"
 MALFORMED = {"trial_T20190906_181501_970690", "trial_T20190918_161337_246067"}
 """The two of ALFRED's plans that cannot be done."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from llava_ov_ros.planning import Reason, load_vocabulary
 from llava_ov_ros.planning.vocabulary import CONDITIONS, EFFECTS
 
-TEXT = (Path(__file__).resolve().parents[3] / "docs" / "planning.md").read_text()
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "planning.md").read_text()
 
 
 def block(language: str) -> str:

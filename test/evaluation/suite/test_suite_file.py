@@ -43,7 +43,7 @@ def test_the_shipped_suite_is_one():
 
 
 def test_the_suites_in_the_documentation_are_ones(written):
-    document = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
+    document = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
     blocks = re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 1
     suite = read_suite(written(blocks[0]))
