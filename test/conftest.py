@@ -38,9 +38,9 @@ LAST_DOMAIN = 232
 MUG_ID = 375
 """Of the word ` mug` in models/rooms/tokenizer.json."""
 FOLDER = pytest.StashKey[Path]()
-MARKED = {"ros": ("node", "launch"), "transformers": ("onevision",)}
+MARKED = {"ros": ("node", "live", "launch"), "transformers": ("onevision",)}
 """Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
-SLOW_FOLDERS = ("cli", "docs", "node", "onevision", "tools")
+SLOW_FOLDERS = ("cli", "docs", "live", "node", "onevision", "tools")
 """Handed out first, so that no worker ends with a long file alone."""
 
 
