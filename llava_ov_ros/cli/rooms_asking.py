@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..frames import NS_PER_S, Clip, Frame
 from ..onevision.decoding import Ask
-from ..questions.kinds import answer_questions
+from ..questions import Query, Status, answer_queries, shape
 
 if TYPE_CHECKING:
     from ..onevision import Engine, Generated
@@ -46,13 +46,14 @@ class RoomsAsker:
 
     def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
         """The most probable of the known answers, and its probability (`rooms.evaluate.Decider`)."""
-        decided: dict[int, tuple[str, float]] = {}
-        clips = [self._clip_of(pictures)]
-        for number, answer in answer_questions(questions, clips, self._engine, self._prompts, mode=self._mode):
-            if isinstance(answer, Exception):
-                raise answer
-            decided[number] = answer.text, answer.confidence
-        return [decided[number] for number in range(len(questions))]
+        clip = self._clip_of(pictures)
+        query = Query("", (clip.camera,), mode=self._mode, clips=(clip,))
+        queries = [query.put_as(shape(question, self._prompts)) for question in questions]
+        results = answer_queries(queries, self._engine, lambda query: query.clips)
+        for result in results:
+            if result.status is not Status.OK:
+                raise RuntimeError(result.message)
+        return [(result.text, result.confidence) for result in results]
 
     def write(self, pictures: Sequence[Any], asks: Sequence[PlanAsk]) -> list[Generated]:
         """Plans and next steps (`rooms.plans.Planner`)."""

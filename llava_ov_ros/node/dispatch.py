@@ -12,10 +12,9 @@ from rclpy.action import CancelResponse
 from rclpy.lifecycle import LifecycleNode
 
 from ..frames import Clip
-from ..questions import Query, Result, Status
+from ..questions import Query, Request, Result, Status
 from .parameters import Settings
 from .recent import Ends
-from .request import Request
 from .worker import Worker
 
 CANCEL_STATE_TIMEOUT_S = 1.0
@@ -105,7 +104,7 @@ class Submitting:
             The request; None where the node is not active, which is an end, too.
         """
 
-        def ended(result: Result) -> None:
+        def noted(result: Result) -> None:
             self.note(result)
             on_result(result)
 
@@ -116,9 +115,9 @@ class Submitting:
                 f"the node is not active: ros2 lifecycle set {name} configure (unless it is configured), then "
                 f"ros2 lifecycle set {name} activate"
             )
-            ended(Result(query, Status.INACTIVE, reason))
+            noted(Result(query, Status.INACTIVE, reason))
             return None
-        request = Request(query, ended, on_start, on_text, time.monotonic() if arrived_s is None else arrived_s)
+        request = Request(query, noted, on_start, on_text, time.monotonic() if arrived_s is None else arrived_s)
         on_request(request)
         worker.submit(request, self._settings().queue_policy)  # type: ignore[arg-type] - checked on setting it
         return request

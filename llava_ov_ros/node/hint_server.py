@@ -25,13 +25,12 @@ from ..planning import (
     read_next_step,
     reported_step,
 )
-from ..questions import Query, RefusedError, Result, Status
+from ..questions import Query, RefusedError, Request, Result, Status
 from .depths import requests_qos
 from .dispatch import Submitting
 from .messages import standing_query
 from .parameters import Settings
 from .publishing import Publishing
-from .request import Request
 from .set_back import begin_anew
 from .words import Words
 

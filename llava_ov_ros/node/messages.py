@@ -104,14 +104,7 @@ def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
         shaped = shape(question, prompts, query.max_new_tokens)
     except ValueError as error:
         raise InvalidRequestError(query, str(error)) from None
-    return replace(
-        query,
-        question=query.question or prompts.change,
-        prompt=shaped.prompt,
-        choices=shaped.choices,
-        max_new_tokens=shaped.max_new_tokens,
-        shaped=shaped,
-    )
+    return query.put_as(shaped)
 
 
 def _usable(seconds: float) -> bool:

@@ -18,7 +18,17 @@ from rclpy.qos import QoSProfile
 from ..checkpoints import CheckpointError, find_checkpoint
 from ..frames import NS_PER_S, Camera, Clip
 from ..planning import MOST_PICTURES
-from ..questions import AnswersQuestions, Query, Result, Status, answer_together, cut_clips, find_prompts, load_prompts
+from ..questions import (
+    AnswersQuestions,
+    Query,
+    Request,
+    Result,
+    Status,
+    answer_together,
+    cut_clips,
+    find_prompts,
+    load_prompts,
+)
 from . import diagnostics, ros_parameters
 from .abandonable import AbandonedError
 from .ask_server import Asking
@@ -35,7 +45,6 @@ from .parameters import Settings
 from .plan_server import Planning
 from .publishing import Publishing
 from .recent import RecentCounts
-from .request import Request
 from .set_back import SetBack
 from .transitions import Transitions
 from .whole_numbers import accept_whole_numbers
@@ -287,9 +296,9 @@ class LlavaOvNode(LifecycleNode):
         except Exception as error:  # noqa: BLE001 - the model may have gone while it rested
             for request in requests:
                 message = f"cannot load the model again: {error}"
-                end(request, Result(request.query, Status.MODEL_ERROR, message, total_s=request.waited_s))
+                end(request, Result(request.query, Status.MODEL_ERROR, message))
             return
-        answer_together([request.as_asked(end) for request in requests], engine, self._cut)
+        answer_together(requests, engine, self._cut, end)
         self._last_asked_s = time.monotonic()
 
     def _on_admitted(self) -> None:

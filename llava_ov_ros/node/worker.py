@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from ..questions import Result, Status
-from .request import Request
+from ..questions import Request, Result, Status
 
 Policy = Literal["reject", "drop_oldest"]
 End = Callable[[Request, Result], None]
@@ -205,7 +204,7 @@ class Worker:
                 # It has been ended without the model, which took too long.
                 return
             self._current.remove(request)
-        request.on_done(result)
+        request.end(result)
 
     def _dead_message(self) -> str:
         return f"the thread that owns the model has ended ({self._death}): deactivate and activate the node"

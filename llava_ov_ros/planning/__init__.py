@@ -1,7 +1,8 @@
 """Plans in a robot's own vocabulary: read, checked by simulation, and what is wrong with them in words."""
 
 from .findings import Finding, Reason
-from .model.conversation import NoAnswerError, PlanOptions, make_plan
+from .model.attempts import NoAnswerError, PlanOptions, make_plan
+from .model.conversation import AnswerQueries, decompose_about, plan_about
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.plan_prompt import (
     LONGEST_GOAL,
@@ -43,6 +44,7 @@ __all__ = [
     "LONGEST_GOAL",
     "MOST_PICTURES",
     "Action",
+    "AnswerQueries",
     "Argument",
     "Decoding",
     "Decomposition",
@@ -72,6 +74,7 @@ __all__ = [
     "Vocabulary",
     "VocabularyError",
     "conditions",
+    "decompose_about",
     "decompose_ask",
     "find_vocabulary",
     "from_rows",
@@ -81,6 +84,7 @@ __all__ = [
     "make_plan",
     "next_step_ask",
     "parse_line",
+    "plan_about",
     "plan_ask",
     "read_decomposition",
     "read_next_step",

@@ -1,26 +1,26 @@
 """Questions and their typed results: what is asked, which frames serve it, how it ended."""
 
-from .answering import AnswersQuestions, Asked, answer, answer_together
+from .answering import AnswersQuestions, answer_queries, answer_together
 from .clips import RefusedError, cut_clips
-from .kinds import SceneAnswer, SceneQuestion, Shaped, answer_questions, read_answer, shape
+from .kinds import SceneAnswer, SceneQuestion, Shaped, read_answer, shape
 from .prompts import Kind, Prompts, PromptsError, find_prompts, load_prompts
 from .query import Query, Result, Status, new_request_id
+from .request import Request
 
 __all__ = [
     "AnswersQuestions",
-    "Asked",
     "Kind",
     "Prompts",
     "PromptsError",
     "Query",
     "RefusedError",
+    "Request",
     "Result",
     "SceneAnswer",
     "SceneQuestion",
     "Shaped",
     "Status",
-    "answer",
-    "answer_questions",
+    "answer_queries",
     "answer_together",
     "cut_clips",
     "find_prompts",

@@ -1,11 +1,11 @@
-"""From queries to their results: cut the clips, refuse what would be a guess, ask the model."""
+"""Answers requests: cuts the clips, refuses where an answer would be a guess, asks the model."""
 
 from __future__ import annotations
 
-import time
+import functools
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..ask_error import AskError
@@ -14,6 +14,7 @@ from .blank import blank_remark
 from .clips import RefusedError
 from .kinds import read_answer
 from .query import Query, Result, Status
+from .request import Request, ignore
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.
@@ -73,59 +74,30 @@ _CUT_OFF = {
 }
 
 
-def _never() -> str | None:
-    return None
-
-
-def _ignore(_: object) -> None:
-    return None
-
-
-@dataclass(eq=False)
-class Asked:
-    """A query, and who wants to hear of it.
-
-    Attributes:
-        query: What is asked.
-        on_result: Called once with the result.
-        on_start: Called with the clips when the model starts.
-        on_text: Called with each piece of the answer.
-        should_stop: Asked between tokens: "cancelled", "deadline" or None.
-        text: What has been answered so far.
-    """
-
-    query: Query
-    on_result: Callable[[Result], None]
-    on_start: Callable[[tuple[Clip, ...]], None] = _ignore
-    on_text: Callable[[str], None] = _ignore
-    should_stop: Callable[[], str | None] = _never
-    text: str = field(default="", init=False)
-
-    def hear(self, piece: str) -> None:
-        """Take the next piece of the answer."""
-        self.text += piece
-        self.on_text(piece)
-
-
-def answer_together(asked: Sequence[Asked], engine: AnswersQuestions, cut: Callable[[Query], tuple[Clip, ...]]) -> None:
-    """Work on queries that have the same clips; every one gets its result, and no Exception of the model escapes.
+def answer_together(
+    requests: Sequence[Request],
+    engine: AnswersQuestions,
+    cut: Callable[[Query], tuple[Clip, ...]],
+    end: Callable[[Request, Result], None] = Request.end,
+) -> None:
+    """Answer requests about the same clips; each of them ends once, and no Exception of the model escapes.
 
     Args:
-        asked: Queries of one `clips_key`.
+        requests: Their queries have one `clips_key`.
         engine: The model.
-        cut: Gives the clips of a query, or raises RefusedError.
+        cut: Cuts the clips of a query, or raises RefusedError.
+        end: Ends a request with its result.
     """
-    started_s = time.monotonic()
-    open_ones = list(asked)
+    open_ones = list(requests)
 
-    def end(one: Asked, result: Result) -> None:
+    def close(one: Request, result: Result) -> None:
         open_ones.remove(one)
-        one.on_result(replace(result, total_s=time.monotonic() - started_s))
+        end(one, result)
 
-    for one in asked:
+    for one in requests:
         reason = one.should_stop()
         if reason is not None:
-            end(one, Result(one.query, _CUT_OFF[reason][0], f"{reason} while waiting in the queue"))
+            close(one, Result(one.query, _CUT_OFF[reason][0], f"{reason} while waiting in the queue"))
     if not open_ones:
         return
     clips: tuple[Clip, ...] = ()
@@ -139,49 +111,47 @@ def answer_together(asked: Sequence[Asked], engine: AnswersQuestions, cut: Calla
                 asks.append(_ask_of(one, engine))
             except Exception as error:  # noqa: BLE001 - the others are asked all the same
                 asking.remove(one)
-                end(one, _failed(one, clips, error))
+                close(one, _failed(one, clips, error))
         if not asks:
             return
         for number, outcome in engine.stream(clips, asks, mode=asking[0].query.mode):
             one = asking[number]
-            end(one, _failed(one, clips, outcome) if isinstance(outcome, Exception) else _result(one, outcome, clips))
+            close(one, _failed(one, clips, outcome) if isinstance(outcome, Exception) else _result(one, outcome, clips))
     except RefusedError as refused:
         for one in list(open_ones):
-            end(one, Result(one.query, refused.status, refused.message))
+            close(one, Result(one.query, refused.status, refused.message))
     except Exception as error:  # noqa: BLE001 - whoever asks must outlive whatever a model does
         for one in list(open_ones):
-            end(one, _failed(one, clips, error))
+            close(one, _failed(one, clips, error))
 
 
-def answer(
-    query: Query,
+def answer_queries(
+    queries: Sequence[Query],
     engine: AnswersQuestions,
     cut: Callable[[Query], tuple[Clip, ...]],
-    *,
-    on_start: Callable[[tuple[Clip, ...]], None] = _ignore,
-    on_text: Callable[[str], None] = _ignore,
-    should_stop: Callable[[], str | None] = _never,
-) -> Result:
-    """Work on one query; never raises an Exception of the model.
+    on_text: Callable[[str], None] = ignore,
+) -> list[Result]:
+    """Answer queries about the same clips and wait for all of them.
 
     Args:
-        query: What is asked.
+        queries: They have one `clips_key`.
         engine: The model.
-        cut: Gives the clips of a query, or raises RefusedError.
-        on_start: Called with the clips when the model starts.
-        on_text: Called with each piece of the answer.
-        should_stop: Asked between tokens: "cancelled", "deadline" or None.
+        cut: Cuts the clips of a query, or raises RefusedError.
+        on_text: Called with each piece of each answer.
 
     Returns:
-        The result; its `total_s` counts from this call.
+        The results in the order of the queries.
     """
-    results: list[Result] = []
-    asked = Asked(query, results.append, on_start, on_text, should_stop)
-    answer_together([asked], engine, cut)
-    return results[0]
+    results: dict[int, Result] = {}
+    requests = [
+        Request(query, functools.partial(results.__setitem__, number), on_text=on_text)
+        for number, query in enumerate(queries)
+    ]
+    answer_together(requests, engine, cut)
+    return [results[number] for number in range(len(queries))]
 
 
-def _ask_of(one: Asked, engine: AnswersQuestions) -> Any:
+def _ask_of(one: Request, engine: AnswersQuestions) -> Any:
     """A query as the engine takes it."""
     return engine.ask(
         one.query.prompt or one.query.question,
@@ -203,7 +173,7 @@ def _more(query: Query) -> dict[str, Any]:
     return {name: value for name, value in more.items() if value is not None}
 
 
-def _failed(one: Asked, clips: tuple[Clip, ...], error: Exception) -> Result:
+def _failed(one: Request, clips: tuple[Clip, ...], error: Exception) -> Result:
     """The result of a query that the model could not answer; what it had said by then is kept.
 
     A query that no model could take as it is ends as INVALID, and rests on no frame.
@@ -216,7 +186,7 @@ def _failed(one: Asked, clips: tuple[Clip, ...], error: Exception) -> Result:
     return Result(one.query, Status.MODEL_ERROR, message, text=one.text, clips=clips)
 
 
-def _result(one: Asked, generated: Generated, clips: tuple[Clip, ...]) -> Result:
+def _result(one: Request, generated: Generated, clips: tuple[Clip, ...]) -> Result:
     status, message = _CUT_OFF.get(generated.finish, (Status.OK, ""))
     if generated.finish == "length":
         message = f"cut off at max_new_tokens {one.query.max_new_tokens}"

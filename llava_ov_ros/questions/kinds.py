@@ -6,13 +6,12 @@ compared, so that the confidence is a probability among them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from ..bounds import check_whole, quoted, shown
-from ..frames import Clip
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
 
@@ -22,28 +21,6 @@ if TYPE_CHECKING:
 
 PHRASE_TOKENS = 16
 Value = bool | int | str | None
-
-
-class AsksWithChoices(Protocol):
-    """What is needed of an engine; `onevision.Engine` is one."""
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None,
-    ) -> Any:
-        """One question, in the form that `stream` takes; with choices, they are compared."""
-        ...
-
-    def stream(
-        self, clips: Sequence[Clip], asks: Sequence[Any], *, mode: str
-    ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answer several questions about the same clips; yields number and outcome as they end."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -91,7 +68,7 @@ class Shaped:
     """A question as the model gets it.
 
     Attributes:
-        question: As it was asked.
+        question: The question; one of kind change without a text of its own has that of the prompts.
         prompt: What the model is asked.
         options: The answers that are compared; empty where text is generated.
         max_new_tokens: Longest text.
@@ -155,7 +132,7 @@ def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -
         options = [Option(letter, one.value, one.label) for letter, one in zip(ascii_uppercase, options, strict=False)]
         added = added.replace(LISTED, "\n".join(f"{one.said}. {one.label}" for one in options))
     longest = min(max_new_tokens, PHRASE_TOKENS) if kind == Kind.PHRASE else max_new_tokens
-    return Shaped(question, text + added, tuple(options), longest, prompts.cannot_tell)
+    return Shaped(replace(question, text=text), text + added, tuple(options), longest, prompts.cannot_tell)
 
 
 def _options(question: SceneQuestion, prompts: Prompts) -> list[Option]:
@@ -186,55 +163,3 @@ def read_answer(shaped: Shaped, generated: Generated) -> SceneAnswer:
         option.label: choice.probability for option, choice in zip(shaped.options, generated.choices, strict=True)
     }
     return SceneAnswer(kind, found.label, found.value, generated.confidence, probabilities, generated)
-
-
-def _never() -> str | None:
-    return None
-
-
-def _ignore(_: int, __: str) -> None:
-    return None
-
-
-def answer_questions(
-    questions: Sequence[SceneQuestion],
-    clips: Sequence[Clip],
-    engine: AsksWithChoices,
-    prompts: Prompts,
-    *,
-    mode: str = "video",
-    max_new_tokens: int = 64,
-    on_text: Callable[[int, str], None] = _ignore,
-    should_stop: Callable[[], str | None] = _never,
-) -> Iterator[tuple[int, SceneAnswer | Exception]]:
-    """Asks several questions about the same clips together.
-
-    Args:
-        questions: What to ask.
-        clips: One per camera.
-        engine: The model.
-        prompts: For its family.
-        mode: How frames become visual tokens.
-        max_new_tokens: Longest free text.
-        on_text: Called with a question's number and each new piece of its free text.
-        should_stop: Asked between tokens: "cancelled", "deadline" or None.
-
-    Yields:
-        Number of the question, and its answer or why there is none, as they end.
-
-    Raises:
-        ValueError: A question cannot be put to this model, or the engine refuses the request.
-    """
-    shaped = [shape(question, prompts, max_new_tokens) for question in questions]
-    asks = [
-        engine.ask(
-            one.prompt,
-            max_new_tokens=one.max_new_tokens,
-            on_text=lambda piece, number=number: on_text(number, piece),  # type: ignore[misc]
-            should_stop=should_stop,
-            choices=one.choices,
-        )
-        for number, one in enumerate(shaped)
-    ]
-    for number, outcome in engine.stream(clips, asks, mode=mode):
-        yield number, outcome if isinstance(outcome, Exception) else read_answer(shaped[number], outcome)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ class Query:
         range_ns: Past time range (first and last stamp), or None for the window that ends now.
         max_frames: Most frames of one camera.
         max_new_tokens: Longest answer.
-        deadline_s: Seconds from the arrival of the request.
+        deadline_s: Seconds from the arrival of the request after which the answer is cut off; inf: never.
         request_id: The client's, or one made here.
         prompt: What the model is asked; empty: the question.
         choices: Answers that are compared; None: text is generated.
@@ -74,7 +75,7 @@ class Query:
     range_ns: tuple[int, int] | None = None
     max_frames: int = 4
     max_new_tokens: int = 64
-    deadline_s: float = 30.0
+    deadline_s: float = math.inf
     request_id: str = field(default_factory=new_request_id)
     prompt: str = ""
     choices: tuple[str, ...] | None = None
@@ -87,6 +88,17 @@ class Query:
     def __post_init__(self) -> None:
         for name in ("max_frames", "max_new_tokens"):
             check_whole(name, getattr(self, name), 1)
+
+    def put_as(self, shaped: Shaped) -> Query:
+        """The query as a question of a kind, in the words that the model's prompts have for that kind."""
+        return replace(
+            self,
+            question=shaped.question.text,
+            prompt=shaped.prompt,
+            choices=shaped.choices,
+            max_new_tokens=shaped.max_new_tokens,
+            shaped=shaped,
+        )
 
     @property
     def clips_key(self) -> Hashable:

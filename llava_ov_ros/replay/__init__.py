@@ -14,7 +14,7 @@ from .bag import (
 from .bag_error import BagError
 from .bag_pictures import read_pictures
 from .names import camera_names
-from .plan_replay import Planned, plan_about, plan_record, replay_plans
+from .plan_replay import Planned, answers_with, plan_record, replay_plans
 from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .recording_clips import spread_clips
 from .records import TIMINGS, answer_record, frames_record, is_correct, remarks
@@ -36,6 +36,7 @@ __all__ = [
     "TimedQuestion",
     "TimedT",
     "answer_record",
+    "answers_with",
     "ask_at",
     "camera_names",
     "contents",
@@ -43,7 +44,6 @@ __all__ = [
     "frames_record",
     "image_topics",
     "is_correct",
-    "plan_about",
     "plan_record",
     "read_messages",
     "read_pictures",

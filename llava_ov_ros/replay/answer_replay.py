@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..bounds import check_whole
 from ..frames import NS_PER_S, Camera, Clip
-from ..questions import AnswersQuestions, Query, Result, answer, cut_clips
+from ..questions import AnswersQuestions, Query, Result, answer_queries, cut_clips
 from .bag import BagMessage, MalformedMessage
 from .question_file import TimedQuestion
 from .schedule import Schedule
@@ -84,7 +84,7 @@ def replay(
     by_name = {camera.name: camera for camera in cameras.values()}
     for number, question, now_ns in moments(messages, cameras, questions):
         query = query_of(number, question, by_name, settings)
-        yield Answered(question, now_ns, answer(query, engine, clips_at(now_ns, by_name, settings)))
+        yield Answered(question, now_ns, answer_queries([query], engine, clips_at(now_ns, by_name, settings))[0])
 
 
 def counted_by(cameras: Mapping[str, Camera]) -> Callable[[MalformedMessage], None]:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from ..frames import NS_PER_S, Camera, Clip
 from ..planning import (
+    AnswerQueries,
     Decomposition,
-    NoAnswerError,
-    PlanAsk,
     PlanOptions,
     PlanResult,
     Vocabulary,
-    decompose_ask,
-    make_plan,
-    read_decomposition,
+    decompose_about,
+    plan_about,
 )
-from ..questions import AnswersQuestions, Asked, Prompts, Query, Result, Status, answer_together
-from ..questions.blank import blank_remark
+from ..questions import AnswersQuestions, Prompts, Query, Result, answer_queries
 from .answer_replay import ReplaySettings, clips_at, moments, query_of
 from .bag import BagMessage
 from .question_file import TimedQuestion
 from .records import frames_record
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ..onevision import Generated
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,113 +84,16 @@ def replay_plans(
     by_name = {camera.name: camera for camera in cameras.values()}
     for number, goal, now_ns in moments(messages, cameras, goals):
         query, cut = query_of(number, goal, by_name, settings), clips_at(now_ns, by_name, settings)
+        answers = answers_with(engine, cut)
         if options is None:
-            yield Planned(goal, now_ns, *_sentences_about(query, cut, engine, prompts))
+            yield Planned(goal, now_ns, *decompose_about(goal.ask, query, answers, prompts))
         else:
-            yield Planned(goal, now_ns, *plan_about(query, cut, engine, vocabulary, prompts, options))
+            yield Planned(goal, now_ns, *plan_about(goal.ask, query, answers, vocabulary, prompts, options))
 
 
-def plan_about(
-    query: Query,
-    cut: Callable[[Query], tuple[Clip, ...]],
-    engine: AnswersQuestions,
-    vocabulary: Vocabulary,
-    prompts: Prompts,
-    options: PlanOptions,
-) -> tuple[Result, PlanResult | None]:
-    """Have one plan made from what the cameras see.
-
-    Args:
-        query: Its question is the goal.
-        cut: The clips of a query; all that is asked about the plan is asked about the same ones.
-        engine: The model.
-        vocabulary: What the robot can do.
-        prompts: For the model's family.
-        options: How the plan is made.
-
-    Returns:
-        How the model's work ended, with the frames used; and the plan, None where there is none.
-
-    Raises:
-        GoalTextError: The goal is empty or too long.
-        ValueError: Words of the vocabulary and of the prompts clash.
-    """
-    talk = _Conversation(engine, query, cut)
-    try:
-        plan = make_plan(query.question, vocabulary, prompts, options, talk.answers)
-    except _EndedError as ended:
-        return ended.result, None
-    message = "; ".join(filter(None, (*plan.remarks, blank_remark(talk.first.clips))))
-    return replace(talk.first, message=message, text=plan.text, confidence=plan.confidence, total_s=talk.total_s), plan
-
-
-def _sentences_about(
-    query: Query, cut: Callable[[Query], tuple[Clip, ...]], engine: AnswersQuestions, prompts: Prompts
-) -> tuple[Result, Decomposition | None]:
-    """The same in the model's own words."""
-    talk = _Conversation(engine, query, cut)
-    try:
-        told = talk.answers([decompose_ask(query.question, prompts)], lambda text: None)[0]
-    except _EndedError as ended:
-        return ended.result, None
-    sentences = read_decomposition(told, query.question, prompts)
-    return replace(talk.first, text=told.text, confidence=sentences.confidence, total_s=talk.total_s), sentences
-
-
-class _EndedError(Exception):
-    """The question without which there is no plan had no answer."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(result.message)
-        self.result = result
-
-
-class _Conversation:
-    """All that is asked about one plan, about the same clips."""
-
-    def __init__(self, engine: AnswersQuestions, query: Query, cut: Callable[[Query], tuple[Clip, ...]]) -> None:
-        self._engine = engine
-        self._query = query
-        self._cut = cut
-        self._first: Result | None = None
-        self.total_s = 0.0
-
-    @property
-    def first(self) -> Result:
-        """How the first question ended."""
-        assert self._first is not None, "nothing has been answered yet"
-        return self._first
-
-    def answers(self, asks: Sequence[PlanAsk], on_text: Callable[[str], None]) -> Sequence[Generated]:
-        """For `make_plan`; raises _EndedError, or NoAnswerError where there is a plan that can do without."""
-        results: dict[int, Result] = {}
-        asked = []
-        for number, ask in enumerate(asks):
-
-            def end(result: Result, number: int = number) -> None:
-                results[number] = result
-
-            query = replace(
-                self._query,
-                prompt=ask.prompt,
-                grammar=ask.grammar,
-                choices=ask.choices,
-                max_new_tokens=ask.max_new_tokens,
-                clips=() if self._first is None else self._first.clips,
-            )
-            asked.append(Asked(query, end, on_text=on_text))
-        answer_together(asked, self._engine, self._cut)
-        given = []
-        for number in range(len(asks)):
-            result = results[number]
-            if result.generated is None or result.status is not Status.OK:
-                if self._first is None:
-                    raise _EndedError(result)
-                raise NoAnswerError(f"{result.status.name}: {result.message}")
-            given.append(result.generated)
-        self.total_s += max(result.total_s for result in results.values())
-        self._first = self._first or results[0]
-        return given
+def answers_with(engine: AnswersQuestions, cut: Callable[[Query], tuple[Clip, ...]]) -> AnswerQueries:
+    """Have an engine answer the questions of a plan, about clips that `cut` gives."""
+    return lambda queries, on_text: answer_queries(queries, engine, cut, on_text)
 
 
 def plan_record(

@@ -8,9 +8,8 @@ import threading
 
 import pytest
 
-from llava_ov_ros.node.request import Request
 from llava_ov_ros.node.worker import Worker
-from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.questions import Query, Request, Result, Status
 
 LONG_S = 30
 

@@ -10,7 +10,8 @@ import pytest
 from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.questions import Asked, Query, RefusedError, Status, answer, answer_together
+from llava_ov_ros.questions import Query, RefusedError, Request, Status, answer_queries, answer_together
+from llava_ov_ros.questions.request import ignore
 
 S = 1_000_000_000
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -61,10 +62,31 @@ def cut(asked):
     return CLIPS
 
 
-def stop_after(calls, reason):
-    """A `should_stop` that says the reason from so many calls on."""
-    count = iter(range(1000))
-    return lambda: reason if next(count) >= calls else None
+def answer(query, engine, cut, on_start=ignore, on_text=ignore):
+    """The result of one request."""
+    results = []
+    answer_together([Request(query, results.append, on_start, on_text)], engine, cut)
+    (result,) = results
+    return result
+
+
+STOPS = {
+    "cancelled": lambda request: request.cancelled.set(),
+    "deadline": lambda request: setattr(request, "arrived_s", request.arrived_s - 1e6),
+}
+
+
+def request_stopped_after(query, text, reason, on_result):
+    """A request that is cancelled, or whose deadline passes, once so much of its answer is there."""
+
+    def heard(piece):
+        if request.text == text:
+            STOPS[reason](request)
+
+    request = Request(query, on_result, on_text=heard)
+    if not text:
+        STOPS[reason](request)
+    return request
 
 
 def test_an_answer():
@@ -111,15 +133,20 @@ def test_an_answer_from_pictures_that_show_nothing_says_so():
     ],
 )
 def test_an_answer_that_is_stopped_keeps_what_there_was(reason, status, message):
-    result = answer(query(deadline_s=7.5), Telling(), cut, should_stop=stop_after(3, reason))
+    results = []
+    answer_together([request_stopped_after(query(deadline_s=7.5), "ared", reason, results.append)], Telling(), cut)
+    (result,) = results
     assert (result.status, result.message, result.text) == (status, message, "ared")
     assert result.clips == CLIPS
 
 
 @pytest.mark.parametrize(("reason", "status"), [("cancelled", Status.CANCELLED), ("deadline", Status.DEADLINE)])
 def test_what_is_over_before_its_turn_never_reaches_the_model(reason, status):
-    engine, started = Telling(), []
-    result = answer(query(), engine, cut, on_start=started.append, should_stop=lambda: reason)
+    engine, started, results = Telling(), [], []
+    request = Request(query(deadline_s=7.5), results.append, on_start=started.append)
+    STOPS[reason](request)
+    answer_together([request], engine, cut)
+    (result,) = results
     assert (result.status, result.text, result.clips) == (status, "", ())
     assert "while waiting in the queue" in result.message
     assert engine.asked == started == []
@@ -174,13 +201,17 @@ def test_questions_together_have_one_clip_and_a_result_each():
         cuts.append(asked.question)
         return CLIPS
 
-    stops = {"a": lambda: None, "b": lambda: "cancelled", "c": stop_after(2, "deadline"), "d": lambda: None}
-    asked = [
-        Asked(query(name), lambda result, name=name: results.setdefault(name, result), should_stop=stop)
-        for name, stop in stops.items()
+    def take(result):
+        assert results.setdefault(result.query.question, result) is result, "it ends once"
+
+    requests = [
+        Request(query("a"), take),
+        request_stopped_after(query("b"), "", "cancelled", take),
+        request_stopped_after(query("c", deadline_s=7.5), "a", "deadline", take),
+        Request(query("d"), take),
     ]
     engine = Telling()
-    answer_together(asked, engine, cut_once)
+    answer_together(requests, engine, cut_once)
     assert cuts == ["a"]
     assert [questions for questions, _, _ in engine.asked] == [["a", "c", "d"]]
     assert {name: (result.status, result.text) for name, result in results.items()} == {
@@ -199,8 +230,8 @@ def test_of_questions_together_those_that_were_answered_keep_their_answers_when_
             return super()._tell(how)
 
     ends = []
-    asked = [Asked(query(name), ends.append) for name in "abc"]
-    answer_together(asked, FailsAtTheSecond(), cut)
+    requests = [Request(query(name), ends.append) for name in "abc"]
+    answer_together(requests, FailsAtTheSecond(), cut)
     assert [(result.query.question, result.status, result.text) for result in ends] == [
         ("a", Status.OK, "aredcup"),
         ("b", Status.MODEL_ERROR, "a"),
@@ -238,11 +269,22 @@ def test_a_question_that_cannot_be_put_does_not_end_those_beside_it():
             return super().ask(question, **how)
 
     ends = []
-    answer_together([Asked(query(name), ends.append) for name in ("a?", "b", "c?")], Particular(), cut)
+    answer_together([Request(query(name), ends.append) for name in ("a?", "b", "c?")], Particular(), cut)
     assert {result.query.question: (result.status, result.text) for result in ends} == {
         "a?": (Status.OK, "aredcup"),
         "b": (Status.MODEL_ERROR, ""),
         "c?": (Status.OK, "aredcup"),
     }
-    answer_together([Asked(query("d"), ends.append)], Particular(), cut)
+    answer_together([Request(query("d"), ends.append)], Particular(), cut)
     assert ends[-1].status is Status.MODEL_ERROR
+
+
+def test_results_of_queries_come_in_their_order_whichever_ends_first():
+    class Backwards(Telling):
+        def stream(self, clips, asks, *, mode):
+            """The last question first."""
+            return reversed(list(super().stream(clips, asks, mode=mode)))
+
+    results = answer_queries([query(name) for name in "abc"], Backwards(), cut)
+    assert [result.query.question for result in results] == ["a", "b", "c"]
+    assert all(result.total_s > 0 for result in results)

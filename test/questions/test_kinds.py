@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from llava_ov_ros.evaluation.rooms.accuracy import trials
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Choice, Generated, load_engine
+from llava_ov_ros.questions import Query, Request, Result, answer_together
 from llava_ov_ros.questions.kinds import (
     PHRASE_TOKENS,
     SceneAnswer,
     SceneQuestion,
     Value,
-    answer_questions,
     read_answer,
     shape,
 )
@@ -160,19 +161,21 @@ def test_the_shipped_model_is_asked_all_kinds_at_once(capsys: Any) -> None:
             SceneQuestion(kinds[asked.kind], asked.text, tuple(COLOURS) if asked.kind == "colour" else ())
             for asked in trial.asked
         ]
+        plain_query = Query("", (clip.camera,), clips=(clip,))
         said: dict[int, str] = {}
-        answers = dict(
-            answer_questions(
-                questions,
-                [clip],
-                engine,
-                PLAIN,
-                on_text=lambda n, piece, said=said: said.update({n: said.get(n, "") + piece}),
+        results: dict[int, Result] = {}
+        requests = [
+            Request(
+                plain_query.put_as(shape(question, PLAIN)),
+                partial(results.__setitem__, number),
+                on_text=lambda piece, n=number, said=said: said.update({n: said.get(n, "") + piece}),
             )
-        )
+            for number, question in enumerate(questions)
+        ]
+        answer_together(requests, engine, lambda query: query.clips)
         free = engine.answer_many([clip], [Ask(asked.text) for asked in trial.asked])
         for number, asked in enumerate(trial.asked):
-            answer = answers[number]
+            answer = results[number].scene
             assert isinstance(answer, SceneAnswer)
             assert answer.generated.clips == (clip,)
             if answer.kind == Kind.PHRASE:

@@ -5,27 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import cv2
 
 from ...frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
-from ...planning import PlanOptions, PlanResult
+from ...planning import PlanOptions, PlanResult, plan_about
 from ...questions import (
     AnswersQuestions,
-    Asked,
     Kind,
     Query,
     Result,
     SceneQuestion,
     Status,
-    answer_together,
+    answer_queries,
     cut_clips,
     shape,
 )
-from ...replay import Schedule, counted_by, frames_record, plan_about, read_messages, remarks
+from ...replay import Schedule, answers_with, counted_by, frames_record, read_messages, remarks
 from ..suite.preflight import Job, Shard
 from ..suite.trials import PLAN, Trial
 from .answer_scores import Row
@@ -167,17 +166,9 @@ class _Asking:
             result, plan = self._plan(trials[0], now_ns)
             answers = [(trials[0], result, plan_fields(plan))]
         else:
-            results: dict[str, Result] = {}
-
-            def end(result: Result) -> None:
-                results[result.query.request_id] = result
-
             queries = [self._query(trial, now_ns) for trial in trials]
-            answer_together(
-                [Asked(query, end) for query in queries], self._engine, lambda query: self._cut(query, now_ns)
-            )
-            ended = [results[query.request_id] for query in queries]
-            answers = [(trial, result, answer_fields(result)) for trial, result in zip(trials, ended, strict=True)]
+            results = answer_queries(queries, self._engine, lambda query: self._cut(query, now_ns))
+            answers = [(trial, result, answer_fields(result)) for trial, result in zip(trials, results, strict=True)]
         pictures: dict[str, bytes] = {}
         for _, result, _ in answers:
             pictures |= self._pictures(result.clips)
@@ -213,21 +204,14 @@ class _Asking:
         shaped = shape(
             SceneQuestion(Kind(trial.kind), trial.ask, trial.choices), self._job.prompts, model.max_new_tokens
         )
-        return replace(
-            query,
-            question=trial.ask or self._job.prompts.change,
-            prompt=shaped.prompt,
-            choices=shaped.choices,
-            max_new_tokens=shaped.max_new_tokens,
-            shaped=shaped,
-        )
+        return query.put_as(shaped)
 
     def _plan(self, trial: Trial, now_ns: int) -> tuple[Result, PlanResult | None]:
         planning = self._job.suite.planning
         return plan_about(
+            trial.ask,
             self._query(trial, now_ns),
-            lambda query: self._cut(query, now_ns),
-            self._engine,
+            answers_with(self._engine, lambda query: self._cut(query, now_ns)),
             self._job.vocabulary,
             self._job.prompts,
             PlanOptions(planning.decoding, planning.repairs, planning.grounding),

@@ -1,156 +1,151 @@
-"""Makes a plan: asks for it, has it repaired once, and asks whether the things that it names are there."""
+"""One request for a plan from its goal to its end: every question about the plan rests on the same frames."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...bounds import check_whole
-from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
-from ...questions.prompts import ENGLISH, Kind, Prompts, filled
-from ..findings import Finding, Reason
+from ...frames import Clip
+from ...questions import Prompts, Query, Result, Status
+from ...questions.blank import blank_remark
+from ...questions.request import ignore
 from ..vocabulary import Vocabulary
-from .plan_prompt import Decoding, PlanAsk, plan_ask, repair_ask
-from .results import PlannedStep, PlanResult, StepStream, read_plan_answer
+from .attempts import NoAnswerError, PlanOptions, make_plan
+from .decompose import Decomposition, decompose_ask, read_decomposition
+from .plan_prompt import PlanAsk
+from .results import PlannedStep, PlanResult, read_plan_answer
 
 if TYPE_CHECKING:
+    # The engine's module imports torch, which this layer does without.
     from ...onevision import Generated
 
-Answers = Callable[[Sequence[PlanAsk], Callable[[str], None]], "Sequence[Generated]"]
-"""Has a model answer about one clip: what is asked, who hears the growing text; the answers in the same order."""
+AnswerQueries = Callable[[Sequence[Query], Callable[[str], None]], Sequence[Result]]
+"""Has the model answer queries about the same clips: the queries, a listener for each piece of text; their results in
+the same order. Behind a result that is not OK, results may be missing."""
+
+_DISPENSABLE = (Status.MODEL_ERROR, Status.INVALID, Status.QUEUE_FULL, Status.DROPPED)
+"""Ends of a further question after which the plan stays as it is; any other end is that of the whole request."""
 
 
-class NoAnswerError(Exception):
-    """To be raised by Answers where a question that a plan can do without was not answered; the text says why."""
+class _EndedError(Exception):
+    """A question without which there is no plan was not answered."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.message)
+        self.result = result
 
 
-def _ignore(_: object) -> None:
-    return None
-
-
-def _ignore_step(_: int, __: PlannedStep) -> None:
-    return None
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """How a plan is made.
-
-    Attributes:
-        decoding: constrained: within the vocabulary's grammar; free: read from whatever the model writes.
-        repairs: How often a plan with violations is given back to the model with what is wrong with it.
-        grounding: Ask whether the things that the plan names are there.
-
-    Raises:
-        ValueError: repairs is no whole number from 0.
-    """
-
-    decoding: Decoding = "constrained"
-    repairs: int = 1
-    grounding: bool = True
-
-    def __post_init__(self) -> None:
-        check_whole("repairs", self.repairs, 0)
-
-
-def make_plan(
+def plan_about(
     goal: str,
+    query: Query,
+    answer_queries: AnswerQueries,
     vocabulary: Vocabulary,
     prompts: Prompts,
     options: PlanOptions,
-    answers: Answers,
-    *,
-    on_step: Callable[[int, PlannedStep], None] = _ignore_step,
-    on_result: Callable[[PlanResult], None] = _ignore,
-) -> PlanResult:
-    """Make a plan for a goal.
+    on_step: Callable[[int, PlannedStep], None] = ignore,
+) -> tuple[Result, PlanResult | None]:
+    """Have the model plan for a goal from the frames that the cameras show.
 
     Args:
-        goal: What shall be so.
-        vocabulary: What the robot can do.
+        goal: State that the plan shall reach, in words.
+        query: Cameras, clips and deadline; the deadline is that of the whole plan.
+        answer_queries: Has the model answer.
+        vocabulary: Actions and things that a plan may name.
         prompts: For the model's family.
-        options: How.
-        answers: Has the model answer, always about the same clip. Where it raises NoAnswerError while a plan is there,
-            the plan stays as it is, with a remark; whatever else it raises ends this.
+        options: Decoding, repairs and grounding.
         on_step: Called with the attempt (0, 1, ...) and each step that has been decoded.
-        on_result: Called with each result that there is, the last one is returned.
+
+    Returns:
+        The end of the request, with the frames used; and the plan. Where the request ended early (cancelled, at its
+        deadline) the plan is the last that was whole, or the part that had been decoded; None: there is none.
 
     Raises:
         GoalTextError: The goal is empty or too long.
         ValueError: Words of the vocabulary and of the prompts clash.
     """
-
-    def attempt(number: int, ask: PlanAsk) -> PlanResult:
-        stream = StepStream(vocabulary, options.decoding)
-
-        def hear(piece: str) -> None:
-            for step in stream.hear(piece):
-                on_step(number, step)
-
-        generated = answers([ask], hear)[0]
-        made = replace(read_plan_answer(generated, goal, vocabulary, prompts, options.decoding), repairs=number)
-        for step in made.steps[stream.given :]:
-            on_step(number, step)
-        on_result(made)
-        return made
-
-    result = attempt(0, plan_ask(goal, vocabulary, prompts, options.decoding))
+    talk = _Conversation(query, answer_queries)
+    made: list[PlanResult] = []
     try:
-        for number in range(1, options.repairs + 1):
-            if result.cannot_tell or not result.validation.violations:
-                break
-            again = attempt(number, repair_ask(goal, result.validation, vocabulary, prompts, options.decoding))
-            # What is worse than what it shall repair is not taken, but counted.
-            better = len(again.validation.violations) < len(result.validation.violations) and again.steps
-            result = again if better else replace(result, repairs=number)
-    except NoAnswerError as error:
-        result = replace(result, remarks=(*result.remarks, f"not repaired: {error}"))
-    try:
-        if options.grounding:
-            result = result.with_findings(_not_seen(result, vocabulary, prompts, answers))
-    except NoAnswerError as error:
-        result = replace(result, remarks=(*result.remarks, f"not asked whether its things are there: {error}"))
-    on_result(result)
-    return result
+        plan = make_plan(goal, vocabulary, prompts, options, talk.answers, on_step=on_step, on_result=made.append)
+    except _EndedError as error:
+        partly = error.result.generated
+        if not made and partly is not None:
+            made.append(read_plan_answer(partly, goal, vocabulary, prompts, options.decoding))
+        return talk.ended_early(error.result), made[-1] if made else None
+    return talk.ended(plan.text, plan.confidence, plan.remarks), plan
 
 
-def things_named(result: PlanResult, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The classes that a plan names, in the order in which it does; words that are none are left out."""
-    named = (word for step in result.validation.plan.steps for word in step.arguments if word in vocabulary.classes)
-    return tuple(dict.fromkeys(named))
+def decompose_about(
+    goal: str, query: Query, answer_queries: AnswerQueries, prompts: Prompts
+) -> tuple[Result, Decomposition | None]:
+    """Have the model tell the steps towards a goal in its own words; otherwise as `plan_about`.
 
-
-def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> Shaped:
-    """Asks whether a thing of a class is there.
-
-    In English the thing comes with its article, by the name that has its words apart where there is one; in another
-    language, by the name that the vocabulary has in it, or else by its class.
+    Raises:
+        GoalTextError: The goal is empty or too long.
     """
-    if prompts.language == ENGLISH:
-        names = vocabulary.classes[thing]
-        name = next((one for one in names if one.replace(" ", "") == thing), thing)
-        name = f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-    else:
-        name = vocabulary.called(thing, prompts.language) or thing
-    text = filled(prompts.planning.presence, {"{thing}": name})
-    return shape(SceneQuestion(Kind.YES_NO, text), prompts)
+    talk = _Conversation(query, answer_queries)
+    try:
+        generated = talk.answers([decompose_ask(goal, prompts)], ignore)[0]
+    except _EndedError as error:
+        partly = error.result.generated
+        told = None if partly is None else read_decomposition(partly, goal, prompts)
+        return talk.ended_early(error.result), told
+    told = read_decomposition(generated, goal, prompts)
+    return talk.ended(told.text, told.confidence), told
 
 
-def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answers: Answers) -> list[Finding]:
-    """A warning for each step with a thing that the clip does not show; where the model cannot tell, there is none."""
-    things = things_named(result, vocabulary)
-    questions = [presence_question(thing, vocabulary, prompts) for thing in things]
-    asks = [PlanAsk(one.prompt, None, one.max_new_tokens, one.choices) for one in questions]
-    said = answers(asks, _ignore) if asks else ()
-    missing = {
-        thing: f"{answer.confidence:.0%}"
-        for thing, question, generated in zip(things, questions, said, strict=True)
-        if (answer := read_answer(question, generated)).value is False
-    }
-    return [
-        Finding(Reason.NOT_SEEN, f"{step}: the pictures show no {word} ({missing[word]})", number, warning=True)
-        for number, step in enumerate(result.validation.plan.steps, 1)
-        for word in dict.fromkeys(step.arguments)
-        if word in missing
-    ]
+class _Conversation:
+    """The questions about one plan and the frames of the first answer, which all others rest on, too."""
+
+    def __init__(self, query: Query, answer_queries: AnswerQueries) -> None:
+        self._query = query
+        self._answer_queries = answer_queries
+        self._began_s = time.monotonic()
+        self._first: Result | None = None
+
+    @property
+    def _clips(self) -> tuple[Clip, ...]:
+        return () if self._first is None else self._first.clips
+
+    def answers(self, asks: Sequence[PlanAsk], on_text: Callable[[str], None]) -> Sequence[Generated]:
+        """Have questions of one plan answered.
+
+        Raises:
+            _EndedError: A question was not answered without which there is no plan, or nobody wants the plan any more.
+            NoAnswerError: Another question was not answered.
+        """
+        queries = [
+            replace(
+                self._query,
+                prompt=ask.prompt,
+                grammar=ask.grammar,
+                choices=ask.choices,
+                max_new_tokens=ask.max_new_tokens,
+                clips=self._clips,
+            )
+            for ask in asks
+        ]
+        given = []
+        for result in self._answer_queries(queries, on_text):
+            if result.generated is None or result.status is not Status.OK:
+                if self._first is None or result.status not in _DISPENSABLE:
+                    raise _EndedError(result)
+                raise NoAnswerError(f"{result.status.name}: {result.message}")
+            given.append(result.generated)
+            self._first = self._first or result
+        return given
+
+    def ended(self, text: str, confidence: float, remarks: Sequence[str] = ()) -> Result:
+        """The end of a request whose goal was answered."""
+        assert self._first is not None, "nothing has been answered yet"
+        message = "; ".join(filter(None, (*remarks, blank_remark(self._clips))))
+        return replace(self._first, message=message, text=text, confidence=confidence, total_s=self._taken_s())
+
+    def ended_early(self, result: Result) -> Result:
+        """The end of a request one of whose questions had none but this end."""
+        return replace(result, clips=result.clips or self._clips, total_s=self._taken_s())
+
+    def _taken_s(self) -> float:
+        return time.monotonic() - self._began_s
