@@ -121,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         plan_record,
         remarks,
         replay_plans,
+        written,
     )
     from .topics import chosen_topics
 
@@ -145,8 +146,10 @@ def run(args: argparse.Namespace) -> int:
             plans = replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options)
             # Strict, so that the recording is read to its end, of which the remarks tell.
             for _, planned in zip(_announced(goals, messages), plans, strict=True):
-                record = plan_record(planned, engine.name, args.actions, prompts, options)
-                outcomes[planned.outcome] += 1
+                goal, result = planned.goal, planned.result
+                plan = plan_record(goal.ask, result, planned.plan, engine.name, args.actions, prompts.identity)
+                record = {**written(plan, goal.at_ns, planned.now_ns), "decoding": args.decoding}
+                outcomes[plan.outcome] += 1
                 messages.write(json.dumps(record, ensure_ascii=False) if args.json else plan_text(record))
                 sys.stdout.flush()
     except BagError as error:

@@ -172,7 +172,7 @@ def _questions(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> tuple[
 
 def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions: Sequence[TimedQuestion]) -> int:
     from ..frames import NS_PER_S
-    from ..replay import answer_record, remarks, replay
+    from ..replay import answer_record, remarks, replay, written
     from .show import Sheets, answer_text, tally
 
     settings = replace(replay_settings(args), max_new_tokens=args.max_new_tokens)
@@ -185,7 +185,8 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
         messages = progress(args.bag, topics, cameras)
         for answered in replay(messages, cameras, questions, engine, settings):
-            record = answer_record(answered, engine.name)
+            asked = answered.question
+            record = written(answer_record(answered.result, engine.name), asked.at_ns, answered.now_ns, asked)
             ended[record["status"]] += 1
             if record["truth"]:
                 judged[record["correct"]] += 1

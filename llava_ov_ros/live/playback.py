@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from llava_ov_ros.msg import Answer, FrameUsed
+from llava_ov_ros.msg import Answer
 from llava_ov_ros.srv import Ask
 
 from ..frames import NS_PER_S, stamp_ns
 from ..node.image_messages import NotInstalledError, message_class
-from ..questions import Status
-from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, is_correct, read_messages
+from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, read_messages, written
+from .records import answer_record
 from .session import LiveError, Session
 
 ANSWER_GRACE_S = 60.0
@@ -168,34 +168,13 @@ class LiveSession(Session):
 
 
 def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
-    """An answer as a dictionary ready for JSON, with the names of `replay.answer_record` where it has the field.
+    """An answer as a dictionary ready for JSON.
 
     Args:
         live: The answer.
-        origin_ns: The session's; `at_s` of an answer that nobody here asked for counts from it.
+        origin_ns: The session's; `at_s` of an answer that nobody here asked for counts from there.
     """
-    answer, question = live.answer, live.question
-    at_ns = question.at_ns if question is not None else stamp_ns(answer.answered_at) - origin_ns
-    truth = question.truth if question is not None else ""
-    return {
-        "question": answer.question,
-        "at_s": at_ns / NS_PER_S,
-        "asked_here": question is not None,
-        "text": answer.text,
-        "confidence": answer.confidence,
-        "status": Status(answer.status).name,
-        "message": answer.message,
-        "truth": truth,
-        "kind": question.kind if question is not None else "",
-        "correct": is_correct(answer.text, truth) if truth else None,
-        "frames": [used_record(frame) for frame in answer.frames],
-        "model": answer.model,
-        "time_to_first_token_s": answer.time_to_first_token_s,
-        "total_time_s": answer.total_time_s,
-    }
-
-
-def used_record(frame: FrameUsed) -> dict[str, Any]:
-    """A frame of a message as `replay.frames_record` has it."""
-    record = {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
-    return {**record, "value_range": frame.value_range} if frame.value_range else record
+    answered_ns = stamp_ns(live.answer.answered_at)
+    at_ns = live.question.at_ns if live.question is not None else answered_ns - origin_ns
+    told = written(answer_record(live.answer), at_ns, answered_ns, live.question)
+    return {**told, "asked_here": live.question is not None}

@@ -11,19 +11,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from llava_ov_ros.msg import Answer, Plan
 from llava_ov_ros.srv import Ask
 from llava_ov_ros.srv import Plan as PlanService
 
 from ..evaluation.run.bag_answers import (
-    CONFIDENCE_DECIMALS,
     Answered,
     Ended,
     Event,
     Ready,
     absolute,
     buffer_frames,
-    gold_of,
+    row_of,
+    times_of,
 )
 from ..evaluation.run.frame_pictures import pictures_of
 from ..evaluation.run.workers import WorkError
@@ -33,13 +32,12 @@ from ..frames import NS_PER_S, DecodeOptions
 from ..frames.value_range import DEFAULT
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
-from ..questions import Kind, Status
 from ..questions.blank import blank_pictures
-from ..questions.marks import says
-from ..replay import BagError, Schedule
-from .playback import LiveSession, used_record
+from ..replay import AnswerRecord, BagError, PlanRecord, Schedule
+from .playback import LiveSession
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
+from .records import answer_record, plan_record
 from .session import LiveError, Report
 
 START_S = 60.0
@@ -169,7 +167,9 @@ class EvaluationSession(LiveSession):
             began_s = time.monotonic()
             answers = self.ask([_request(job, trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
             taken_s = time.monotonic() - began_s
-            found += [_answered(job, shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
+            for trial, answer in zip(some, answers, strict=True):
+                record = answer_record(answer, job.prompts.cannot_tell)
+                found.append((row_of(shard, trial, now_ns, record), _times(trial, record, taken_s)))
         return found
 
     def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
@@ -184,8 +184,8 @@ class EvaluationSession(LiveSession):
         )
         began_s = time.monotonic()
         self.wait_for(self._plans.service_is_ready, START_S, f"there is no {self._plans.srv_name}")
-        plan = self._call(self._plans, [request], ANSWER_S + GRACE_S)[0].plan
-        return _planned(shard, trial, now_ns, plan, time.monotonic() - began_s)
+        record = plan_record(self._call(self._plans, [request], ANSWER_S + GRACE_S)[0].plan)
+        return row_of(shard, trial, now_ns, record), _times(trial, record, time.monotonic() - began_s)
 
 
 def _play(
@@ -262,65 +262,5 @@ def _request(job: Job, trial: Trial, now_ns: int) -> Ask.Request:
     return request
 
 
-def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields: dict[str, Any]) -> dict[str, Any]:
-    """A row as `evaluation.asking.row_of` makes it; how many tokens there were the node does not say."""
-    used = {"range_s": [time_ns / NS_PER_S for time_ns in trial.range_ns]} if trial.range_ns else {}
-    return {
-        "bag": shard.name,
-        "number": trial.number,
-        "question": answer.question if isinstance(answer, Answer) else trial.ask,
-        "kind": trial.kind,
-        "category": trial.category,
-        "at_s": trial.at_ns / NS_PER_S,
-        "stamp_ns": now_ns,
-        "window_s": trial.window_ns / NS_PER_S,
-        **used,
-        "status": Status(answer.status).name,
-        "message": answer.message,
-        "text": answer.text,
-        "confidence": round(answer.confidence, CONFIDENCE_DECIMALS),
-        **fields,
-        **({"choices": list(trial.choices)} if trial.choices else {}),
-        "gold": gold_of(trial),
-        "frames": [used_record(frame) for frame in answer.frames],
-    }
-
-
-def _answered(job: Job, shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> Pair:
-    fields: dict[str, Any] = {"value": _value(job, trial, answer)}
-    if answer.choices and answer.status == Answer.OK:
-        fields["probabilities"] = {one.text: round(one.probability, CONFIDENCE_DECIMALS) for one in answer.choices}
-    times = {
-        "number": trial.number,
-        "first_token_s": answer.time_to_first_token_s,
-        "total_s": answer.total_time_s,
-        "round_trip_s": taken_s,
-    }
-    return _row(shard, trial, now_ns, answer, fields), times
-
-
-def _value(job: Job, trial: Trial, answer: Answer) -> Any:
-    """The answer's value, as `tasks.read_answer` has it."""
-    if answer.status != Answer.OK:
-        return None
-    if trial.kind in (Kind.TEXT, Kind.PHRASE):
-        return None if says(answer.text, job.prompts.cannot_tell) else answer.text
-    if not answer.known:
-        return None
-    if trial.kind in ("yes_no", "change"):
-        return bool(answer.yes)
-    return int(answer.count) if trial.kind == "count" else answer.text
-
-
-def _planned(shard: Shard, trial: Trial, now_ns: int, plan: Plan, taken_s: float) -> Pair:
-    findings = [text for step in plan.steps for text in step.message.split("; ") if text]
-    fields = {
-        "steps": [[step.action, *step.arguments] for step in plan.steps],
-        "accepted": plan.outcome == Plan.ACCEPTED,
-        "unread": list(plan.unread),
-        "findings": [*findings, *plan.problems],
-        "repairs": int(plan.repairs),
-    }
-    # When the first token of a plan was there the node does not say.
-    times = {"number": trial.number, "first_token_s": None, "total_s": plan.total_time_s, "round_trip_s": taken_s}
-    return _row(shard, trial, now_ns, plan, fields), times
+def _times(trial: Trial, record: AnswerRecord | PlanRecord, taken_s: float) -> dict[str, Any]:
+    return {**times_of(trial, record), "round_trip_s": taken_s}

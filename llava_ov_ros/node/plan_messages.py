@@ -21,8 +21,9 @@ from ..planning import (
     Step,
     StepStatus,
     goal_text,
+    plan_outcome,
 )
-from ..questions import Query, Result, Status
+from ..questions import Query, Result
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .parameters import Settings
 from .words import Words
@@ -120,14 +121,11 @@ def plan_message(
     message.text = plan.text
     if isinstance(plan, Decomposition):
         message.sentences = list(plan.sentences)
-        outcome = Plan.DECOMPOSED if plan.sentences else Plan.REJECTED
     else:
         message.steps = [step_message(step) for step in plan.steps]
         message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
         message.repairs = plan.repairs
-        outcome = Plan.ACCEPTED if plan.accepted else Plan.REJECTED
-    if ended.status is Status.OK:
-        message.outcome = Plan.CANNOT_TELL if plan.cannot_tell else outcome
+    message.outcome = getattr(Plan, plan_outcome(ended.status, plan))
     return message
 
 

@@ -2,7 +2,7 @@
 
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan
-from .model.conversation import AnswerQueries, decompose_about, plan_about
+from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.plan_prompt import (
     LONGEST_GOAL,
@@ -86,6 +86,7 @@ __all__ = [
     "parse_line",
     "plan_about",
     "plan_ask",
+    "plan_outcome",
     "read_decomposition",
     "read_next_step",
     "read_plan",

@@ -14,21 +14,24 @@ from .bag import (
 from .bag_error import BagError
 from .bag_pictures import read_pictures
 from .names import camera_names
-from .plan_replay import Planned, answers_with, plan_record, replay_plans
+from .plan_replay import Planned, answers_with, replay_plans
 from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .recording_clips import spread_clips
-from .records import TIMINGS, answer_record, frames_record, is_correct, remarks
+from .records import TIMINGS, AnswerRecord, PlanRecord, answer_record, is_correct, plan_record, written
+from .remarks import remarks
 from .schedule import Schedule, TimedT
 
 __all__ = [
     "ROUNDING_NS",
     "TIMINGS",
+    "AnswerRecord",
     "Answered",
     "BagError",
     "BagMessage",
     "Contents",
     "ImageTopic",
     "MalformedMessage",
+    "PlanRecord",
     "Planned",
     "QuestionsError",
     "ReplaySettings",
@@ -41,7 +44,6 @@ __all__ = [
     "camera_names",
     "contents",
     "counted_by",
-    "frames_record",
     "image_topics",
     "is_correct",
     "plan_record",
@@ -53,4 +55,5 @@ __all__ = [
     "replay_plans",
     "spread_clips",
     "why_no_picture",
+    "written",
 ]

@@ -1,42 +1,187 @@
-"""What a replay tells: a record of each answer, and remarks on the cameras and their time."""
+"""The record of an answer and that of a plan, as `--json`, live playing and evaluations write them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..frames import NS_PER_S, Camera, Clip, Frame
-from ..questions.blank import blank_pictures
+from ..frames import NS_PER_S, Clip, Frame
+from ..planning import Decomposition, PlannedStep, PlanResult, plan_outcome
+from ..questions import Result, Status
+from ..questions.kinds import Value
 from ..questions.marks import says
-from .answer_replay import Answered
-from .bag import ImageTopic
+from .question_file import TimedQuestion
 
 TIMINGS = ("time_to_first_token_s", "total_time_s")
 """Fields of a record that differ between two runs; all others are the same."""
 
 
-def answer_record(answered: Answered, model: str) -> dict[str, Any]:
-    """An answer as a dictionary ready for JSON; names are those of msg/Answer where it has the field."""
-    question, result = answered.question, answered.result
-    return {
-        "question": question.ask,
-        "at_s": question.at_ns / NS_PER_S,
-        "stamp_ns": answered.now_ns,
-        "text": result.text,
-        "confidence": result.confidence,
-        "status": result.status.name,
-        "message": result.message,
-        "truth": question.truth,
-        "kind": question.kind,
-        "correct": is_correct(result.text, question.truth) if question.truth else None,
-        "mode": result.query.mode,
-        "window_s": result.query.window_ns / NS_PER_S,
-        "frames": frames_record(result.clips),
-        "model": model,
-        "new_tokens": result.new_tokens,
-        "time_to_first_token_s": result.time_to_first_token_s,
-        "total_time_s": result.total_s,
-    }
+@dataclass(frozen=True)
+class AnswerRecord:
+    """An answer, from whatever source; names are those of msg/Answer where the message has the field.
+
+    Attributes:
+        value: The typed value (docs/answers.md); None: none, or the model cannot tell.
+        probabilities: Of the answers that were compared, by their texts; None: free text.
+        mode: Visual mode of the engine; None: the source does not tell, as with the three below.
+        window_s: Length of the clip that was asked for; None also for the growing clip.
+        new_tokens: Tokens generated.
+        time_to_first_token_s: From the start of work.
+    """
+
+    question: str
+    status: str
+    message: str
+    text: str
+    confidence: float
+    frames: list[dict[str, Any]]
+    model: str
+    total_time_s: float
+    value: Value = None
+    probabilities: Mapping[str, float] | None = None
+    mode: str | None = None
+    window_s: float | None = None
+    new_tokens: int | None = None
+    time_to_first_token_s: float | None = None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of a plan; names are those of msg/PlanStep."""
+
+    number: int
+    action: str
+    arguments: list[str]
+    status: str
+    reasons: list[str]
+    message: str
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """A plan, from whatever source; names are those of msg/Plan where the message has the field.
+
+    Attributes:
+        mode: Visual mode of the engine; None: the source does not tell.
+        window_s: Length of the clip that was asked for; None: the growing clip, or the source does not tell.
+        time_to_first_token_s: Of the plan's first text; None: the source does not tell.
+    """
+
+    goal: str
+    outcome: str
+    steps: list[StepRecord]
+    problems: list[str]
+    sentences: list[str]
+    unread: list[str]
+    confidence: float
+    probability: float
+    repairs: int
+    text: str
+    status: str
+    message: str
+    frames: list[dict[str, Any]]
+    model: str
+    vocabulary: str
+    prompts: str
+    total_time_s: float
+    mode: str | None = None
+    window_s: float | None = None
+    time_to_first_token_s: float | None = None
+
+    @property
+    def findings(self) -> list[str]:
+        """Everything that was found about the plan, step by step, then about the whole."""
+        of_steps = [text for step in self.steps for text in step.message.split("; ") if text]
+        return [*of_steps, *self.problems]
+
+
+def answer_record(result: Result, model: str) -> AnswerRecord:
+    """Record the end of a query.
+
+    Args:
+        result: The end.
+        model: Name of the checkpoint.
+    """
+    answered = result.scene if result.status is Status.OK else None
+    return AnswerRecord(
+        question=result.query.question,
+        status=result.status.name,
+        message=result.message,
+        text=result.text,
+        confidence=result.confidence,
+        frames=frames_record(result.clips),
+        model=model,
+        total_time_s=result.total_s,
+        value=None if answered is None else answered.value,
+        probabilities=None if answered is None else answered.probabilities,
+        mode=result.query.mode,
+        window_s=_window_s(result),
+        new_tokens=result.new_tokens,
+        time_to_first_token_s=result.time_to_first_token_s,
+    )
+
+
+def plan_record(
+    goal: str, result: Result, plan: PlanResult | Decomposition | None, model: str, vocabulary: str, prompts: str
+) -> PlanRecord:
+    """Record the end of a request for a plan.
+
+    Args:
+        goal: State that the plan shall reach, in words.
+        result: The end, with the frames used.
+        plan: The plan, or the sentences in the model's own words; None: neither.
+        model: Name of the checkpoint.
+        vocabulary: Name of the vocabulary, as the user gave it.
+        prompts: Name and version of the set of prompts.
+    """
+    planned = plan if isinstance(plan, PlanResult) else None
+    told = plan if isinstance(plan, Decomposition) else None
+    return PlanRecord(
+        goal=goal,
+        outcome=plan_outcome(result.status, plan),
+        steps=[] if planned is None else list(map(_step_record, planned.steps)),
+        problems=[] if planned is None or planned.cannot_tell else [one.text for one in planned.of_the_whole],
+        sentences=[] if told is None else list(told.sentences),
+        unread=[] if plan is None else list(plan.unread),
+        confidence=0.0 if plan is None else plan.confidence,
+        probability=0.0 if plan is None else plan.probability,
+        repairs=0 if planned is None else planned.repairs,
+        text=result.text,
+        status=result.status.name,
+        message=result.message,
+        frames=frames_record(result.clips),
+        model=model,
+        vocabulary=vocabulary,
+        prompts=prompts,
+        total_time_s=result.total_s,
+        mode=result.query.mode,
+        window_s=_window_s(result),
+        time_to_first_token_s=result.time_to_first_token_s,
+    )
+
+
+def written(
+    record: AnswerRecord | PlanRecord, at_ns: int, stamp_ns: int, question: TimedQuestion | None = None
+) -> dict[str, Any]:
+    """A record as a dictionary ready for JSON; what its source does not tell is left out.
+
+    Args:
+        record: The answer or plan.
+        at_ns: When it was asked for, nanoseconds after the first frame of the recording.
+        stamp_ns: The same on the clock of the frames' stamps.
+        question: What the recording's user asked, with the right answer where it is known.
+    """
+    fields = asdict(record)
+    about = "question" if isinstance(record, AnswerRecord) else "goal"
+    told = {about: fields.pop(about), "at_s": at_ns / NS_PER_S, "stamp_ns": stamp_ns}
+    told |= {name: value for name, value in fields.items() if value is not None}
+    if isinstance(record, AnswerRecord):
+        truth = "" if question is None else question.truth
+        told["truth"] = truth
+        told["kind"] = "" if question is None else question.kind
+        told["correct"] = is_correct(record.text, truth) if truth else None
+    return told
 
 
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
@@ -55,40 +200,16 @@ def is_correct(text: str, truth: str) -> bool:
     return says(text, truth)
 
 
-def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list[str]:
-    """What a user should know of the recording after its replay: a line per camera, then what is odd.
-
-    Args:
-        topics: The topics replayed.
-        cameras: The camera of each topic.
-    """
-    lines = []
-    for topic in topics:
-        camera = cameras[topic.name]
-        counts = camera.counts
-        lines.append(f"{camera.name} ({topic.name}): {counts.received} messages, {counts.admitted} frames kept")
-        if counts.zero_stamps:
-            lines.append(
-                f"{camera.name}: {counts.zero_stamps} messages have no header stamp; their record time was used"
-            )
-        if counts.jumps_back:
-            lines.append(f"{camera.name}: stamps jumped back {counts.jumps_back} times (a looped recording?)")
-        if counts.out_of_order:
-            lines.append(f"{camera.name}: {counts.out_of_order} messages out of order were left out")
-        if counts.awaiting_key_frame:
-            lines.append(f"{camera.name}: {counts.awaiting_key_frame} messages of its video came before a key frame")
-        if counts.malformed:
-            lines.append(f"{camera.name}: {counts.malformed} malformed messages; the last: {counts.last_error}")
-        if counts.damaged:
-            lines.append(f"{camera.name}: {counts.damaged} damaged pictures were left out")
-        if counts.blank:
-            lines.append(f"{camera.name}: {blank_pictures(counts.blank, counts.last_blank)}")
-    recorded = [topic for topic in topics if topic.count]
-    if recorded and max(topic.first_ns for topic in recorded) > min(topic.last_ns for topic in recorded) + NS_PER_S:
-        lines.append("the cameras share no time (different clocks?): " + "; ".join(map(_covers, recorded)))
-    return lines
+def _window_s(result: Result) -> float | None:
+    return None if result.query.growing else result.query.window_ns / NS_PER_S
 
 
-def _covers(topic: ImageTopic) -> str:
-    clock = "header stamps" if topic.stamped else "record time"
-    return f"{topic.name} {topic.first_ns / NS_PER_S:.3f} to {topic.last_ns / NS_PER_S:.3f} s ({clock})"
+def _step_record(step: PlannedStep) -> StepRecord:
+    return StepRecord(
+        number=step.number,
+        action=step.step.action,
+        arguments=list(step.step.arguments),
+        status=step.status.name,
+        reasons=[str(finding.reason) for finding in step.findings],
+        message=step.reason,
+    )

@@ -24,12 +24,18 @@ from llava_ov_ros.replay import (
     read_messages,
     remarks,
     replay,
+    written,
 )
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
 FRONT = "/front/image_raw"
 REAR = "/rear/image_raw"
+
+
+def written_answer(answered, model):
+    record = answer_record(answered.result, model)
+    return written(record, answered.question.at_ns, answered.now_ns, answered.question)
 
 
 class Listing:
@@ -145,7 +151,7 @@ def test_a_question_at_the_very_end_sees_the_last_frame():
 def test_a_question_and_its_truth_in_chinese():
     asked = [question(1.5, "杯子是什么颜色？", truth="红色"), question(1.5, "杯子在哪里？", truth="桌上")]
     answered = list(replay(messages(4), cameras(FRONT), asked, Saying("红色。"), SETTINGS))
-    records = [answer_record(one, "m") for one in answered]
+    records = [written_answer(one, "m") for one in answered]
     assert [(record["question"], record["text"]) for record in records] == [
         ("杯子是什么颜色？", "红色。"),
         ("杯子在哪里？", "红色。"),
@@ -234,7 +240,7 @@ def test_the_record_of_an_answer_names_its_frames_and_compares_with_the_truth():
     (answered,) = replay(
         messages(4), cameras(FRONT), [question(1, window_ns=0, truth="Front 1.", kind="list")], Listing(), SETTINGS
     )
-    record = answer_record(answered, "listing")
+    record = written_answer(answered, "listing")
     assert json.loads(json.dumps(record)) == record
     assert (record["text"], record["truth"], record["correct"], record["kind"]) == ("front 1", "Front 1.", True, "list")
     assert record["frames"] == [{"camera": "front", "stamp_ns": T0_NS + S, "frame_id": "optical"}]

@@ -19,13 +19,22 @@ from ...questions import (
     Query,
     Result,
     SceneQuestion,
-    Status,
     answer_queries,
     cut_clips,
     shape,
 )
-from ...replay import Schedule, answers_with, counted_by, frames_record, read_messages, remarks
-from ..suite.preflight import Job, Shard
+from ...replay import (
+    AnswerRecord,
+    PlanRecord,
+    Schedule,
+    answer_record,
+    answers_with,
+    counted_by,
+    plan_record,
+    read_messages,
+    remarks,
+)
+from ..suite.preflight import Job, Shard, named_actions
 from ..suite.trials import PLAN, Trial
 from .answer_scores import Row
 
@@ -164,21 +173,20 @@ class _Asking:
     def ask(self, trials: Sequence[Trial], now_ns: int) -> Answered:
         if trials[0].kind == PLAN:
             result, plan = self._plan(trials[0], now_ns)
-            answers = [(trials[0], result, plan_fields(plan))]
+            results = [result]
+            records: list[AnswerRecord | PlanRecord] = [self._plan_record(trials[0], result, plan)]
         else:
             queries = [self._query(trial, now_ns) for trial in trials]
             results = answer_queries(queries, self._engine, lambda query: self._cut(query, now_ns))
-            answers = [(trial, result, answer_fields(result)) for trial, result in zip(trials, results, strict=True)]
+            records = [answer_record(result, self._engine.name) for result in results]
         pictures: dict[str, bytes] = {}
-        for _, result, _ in answers:
+        for result in results:
             pictures |= self._pictures(result.clips)
+        answers = list(zip(trials, records, strict=True))
         return Answered(
             self._shard.number,
-            tuple(row_of(self._shard, trial, now_ns, result, fields) for trial, result, fields in answers),
-            tuple(
-                {"number": trial.number, "first_token_s": result.time_to_first_token_s, "total_s": result.total_s}
-                for trial, result, _ in answers
-            ),
+            tuple(row_of(self._shard, trial, now_ns, record) for trial, record in answers),
+            tuple(times_of(trial, record) for trial, record in answers),
             pictures,
         )
 
@@ -217,6 +225,10 @@ class _Asking:
             PlanOptions(planning.decoding, planning.repairs, planning.grounding),
         )
 
+    def _plan_record(self, trial: Trial, result: Result, plan: PlanResult | None) -> PlanRecord:
+        job = self._job
+        return plan_record(trial.ask, result, plan, self._engine.name, named_actions(job.suite), job.prompts.identity)
+
     def _pictures(self, clips: Sequence[Clip]) -> dict[str, bytes]:
         """Small JPEGs of frames that were not given before."""
         found: dict[str, bytes] = {}
@@ -237,28 +249,46 @@ def tile(rgb: Any) -> bytes:
     return bytes(data.tobytes())
 
 
-def row_of(shard: Shard, trial: Trial, now_ns: int, result: Result, fields: Mapping[str, Any]) -> Row:
-    """An answer as a line of results.jsonl, without scores; names are those of `llava-ov replay --json`."""
+def row_of(shard: Shard, trial: Trial, now_ns: int, record: AnswerRecord | PlanRecord) -> Row:
+    """A line of results.jsonl without its scores; names are those of `llava-ov replay --json`.
+
+    Args:
+        shard: The bag.
+        trial: What was asked.
+        now_ns: When, on the clock of the frames' stamps.
+        record: The answer or plan.
+    """
     used = {"range_s": [time_ns / NS_PER_S for time_ns in trial.range_ns]} if trial.range_ns else {}
-    return {
+    row = {
         "bag": shard.name,
         "number": trial.number,
-        "question": result.query.question,
+        "question": record.question if isinstance(record, AnswerRecord) else record.goal,
         "kind": trial.kind,
         "category": trial.category,
         "at_s": trial.at_ns / NS_PER_S,
         "stamp_ns": now_ns,
         "window_s": trial.window_ns / NS_PER_S,
         **used,
-        "status": result.status.name,
-        "message": result.message,
-        "text": result.text,
-        "confidence": round(result.confidence, CONFIDENCE_DECIMALS),
-        **fields,
+        "status": record.status,
+        "message": record.message,
+        "text": record.text,
+        "confidence": round(record.confidence, CONFIDENCE_DECIMALS),
+        **(_answer_fields(record) if isinstance(record, AnswerRecord) else _plan_fields(record)),
         **({"choices": list(trial.choices)} if trial.choices else {}),
         "gold": gold_of(trial),
-        "frames": frames_record(result.clips),
-        "new_tokens": result.new_tokens,
+        "frames": list(record.frames),
+    }
+    if isinstance(record, AnswerRecord) and record.new_tokens is not None:
+        row["new_tokens"] = record.new_tokens
+    return row
+
+
+def times_of(trial: Trial, record: AnswerRecord | PlanRecord) -> dict[str, Any]:
+    """How long an answer or plan took; `first_token_s` is None where its source does not tell."""
+    return {
+        "number": trial.number,
+        "first_token_s": record.time_to_first_token_s,
+        "total_s": record.total_time_s,
     }
 
 
@@ -269,29 +299,22 @@ def gold_of(trial: Trial) -> list[Any]:
     return [] if trial.plan.rows is None else [[list(row) for row in trial.plan.rows]]
 
 
-def answer_fields(result: Result) -> dict[str, Any]:
-    """What the answer to a question has besides its text."""
-    scene = result.scene
-    if scene is None or result.status is not Status.OK:
-        return {"value": None}
-    found: dict[str, Any] = {"value": scene.value}
-    if scene.probabilities is not None:
-        found["probabilities"] = {
-            text: round(probability, CONFIDENCE_DECIMALS) for text, probability in scene.probabilities.items()
+def _answer_fields(record: AnswerRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {"value": record.value}
+    if record.probabilities is not None:
+        fields["probabilities"] = {
+            text: round(probability, CONFIDENCE_DECIMALS) for text, probability in record.probabilities.items()
         }
-    return found
+    return fields
 
 
-def plan_fields(plan: PlanResult | None) -> dict[str, Any]:
-    """What a plan has besides its text."""
-    if plan is None:
-        return {"steps": [], "accepted": False, "unread": [], "findings": [], "repairs": 0}
+def _plan_fields(record: PlanRecord) -> dict[str, Any]:
     return {
-        "steps": plan.validation.plan.rows,
-        "accepted": plan.accepted,
-        "unread": list(plan.unread),
-        "findings": [finding.text for finding in plan.validation.findings],
-        "repairs": plan.repairs,
+        "steps": [[step.action, *step.arguments] for step in record.steps],
+        "accepted": record.outcome == "ACCEPTED",
+        "unread": list(record.unread),
+        "findings": record.findings,
+        "repairs": record.repairs,
     }
 
 

@@ -96,6 +96,17 @@ def decompose_about(
     return talk.ended(told.text, told.confidence), told
 
 
+def plan_outcome(status: Status, plan: PlanResult | Decomposition | None) -> str:
+    """ACCEPTED, REJECTED, CANNOT_TELL, DECOMPOSED or NONE, as in msg/Plan; NONE where the request ended early."""
+    if plan is None or status is not Status.OK:
+        return "NONE"
+    if plan.cannot_tell:
+        return "CANNOT_TELL"
+    if isinstance(plan, Decomposition):
+        return "DECOMPOSED" if plan.sentences else "REJECTED"
+    return "ACCEPTED" if plan.accepted else "REJECTED"
+
+
 class _Conversation:
     """The questions about one plan and the frames of the first answer, which all others rest on, too."""
 
