@@ -1,4 +1,4 @@
-"""Questions and their typed results: what is asked, which frames serve it, how it ended."""
+"""Questions about camera clips and their typed answers: query, clips, prompts, request, result."""
 
 from .answering import AnswersQuestions, answer_queries, answer_together
 from .clips import RefusedError, cut_clips

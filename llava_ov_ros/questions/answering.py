@@ -48,7 +48,7 @@ class AnswersQuestions(Protocol):
         ...
 
     def prepare(self, clips: Sequence[Clip], *, mode: str) -> bool:
-        """Do one piece of the work that questions about these clips will need; False where there is none left."""
+        """Encode or prefill one more piece of these clips ahead of a question; return False once all is prepared."""
         ...
 
     def memory_bytes(self) -> int:
@@ -56,11 +56,11 @@ class AnswersQuestions(Protocol):
         ...
 
     def planned_bytes(self) -> int:
-        """Bytes that weights, features, keys and values may come to; 0 where that was not predicted."""
+        """Largest size in bytes that weights, features, keys and values may reach; 0: no plan was made."""
         ...
 
     def counters(self) -> Counters:
-        """What has been computed so far."""
+        """Counts of the frames encoded and tokens computed so far."""
         ...
 
     def close(self) -> None:
@@ -152,7 +152,7 @@ def answer_queries(
 
 
 def _ask_of(one: Request, engine: AnswersQuestions) -> Any:
-    """A query as the engine takes it."""
+    """Make the engine's form of a query."""
     return engine.ask(
         one.query.prompt or one.query.question,
         max_new_tokens=one.query.max_new_tokens,
@@ -163,7 +163,7 @@ def _ask_of(one: Request, engine: AnswersQuestions) -> Any:
 
 
 def _more(query: Query) -> dict[str, Any]:
-    """What the answer is held to, and what goes before the question, as the engine takes it."""
+    """The optional arguments of `ask` that a query sets: choices, grammar, history, texts and pictures before."""
     more = {
         "choices": query.choices,
         "grammar": query.grammar,
@@ -174,9 +174,9 @@ def _more(query: Query) -> dict[str, Any]:
 
 
 def _failed(one: Request, clips: tuple[Clip, ...], error: Exception) -> Result:
-    """The result of a query that the model could not answer; what it had said by then is kept.
+    """Make the result of a query at which the model failed; the text that it had given so far is kept.
 
-    A query that no model could take as it is ends as INVALID, and rests on no frame.
+    A query that no model could answer, such as one longer than the model's context, ends as INVALID without frames.
     """
     if isinstance(error, AskError):
         return Result(one.query, Status.INVALID, str(error))

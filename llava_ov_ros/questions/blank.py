@@ -1,4 +1,4 @@
-"""What is said of an answer that rests on pictures in which there is nothing to see."""
+"""Remarks about blank pictures: pictures of one grey level, or nearly so, in which nothing can be seen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ REMEDY = "look at value_range, the exposure and the lens (a cap on it?)"
 
 
 def blank_pictures(count: int, last: str) -> str:
-    """How many pictures of a camera showed one grey level, what the last of them showed, and what to do."""
+    """Tell how many pictures of a camera were blank, describe the last of them, and say what to check."""
     return f"next to nothing is to be seen in {count} pictures, the last has {last}; {REMEDY}"
 
 
 def blank_remark(clips: Sequence[Clip]) -> str:
-    """Which frames of some clips show one grey level or nearly so, and what to do; empty where there are none."""
+    """Tell which frames of some clips are blank and what to check; empty where none is."""
     remarks = []
     for clip in clips:
         blank = [frame for frame in clip.frames if frame.blank]

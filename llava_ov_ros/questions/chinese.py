@@ -16,32 +16,31 @@ _BETWEEN_HAN = re.compile(rf"(?<=[{HAN}]) (?=[{HAN}])")
 
 
 def has_han(text: str) -> bool:
-    """Whether a text has a Han character, as Chinese has and English has not."""
+    """Whether a text contains a Han character."""
     return _HAN.search(text) is not None
 
 
 def half_width(text: str) -> str:
-    """A text with its full-width letters, digits and marks as half-width ones: １２ as 12, ， as a comma.
+    """Turn full-width letters, digits and marks into half-width ones: １２ becomes 12, ， becomes a comma.
 
-    This is Unicode's compatibility form NFKC (UAX #15). Of the marks of Chinese it leaves `。` and `、`, which have no
-    half-width form of another meaning.
+    The form is Unicode's NFKC (UAX #15). The Chinese marks `。` and `、` stay: no half-width mark has their meaning.
     """
     return unicodedata.normalize("NFKC", text)
 
 
 def narrowed(text: str) -> str:
-    """A text with its full-width letters, digits and marks as half-width ones, and nothing else changed.
+    """Turn full-width letters, digits and marks into half-width ones and change nothing else.
 
-    `half_width` would also make ½ of two numbers, ² a digit, and a blank that holds thousands together any blank.
+    `half_width` also turns ½ into two numbers, ² into a digit, and the no-break space between thousands into a space.
     """
     return _WIDE.sub(lambda wide: half_width(wide.group()), text)
 
 
 def apart(text: str) -> str:
-    """A text in which every Han character is a word of its own, between blanks."""
+    """Put spaces around every Han character, so that each is a word of its own."""
     return _HAN.sub(r" \g<0> ", text)
 
 
 def together(words: str) -> str:
-    """The reverse of `apart` for texts whose words have one blank between them."""
+    """Undo `apart` in a text whose words are separated by one space."""
     return _BETWEEN_HAN.sub("", words)

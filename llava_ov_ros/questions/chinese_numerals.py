@@ -26,7 +26,7 @@ _MOST_CHARACTERS = 3 * MOST_DIGITS
 
 
 def numeral(text: str) -> int | None:
-    """The number that a whole text is the Chinese numeral of.
+    """Read a text that is one Chinese numeral.
 
     Returns:
         The number, 0 or more; None: the text is no numeral, has more than MOST_DIGITS digits as a number, or tells no
@@ -41,7 +41,7 @@ def numeral(text: str) -> int | None:
 
 
 def _digit_by_digit(text: str) -> int | None:
-    """二〇二五 as 2025; two digits without a zero mean one or the other, or nothing."""
+    """Read digits one by one: 二〇二五 is 2025. Two digits without a zero are an alternative (两三) and give None."""
     digits = "".join(str(DIGITS[character]) for character in text)
     if ("0" not in digits and len(digits) <= 2) or len(digits.lstrip("0")) > MOST_DIGITS:
         return None
@@ -50,7 +50,7 @@ def _digit_by_digit(text: str) -> int | None:
 
 
 def _value(text: str) -> int | None:
-    """The value of a numeral that is formed with units."""
+    """Read a numeral that is formed with units (十, 百, 千, 万, 亿)."""
     for mark, myriad in MYRIADS.items():
         head, found, tail = text.rpartition(mark)
         if not found:
@@ -62,7 +62,7 @@ def _value(text: str) -> int | None:
 
 
 def _rest(text: str, myriad: int) -> int | None:
-    """What follows 万 or 亿: as people say it, a digit alone counts tenths of them (两万三 is 23000)."""
+    """Read the part behind 万 or 亿; a digit alone counts tenths of that unit, as in speech (两万三 is 23000)."""
     if len(text) == 1 and DIGITS.get(text):
         return DIGITS[text] * myriad // 10
     bare = text[1:] if DIGITS.get(text[0]) == 0 else text
@@ -71,7 +71,7 @@ def _rest(text: str, myriad: int) -> int | None:
 
 
 def _below_myriad(text: str) -> int | None:
-    """The value of a numeral without 万 and 亿: units fall from 千 to 十, and no digit follows a digit but zero."""
+    """Read a numeral below 万: units fall from 千 to 十, and a digit follows another only after a zero."""
     if text and all(DIGITS.get(character) == 0 for character in text):
         return 0 if len(text) == 1 else None
     total, digit, unit, zero = 0, None, 10_000, False

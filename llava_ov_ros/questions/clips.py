@@ -1,4 +1,4 @@
-"""Cuts the clips that a query asks for, and refuses where an answer would be a guess."""
+"""Cuts the clips for a query, and refuses where an answer would be a guess."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .query import Query, Status
 
 
 class RefusedError(Exception):
-    """The question cannot be answered from what the cameras show."""
+    """The cameras show nothing that the question could be answered from; `status` and `message` say why."""
 
     def __init__(self, status: Status, message: str) -> None:
         super().__init__(message)
@@ -21,12 +21,12 @@ class RefusedError(Exception):
 def cut_clips(
     query: Query, cameras: Mapping[str, Camera], now_ns: int, max_age_ns: int, frozen_after_ns: int
 ) -> tuple[Clip, ...]:
-    """The clips that a query asks for, one per camera.
+    """Cut the clips for a query, one per camera.
 
-    Age and frozen picture are judged for the window that ends now; a past time range is what it is.
+    Age and frozen pictures are judged only for clips that end now; a past time range is used as recorded.
 
     Args:
-        query: What is asked.
+        query: The query.
         cameras: All cameras by name.
         now_ns: The clock that the frames' stamps belong to.
         max_age_ns: A camera whose newest frame is older is stale; so is one whose newest frame lies in the future.

@@ -1,4 +1,4 @@
-"""Codes of everything that can be wrong with a plan; a set of prompts may hold a text for each of them."""
+"""Codes of all findings about plans; a set of prompts may hold a text for each code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a camera shows what is so now: one rule for answers and for diagnostics, with the present cause in words."""
+"""Judges whether a camera shows the present: one rule for answers and diagnostics, with the cause in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHER_CLOCK = (
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why a camera's frames do not show what is so now.
+    """The reason not to trust a camera's newest frames.
 
     Attributes:
         status: STALE or FROZEN.
@@ -29,7 +29,7 @@ class Doubt:
 
 
 def doubt_of(camera: Camera, now_ns: int, max_age_ns: int, frozen_after_ns: int) -> Doubt | None:
-    """What speaks against the newest frames of a camera; None where nothing does, or where there is no frame.
+    """Judge the newest frames of a camera.
 
     Args:
         camera: The camera.
@@ -67,7 +67,7 @@ def doubt_of(camera: Camera, now_ns: int, max_age_ns: int, frozen_after_ns: int)
 
 
 def _late(camera: Camera, age_ns: int, max_age_ns: int) -> str:
-    """The cause and remedy where the newest usable frame was too old already when it arrived; else empty."""
+    """Cause and remedy where the newest usable frame was too old already when it arrived; otherwise empty."""
     at_first_ns = camera.age_on_arrival_ns()
     # A frame that has become younger since tells of a clock that was set back.
     if not max_age_ns < at_first_ns <= age_ns:
@@ -76,9 +76,9 @@ def _late(camera: Camera, age_ns: int, max_age_ns: int) -> str:
 
 
 def messages_since(camera: Camera) -> str:
-    """What became of the messages after the newest usable frame, for the end of a text; of all, where there was none.
+    """Tell what became of the messages since the newest usable frame, or of all messages where there was none.
 
-    What was wrong before that frame is no cause of what is wrong now.
+    The text is the end of a sentence. Faults before that frame are left out: they do not explain the present.
     """
     counts = camera.counts_since_fresh
     reasons = [

@@ -1,7 +1,7 @@
 """Questions about a scene whose answers are typed: yes or no, a number, one of given choices, a phrase, free text.
 
-Where the answers that make sense are known, nothing is generated: the model's probabilities of these answers are
-compared, so that the confidence is a probability among them.
+Where the possible answers are known, the model generates no text: the probabilities that it gives to these answers are
+compared, and the confidence is the probability of the best among them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Value = bool | int | str | None
 
 @dataclass(frozen=True)
 class SceneQuestion:
-    """A question, and what kind of answer it wants.
+    """A question and the kind of its answer.
 
     Attributes:
-        kind: Of the answer.
-        text: As a person asks it; may be empty for kind change, which has a text of its own.
+        kind: Type of the answer.
+        text: The question in words; may be empty for kind change, for which the prompts have a text.
         choices: The answers to choose from, for kind choice only.
 
     Raises:
@@ -56,7 +56,7 @@ class SceneQuestion:
 
 @dataclass(frozen=True)
 class Option:
-    """An answer that is compared: what the model would say, what it stands for, and how that is called."""
+    """A candidate answer: the text scored by the model, the typed value that the text maps to, and its label."""
 
     said: str
     value: Value
@@ -65,14 +65,14 @@ class Option:
 
 @dataclass(frozen=True)
 class Shaped:
-    """A question as the model gets it.
+    """A question in the words of the model's prompts, with its candidate answers.
 
     Attributes:
         question: The question; one of kind change without a text of its own has that of the prompts.
-        prompt: What the model is asked.
-        options: The answers that are compared; empty where text is generated.
-        max_new_tokens: Longest text.
-        cannot_tell: What the model says where the pictures do not show it, or None.
+        prompt: Text of the question for the model.
+        options: Candidate answers; empty where text is generated.
+        max_new_tokens: Longest generated text.
+        cannot_tell: Answer of the model where the pictures do not show it; None: it has no such answer.
     """
 
     question: SceneQuestion
@@ -83,7 +83,7 @@ class Shaped:
 
     @property
     def choices(self) -> tuple[str, ...] | None:
-        """What is compared, for `Engine.ask`; None where text is generated."""
+        """Texts of the candidate answers, for `Engine.ask`; None where text is generated."""
         return tuple(option.said for option in self.options) or None
 
 
@@ -92,14 +92,14 @@ class SceneAnswer:
     """A typed answer.
 
     Attributes:
-        kind: Of the question.
-        text: The answer in words: a choice as it was given, else as the set of prompts or the model has it.
+        kind: Type of the answer, as asked.
+        text: The answer in words: a choice as the asker wrote it, otherwise in the words of the prompts or the model.
         value: True or False for kinds yes_no and change, a number for count, the text for the others; None where the
             model cannot tell, or where the question was cancelled or ran out of time.
         confidence: Where answers were compared, the probability of this one among them; else the geometric mean of
             the token probabilities; 0 where there is no answer.
-        probabilities: Of all answers that were compared, by their texts; they sum to one. None where text was free.
-        generated: What the model gave: frames, times, why it ended, remarks.
+        probabilities: Probability of each candidate by its text; they sum to one. None where text was generated.
+        generated: The engine's output, with frames, times and the reason why the text ended.
     """
 
     kind: Kind
@@ -111,7 +111,7 @@ class SceneAnswer:
 
 
 def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -> Shaped:
-    """How a question is put to the model.
+    """Put a question in the words of the model's prompts.
 
     Args:
         question: The question.
@@ -136,7 +136,7 @@ def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -
 
 
 def _options(question: SceneQuestion, prompts: Prompts) -> list[Option]:
-    """The answers that are compared."""
+    """The candidate answers of a question; none where text is generated."""
     options: list[Option] = []
     if question.kind in (Kind.YES_NO, Kind.CHANGE):
         options = [Option(word, value, word) for word, value in zip(prompts.yes_no, (True, False), strict=True)]
@@ -150,7 +150,7 @@ def _options(question: SceneQuestion, prompts: Prompts) -> list[Option]:
 
 
 def read_answer(shaped: Shaped, generated: Generated) -> SceneAnswer:
-    """What the model gave, as an answer of the question's kind."""
+    """Turn the engine's output into an answer of the question's kind."""
     kind = shaped.question.kind
     if not shaped.options:
         cut_short = generated.finish in ("cancelled", "deadline")

@@ -1,4 +1,4 @@
-"""Whether a text says something, apart from the mark at its end, its case and the width of its letters."""
+"""Compares short texts without regard to case, width of letters and the mark at the end."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _AT_THE_END = f"{END_MARKS} \t\r\n"
 
 
 def bare(text: str) -> str:
-    """A text as such texts are compared: half-width, lower case, without outer blanks and the marks at its end."""
+    """Reduce a text to the form in which texts are compared: half-width, lower case, no outer spaces, no end marks."""
     return half_width(text).strip().rstrip(_AT_THE_END).casefold()
 
 
 def says(text: str, said: str | None) -> bool:
-    """Whether a text is one that stands for something, compared as `bare` has them; nothing says None."""
+    """Whether a text equals an expected one in the form of `bare`; no text equals None."""
     return said is not None and bare(text) == bare(said)

@@ -1,4 +1,4 @@
-"""Sets of prompt texts, one YAML file each: what is added to a question, and which words answer it."""
+"""Sets of prompt texts, one YAML file each: additions to questions, words of answers, requests for plans."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REQUIRED = ("version", "name", *_OWN)
 
 
 class Kind(StrEnum):
-    """What kind of answer a question wants."""
+    """Type of the answer to a question."""
 
     TEXT = "text"
     YES_NO = "yes_no"
@@ -66,26 +66,26 @@ class PromptsError(ValueError):
 
 @dataclass(frozen=True)
 class PlanPrompts:
-    """How plans are asked for; where nothing else is given, as models are asked that know only goals.
+    """Texts that ask for plans; the defaults suit models that know goals only.
 
     Attributes:
-        plan: With {goal}, and perhaps {actions} and {words} (what steps there are, and what their arguments may be) and
-            {most} (steps).
-        next_step: With {goal} and {steps}, those that are done, and perhaps {actions} and {words}; perhaps with {now},
-            where the pictures of now stand if not before everything else.
-        step: How each step that is done stands in {steps}, with {step}, and perhaps {number} and {picture}, which was
-            seen when it was reported done. Empty: steps are parted by semicolons.
-        no_steps: What stands for {steps} when none is done; with `step` nothing does.
-        done: What the model says instead of a next step when the goal holds.
+        plan: Asks for a plan. Has {goal}, and may have {actions} and {words} (the actions and their possible arguments)
+            and {most} (steps).
+        next_step: Asks for the next step. Has {goal} and {steps} (those that are done), and may have {actions}, {words}
+            and {now} (the place of the current pictures; without {now} they stand before everything else).
+        step: Form of a finished step in {steps}. Has {step}, and may have {number} and {picture} (the picture seen when
+            the step was reported done). Empty: steps are separated by semicolons.
+        no_steps: Text in the place of {steps} when none is done; not used with `step`.
+        done: Answer of the model when the goal is reached.
         presence: Asks whether {thing} is there, which comes with its article in English.
-        list_separator: Stands between two words of a list.
-        decompose: With {goal}; asks for steps in the model's own words, numbered.
-        repair: With {goal}, {plan} (steps, one a line) and {problems} (one a line), and perhaps {actions} and {most};
-            asks for a corrected plan.
-        no_plan: What stands for {plan} when there are no steps.
-        problem: How a problem of one step stands in {problems}, with {number} and {problem}.
+        list_separator: Text between two words of a list.
+        decompose: Asks for numbered steps in the model's own words. Has {goal}.
+        repair: Asks for a corrected plan. Has {goal}, {plan} (one step a line) and {problems} (one a line), and may
+            have {actions} and {most}.
+        no_plan: Text in the place of {plan} when there are no steps.
+        problem: Form of one step's problem in {problems}. Has {number} and {problem}.
         more_problems: The last line of {problems}, where {number} more are left out.
-        reasons: How problems are told, by their codes (`planning.Reason`); what is missing is told in English.
+        reasons: Texts of problems by code (`planning.Reason`); a code without a text is told in English.
     """
 
     plan: str = "Goal: {goal}. Plan?"
@@ -108,7 +108,7 @@ class PlanPrompts:
 
     @property
     def shows_steps(self) -> bool:
-        """Whether the steps that are done are asked about with a picture each."""
+        """Whether a question for the next step shows a picture of each finished step."""
         return PICTURE in self.step
 
 
@@ -117,15 +117,16 @@ class Prompts:
     """How questions are put to one family of models.
 
     Attributes:
-        name: Of the set, and of its file.
-        version: Goes up with every change of its texts.
+        name: Name of the set and of its file.
+        version: Number that goes up with every change of the texts.
         yes_no: The words for yes and for no.
         numbers: The words for 0, 1, 2, ...; more cannot be counted.
-        change: Asked where a question of change has no text of its own.
-        cannot_tell: What the model says where the pictures do not show it, one of the choices then; None: nothing.
-        add: What follows a question of a kind.
-        planning: How plans are asked for.
-        language: Of the texts, as a code of ISO 639 such as en or zh; a vocabulary's things are named in it.
+        change: Text of a question of kind change that has none of its own.
+        cannot_tell: Answer of the model where the pictures do not show it, and then one of the candidate answers; None:
+            the model has no such answer.
+        add: Text that follows a question, by kind.
+        planning: Texts that ask for plans.
+        language: Language of the texts, as a code of ISO 639 such as en or zh; things are named in this language.
     """
 
     name: str
@@ -145,12 +146,12 @@ class Prompts:
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
-    """A text with its places, such as {goal}, filled; braces in what is filled in are text."""
+    """Fill the places of a text, such as {goal}; braces in the inserted texts stay as they are."""
     return _PLACE.sub(lambda place: values.get(place[0], place[0]), template)
 
 
 def find_prompts(prompts: str) -> Path:
-    """The file of a set: a shipped name such as `plain`, else a path.
+    """Find the file of a set by a shipped name, such as `plain`, or by its path.
 
     Raises:
         PromptsError: There is none.
@@ -258,7 +259,7 @@ class _Reader:
         return dict(given)
 
     def _check_steps(self, given: Mapping[str, str]) -> None:
-        """Pictures stand where they can: each once, in the order in which they were seen."""
+        """Check that each picture stands once, in the order in which the pictures were seen."""
         next_step, step = given.get("next_step", PlanPrompts.next_step), given.get("step", "")
         for key, text, place in (("step", step, PICTURE), ("next_step", next_step, NOW)):
             if text.count(place) > 1:

@@ -1,4 +1,4 @@
-"""What is asked, and how it ended."""
+"""A query (a question with every default filled in) and its result."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ def new_request_id() -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked, every default filled in.
+    """A question with every default filled in.
 
     Attributes:
         question: The text.
         cameras: Names of the cameras to look through.
         mode: Visual mode of the engine: video, multi_image or image.
-        growing: Ask about each camera's growing clip, and not about a window or a time range.
+        growing: Use each camera's growing clip instead of a window or a time range.
         window_ns: Length of the clip back from the newest frame.
         range_ns: Past time range (first and last stamp), or None for the window that ends now.
         max_frames: Most frames of one camera.
         max_new_tokens: Longest answer.
         deadline_s: Seconds from the arrival of the request after which the answer is cut off; inf: never.
-        request_id: The client's, or one made here.
-        prompt: What the model is asked; empty: the question.
-        choices: Answers that are compared; None: text is generated.
-        grammar: What generated text is held to; None: nothing.
-        shaped: How the answer is read as one of a kind of question; None: as it is.
-        clips: The frames that it is about, those of an earlier result; empty: they are cut when it is its turn.
-        history: Questions and answers of earlier turns, oldest first; the frames are shown before the first of them.
-        before: Texts and pictures that go before the clips, for the engine's `Ask.before`.
+        request_id: Identifier from the client, or one that is made here.
+        prompt: Text for the model; empty: the question.
+        choices: Candidate answers to compare; None: text is generated.
+        grammar: Grammar that restricts the generated text; None: no restriction.
+        shaped: The question as one of a kind, by which the answer is read; None: plain text.
+        clips: Frames to look at, taken from an earlier result; empty: clips are cut when the query's turn comes.
+        history: Questions and answers of earlier turns, oldest first; the frames are shown before the first turn.
+        before: Texts and pictures before the clips, for the engine's `Ask.before`.
 
     Raises:
         ValueError: max_frames or max_new_tokens is no whole number from 1.
@@ -102,7 +102,7 @@ class Query:
 
     @property
     def clips_key(self) -> Hashable:
-        """Equal keys mean the same clips, when they are cut at the same time."""
+        """Key of the clips: queries with equal keys get the same clips when these are cut at the same time."""
         if self.clips:
             return self.mode, tuple(map(id, self.clips))
         return self.cameras, self.mode, self.growing, self.window_ns, self.range_ns, self.max_frames
@@ -113,19 +113,19 @@ class Result:
     """How a query ended.
 
     Attributes:
-        query: What was asked.
+        query: The query.
         status: How it ended.
         message: What is wrong and what to do, or a remark on an answer that is given; may be empty when OK.
-        text: The answer, or what there was of it when it was cut off.
-        confidence: Of an answer among compared ones, its probability; else the geometric mean of the token
-            probabilities; 0 where there is no token.
+        text: The answer, or its beginning where it was cut off.
+        confidence: Probability of the answer among the compared ones, or the geometric mean of the token probabilities
+            where text was generated; 0 without a token.
         clips: The frames that the answer rests on.
         time_to_first_token_s: From the start of work.
         total_s: From the arrival of the request, waiting included.
         new_tokens: Tokens generated.
         decode_s: From the first token to the last.
-        scene: The answer as one of its kind, where the query has one.
-        generated: What the model gave; None where it gave nothing.
+        scene: The typed answer; None where the query has no kind.
+        generated: The engine's output; None: there was none.
     """
 
     query: Query
@@ -148,7 +148,7 @@ class Result:
 
     @property
     def seen(self) -> tuple[Clip, ...]:
-        """All frames that the answer rests on: the clips, and at their beginnings the pictures shown before them."""
+        """All frames that the answer rests on: each clip, preceded by the pictures shown before the clips."""
         if not self.clips:
             return ()
         frames = {clip.camera: clip.frames for clip in self.clips}
