@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +61,39 @@ def test_what_is_told_at_the_end_of_an_import_does_not_come_after_the_end(tmp_pa
         signal.signal(signal.SIGTERM, before)
         del sys.modules["forgetful_late"]
     assert told == []
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_of_which_a_blocking_read_does_not_hear_ends_the_read(number, raised):
+    """As of a signal that comes just before the read: the kernel takes it, but nothing interrupts the read."""
+    reads, writes = os.pipe()
+    reading = threading.Event()
+    # The read must end on the old code, too.
+    way_out = threading.Timer(20, os.write, (writes, b"x"))
+
+    def take_the_signal():
+        assert reading.wait(30)
+        time.sleep(0.3)
+        signal.pthread_kill(threading.get_ident(), number)
+
+    taker = threading.Thread(target=take_the_signal)
+    taker.start()
+    way_out.start()
+    with pytest.raises(raised), leaving_in_order():
+        reading.set()
+        os.read(reads, 1)
+    assert not way_out.finished.is_set(), "the read ended by itself"
+    way_out.cancel()
+    way_out.join()
+    taker.join()
+    os.close(reads)
+    os.close(writes)
+
+
+def test_nothing_of_the_watch_stays():
+    before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), signal.set_wakeup_fd(-1)
+    for _ in range(20):
+        with leaving_in_order():
+            pass
+    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir())), signal.set_wakeup_fd(-1)) == before
+    signal.set_wakeup_fd(before[2])
