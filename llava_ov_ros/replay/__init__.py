@@ -17,7 +17,7 @@ from .names import camera_names
 from .plan_replay import Planned, answers_with, replay_plans
 from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .recording_clips import spread_clips
-from .records import TIMINGS, AnswerRecord, PlanRecord, answer_record, is_correct, plan_record, written
+from .records import TIMINGS, AnswerRecord, PlanRecord, StepRecord, answer_record, is_correct, plan_record, written
 from .remarks import remarks
 from .schedule import Schedule, TimedT
 
@@ -36,6 +36,7 @@ __all__ = [
     "QuestionsError",
     "ReplaySettings",
     "Schedule",
+    "StepRecord",
     "TimedQuestion",
     "TimedT",
     "answer_record",
