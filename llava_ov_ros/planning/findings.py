@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..questions.finding_codes import Reason
 
+__all__ = ["Finding", "Reason"]
+
 
 @dataclass(frozen=True)
 class Finding:
