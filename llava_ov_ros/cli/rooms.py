@@ -164,7 +164,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
             "--recordings goes with none of --live, --held-out and --decoding: those ask about rooms", USAGE
         )
     engine = load_model(args)
-    kinds = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
+    kinds: tuple[str, ...] = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
     frames = 1 if args.mode == "image" else None
     if frames == 1:
         kinds = tuple(kind for kind in kinds if kind != "motion")
@@ -271,9 +271,9 @@ def calibration_table(calibrations: dict[str, Calibration]) -> str:
     from ..evaluation.rooms.accuracy import TOTAL
 
     lines = [f"{'probability':<12}{'n':>6}{'mean %':>9}{'right %':>9}"]
-    for one in calibrations[TOTAL].bins:
-        shares = f"{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}" if one.n else f"{'-':>9}{'-':>9}"
-        lines.append(f"{f'{one.low:.1f} to {one.high:.1f}':<12}{one.n:>6}{shares}")
+    for some in calibrations[TOTAL].bins:
+        shares = f"{100 * some.confidence:>9.1f}{100 * some.accuracy:>9.1f}" if some.n else f"{'-':>9}{'-':>9}"
+        lines.append(f"{f'{some.low:.1f} to {some.high:.1f}':<12}{some.n:>6}{shares}")
     lines.append(f"{'':12}{'n':>6}{'mean %':>9}{'right %':>9}   expected calibration error")
     for kind, one in calibrations.items():
         lines.append(f"{kind:<12}{one.n:>6}{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}   {one.error:.3f}")

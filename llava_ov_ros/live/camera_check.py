@@ -22,6 +22,7 @@ from ..fastdds import DEFAULT_SEGMENT_BYTES
 from ..frames import NS_PER_S, stamp_and_frame
 from ..frames.message_types import IMAGE_TYPES, NO_THEORA, THEORA
 from ..frames.video import NEEDS_AV, has_av, video_codec
+from ..no_op import no_op
 from ..node.allocator import keep_large_blocks
 from ..node.image_messages import NotInstalledError, message_class
 
@@ -98,7 +99,7 @@ class CameraTopic:
 
 
 def watch_cameras(
-    seconds: float, on_tick: Callable[[float], None] = lambda left_s: None, context: Context | None = None
+    seconds: float, on_tick: Callable[[float], None] = no_op, context: Context | None = None
 ) -> list[CameraTopic]:
     """Subscribe, best effort, to every image topic that is published, and listen.
 

@@ -16,6 +16,7 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 
 from ..frames import NS_PER_S, stamp_ns
 from ..node.depths import requests_qos
+from ..node.described import Value
 from ..questions import Status
 from ..replay import Schedule, TimedQuestion, read_messages
 from .picture_questions import PARAMETERS, node_of_its_own
@@ -36,7 +37,7 @@ ARRIVAL_S = 30.0
 HEARD_S = 60.0
 
 # A hint only where one is asked for, from a clip as long as one step takes (rooms/episodes.py).
-EPISODE_PARAMETERS = PARAMETERS | {
+EPISODE_PARAMETERS: dict[str, Value] = PARAMETERS | {
     "admission_rate_hz": 2.0,
     "clip_window_s": 2.0,
     "clip_spacing_s": 0.0,

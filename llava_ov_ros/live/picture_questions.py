@@ -51,7 +51,7 @@ ANSWER_S = 120.0
 ANSWER_GRACE_S = 60.0
 
 # No frame may be passed over, refused or pushed out, and nothing be computed that is not asked for.
-PARAMETERS = {
+PARAMETERS: dict[str, Value] = {
     "use_sim_time": True,
     "cameras": [CAMERA],
     "image_transport": [TOPIC.transport],

@@ -25,6 +25,7 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.srv import Ask
 
 from ..frames import stamp_ns
+from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..questions import new_request_id
 from ..replay import ImageTopic
@@ -58,7 +59,7 @@ class Session:
         node_name: str,
         rate: float = 1.0,
         namespace: str = "",
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = no_op,
     ) -> None:
         """Prepare a session; entering it joins the graph.
 

@@ -31,6 +31,7 @@ from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model,
 from ..evaluation.suite.trials import PLAN, Trial
 from ..frames import NS_PER_S, DecodeOptions
 from ..frames.value_range import DEFAULT
+from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
 from ..questions import Kind, Status
@@ -206,7 +207,7 @@ def _play(
             rows, times = zip(*pairs, strict=True)
             take(Answered(shard.number, rows, times, {}))
 
-    session.play_schedule(Schedule(shard.trials), ask, lambda message: None)
+    session.play_schedule(Schedule(shard.trials), ask, no_op)
     take(Answered(shard.number, (), (), pictures_of(shard, used)))
 
 

@@ -15,6 +15,7 @@ from llava_ov_ros.msg import Answer, AnswerChunk
 from llava_ov_ros.srv import Ask as AskService
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..questions import Query, Result, Status
 from .depths import action_server_qos, requests_qos
 from .dispatch import Goals, Submitting
@@ -69,7 +70,7 @@ class Asking:
         self._action.destroy()
 
     def _serve(self, request: AskService.Request, response: AskService.Response) -> AskService.Response:
-        response.answer = self._ask_and_wait(request, lambda chunk: None, lambda asked: None)
+        response.answer = self._ask_and_wait(request, no_op, no_op)
         return response
 
     def _execute(self, goal: Any) -> AskAction.Result:
@@ -107,8 +108,8 @@ class Asking:
         self,
         query: Query,
         on_answer: Callable[[Answer], None],
-        on_chunk: Callable[[AnswerChunk], None] = lambda chunk: None,
-        on_request: Callable[[Request], None] = lambda asked: None,
+        on_chunk: Callable[[AnswerChunk], None] = no_op,
+        on_request: Callable[[Request], None] = no_op,
     ) -> Request | None:
         """Hand a query over; every end is published, and then given to `on_answer`."""
         clips: tuple[Clip, ...] = ()

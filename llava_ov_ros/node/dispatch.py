@@ -12,6 +12,7 @@ from rclpy.action import CancelResponse
 from rclpy.lifecycle import LifecycleNode
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..questions import Query, Result, Status
 from .parameters import Settings
 from .recent import Ends
@@ -21,10 +22,6 @@ from .worker import Worker
 CANCEL_STATE_TIMEOUT_S = 1.0
 LAST_ANSWERS_TIMEOUT_S = 2.0
 RESPONSE_SENT_S = 0.3
-
-
-def _ignore(_: object) -> None:
-    return None
 
 
 class Submitting:
@@ -86,9 +83,9 @@ class Submitting:
         self,
         query: Query,
         on_result: Callable[[Result], None],
-        on_start: Callable[[tuple[Clip, ...]], None] = _ignore,
-        on_text: Callable[[str], None] = _ignore,
-        on_request: Callable[[Request], None] = _ignore,
+        on_start: Callable[[tuple[Clip, ...]], None] = no_op,
+        on_text: Callable[[str], None] = no_op,
+        on_request: Callable[[Request], None] = no_op,
         arrived_s: float | None = None,
     ) -> Request | None:
         """Hand a query to the worker.
@@ -120,7 +117,7 @@ class Submitting:
             return None
         request = Request(query, ended, on_start, on_text, time.monotonic() if arrived_s is None else arrived_s)
         on_request(request)
-        worker.submit(request, self._settings().queue_policy)  # type: ignore[arg-type] - checked on setting it
+        worker.submit(request, "drop_oldest" if self._settings().queue_policy == "drop_oldest" else "reject")
         return request
 
     def wait(self, request: Request | None, done: threading.Event) -> None:

@@ -20,6 +20,7 @@ from ..planning import (
     Decoding,
     GoalTextError,
     Step,
+    decoding_named,
     goal_text,
     next_step_ask,
     read_next_step,
@@ -202,7 +203,7 @@ class Hints:
                 return
             self._asked = turn
         settings = self._settings()
-        decoding: Decoding = settings.plan_decoding  # type: ignore[assignment] - checked on setting it
+        decoding = decoding_named(settings.plan_decoding)
         ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding, turn.pictures)
         query = replace(
             standing_query(turn.goal, settings),

@@ -82,7 +82,8 @@ def load_from(settings: Settings) -> AnswersQuestions:
 class LlavaOvNode(LifecycleNode):
     """Answers questions about what cameras see. All work with the model happens in one worker thread."""
 
-    _asking: Asking | None = None
+    # Whether the constructor has come to its end.
+    _is_made = False
 
     def __init__(
         self, name: str = "llava_ov", load: Callable[[Settings], AnswersQuestions] = load_from, **options: Any
@@ -144,6 +145,7 @@ class LlavaOvNode(LifecycleNode):
         self._parts = threading.Lock()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._transitions = Transitions(self, self._submitting.counted)
+        self._is_made = True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Settle that the name is the node's alone, check the model and load it."""
@@ -244,14 +246,14 @@ class LlavaOvNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Stop everything before the entities go."""
         # rclpy also calls this where the constructor has refused a parameter.
-        if self._asking is not None:
+        if self._is_made:
             if not self._ending.is_set():
                 self.finish()
             self._asking.destroy()
             self._planning.destroy()
             self._publishing.close()
             self._unload()
-        super().destroy_node()
+        super().destroy_node()  # type: ignore[no-untyped-call]
         # Which rclpy leaves, and with it the node, in the graph: its successor would wait for its name.
         self._state_machine.destroy_when_not_in_use()
 

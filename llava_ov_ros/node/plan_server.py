@@ -17,6 +17,7 @@ from llava_ov_ros.msg import Plan, PlanStep
 from llava_ov_ros.srv import Plan as PlanService
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..planning import (
     Decomposition,
     GoalTextError,
@@ -25,6 +26,7 @@ from ..planning import (
     PlannedStep,
     PlanOptions,
     PlanResult,
+    decoding_named,
     decompose_ask,
     make_plan,
     read_decomposition,
@@ -95,7 +97,7 @@ class Planning:
         self._action.destroy()
 
     def _serve(self, request: PlanService.Request, response: PlanService.Response) -> PlanService.Response:
-        response.plan = self._plan(request, lambda attempt, step: None, lambda asked: None)
+        response.plan = self._plan(request, no_op, no_op)
         return response
 
     def _execute(self, goal: Any) -> PlanAction.Result:
@@ -131,7 +133,7 @@ class Planning:
         if asked.decoding == DECOMPOSE:
             return self._decompose(asked.goal, query, words, conversation)
         options = PlanOptions(
-            asked.decoding or settings.plan_decoding,  # type: ignore[arg-type] - checked by plan_query
+            decoding_named(asked.decoding or settings.plan_decoding),
             settings.plan_repairs,
             settings.plan_grounding,
         )
@@ -166,7 +168,7 @@ class Planning:
     ) -> tuple[Result, Decomposition | None]:
         """The same for steps in the model's own words: none of them is one of a plan, and none comes as feedback."""
         try:
-            generated = conversation.answers([decompose_ask(goal, words.prompts)], lambda text: None)[0]
+            generated = conversation.answers([decompose_ask(goal, words.prompts)], no_op)[0]
         except _EndedError as error:
             partly = error.result.generated
             return error.result, None if partly is None else read_decomposition(partly, goal, words.prompts)
@@ -215,7 +217,7 @@ class _Conversation:
 
     def refused(self) -> Result:
         """The end of a request to a node that is not configured."""
-        return self._results([self._query], lambda text: None)[0]
+        return self._results([self._query], no_op)[0]
 
     def _refuse(self, result: Result) -> None:
         others = (Status.MODEL_ERROR, Status.INVALID, Status.QUEUE_FULL, Status.DROPPED)

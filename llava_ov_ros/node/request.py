@@ -8,11 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..questions import Asked, Query, Result, Status
-
-
-def _ignore(_: object) -> None:
-    return None
 
 
 @dataclass(eq=False)
@@ -30,8 +27,8 @@ class Request:
 
     query: Query
     on_done: Callable[[Result], None]
-    on_start: Callable[[tuple[Clip, ...]], None] = _ignore
-    on_text: Callable[[str], None] = _ignore
+    on_start: Callable[[tuple[Clip, ...]], None] = no_op
+    on_text: Callable[[str], None] = no_op
     arrived_s: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
+from ..no_op import no_op
 from .devices import uploaded
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -20,14 +21,6 @@ from .sampling import GREEDY, LogitHook, Sampling, sampled
 from .steps import EagerSteps, StaticSteps, Steps
 from .token_rules import EarlierTokens
 from .tokens import PromptTokenizer, TextStream
-
-
-def _ignore(_: str) -> None:
-    return None
-
-
-def _never() -> str | None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,8 @@ class Ask:
 
     question: str
     max_new_tokens: int = 64
-    on_text: Callable[[str], None] = _ignore
-    should_stop: Callable[[], str | None] = _never
+    on_text: Callable[[str], None] = no_op
+    should_stop: Callable[[], str | None] = no_op
     sampling: Sampling = GREEDY
     hook: LogitHook | None = None
     history: tuple[tuple[str, str], ...] = ()

@@ -14,6 +14,7 @@ from ..ask_error import AskError
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
+from ..no_op import no_op
 from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
@@ -160,8 +161,8 @@ class Engine:
         *,
         mode: str = "video",
         max_new_tokens: int = 64,
-        on_text: Callable[[str], None] = lambda text: None,
-        should_stop: Callable[[], str | None] = lambda: None,
+        on_text: Callable[[str], None] = no_op,
+        should_stop: Callable[[], str | None] = no_op,
     ) -> Generated:
         """Answers one question about clips, greedily; see `stream` for the arguments and errors."""
         ask = self.ask(question, max_new_tokens=max_new_tokens, on_text=on_text, should_stop=should_stop)

@@ -6,10 +6,11 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..ask_error import AskError
-from ..frames import Clip
+from ..frames import Clip, Frame
+from ..no_op import no_op
 from .blank import blank_remark
 from .clips import RefusedError
 from .kinds import read_answer
@@ -17,7 +18,7 @@ from .query import Query, Result, Status
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.
-    from ..onevision import Counters, Generated
+    from ..onevision import Ask, Counters, Generated
 
 
 class AnswersQuestions(Protocol):
@@ -35,13 +36,16 @@ class AnswersQuestions(Protocol):
         max_new_tokens: int,
         on_text: Callable[[str], None],
         should_stop: Callable[[], str | None],
-        **more: Any,
-    ) -> Any:
-        """One question, in the form that `stream` takes; `more` is what else it has: choices, grammar, ..."""
+        choices: Sequence[str] | None = None,
+        grammar: str | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        before: Sequence[str | Frame] = (),
+    ) -> Ask:
+        """One question, in the form that `stream` takes; with choices, they are compared."""
         ...
 
     def stream(
-        self, clips: Sequence[Clip], asks: Sequence[Any], *, mode: str
+        self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Answer several questions about the same clips; yields number and outcome as they end."""
         ...
@@ -73,14 +77,6 @@ _CUT_OFF = {
 }
 
 
-def _never() -> str | None:
-    return None
-
-
-def _ignore(_: object) -> None:
-    return None
-
-
 @dataclass(eq=False)
 class Asked:
     """A query, and who wants to hear of it.
@@ -96,9 +92,9 @@ class Asked:
 
     query: Query
     on_result: Callable[[Result], None]
-    on_start: Callable[[tuple[Clip, ...]], None] = _ignore
-    on_text: Callable[[str], None] = _ignore
-    should_stop: Callable[[], str | None] = _never
+    on_start: Callable[[tuple[Clip, ...]], None] = no_op
+    on_text: Callable[[str], None] = no_op
+    should_stop: Callable[[], str | None] = no_op
     text: str = field(default="", init=False)
 
     def hear(self, piece: str) -> None:
@@ -158,9 +154,9 @@ def answer(
     engine: AnswersQuestions,
     cut: Callable[[Query], tuple[Clip, ...]],
     *,
-    on_start: Callable[[tuple[Clip, ...]], None] = _ignore,
-    on_text: Callable[[str], None] = _ignore,
-    should_stop: Callable[[], str | None] = _never,
+    on_start: Callable[[tuple[Clip, ...]], None] = no_op,
+    on_text: Callable[[str], None] = no_op,
+    should_stop: Callable[[], str | None] = no_op,
 ) -> Result:
     """Work on one query; never raises an Exception of the model.
 
@@ -181,26 +177,18 @@ def answer(
     return results[0]
 
 
-def _ask_of(one: Asked, engine: AnswersQuestions) -> Any:
+def _ask_of(one: Asked, engine: AnswersQuestions) -> Ask:
     """A query as the engine takes it."""
     return engine.ask(
         one.query.prompt or one.query.question,
         max_new_tokens=one.query.max_new_tokens,
         on_text=one.hear,
         should_stop=one.should_stop,
-        **_more(one.query),
+        choices=one.query.choices,
+        grammar=one.query.grammar,
+        history=one.query.history,
+        before=one.query.before,
     )
-
-
-def _more(query: Query) -> dict[str, Any]:
-    """What the answer is held to, and what goes before the question, as the engine takes it."""
-    more = {
-        "choices": query.choices,
-        "grammar": query.grammar,
-        "history": query.history or None,
-        "before": query.before or None,
-    }
-    return {name: value for name, value in more.items() if value is not None}
 
 
 def _failed(one: Asked, clips: tuple[Clip, ...], error: Exception) -> Result:

@@ -8,42 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from ..bounds import check_whole, quoted, shown
 from ..frames import Clip
+from ..no_op import no_op
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.
     from ..onevision import Generated
+    from .answering import AnswersQuestions
 
 PHRASE_TOKENS = 16
 Value = bool | int | str | None
-
-
-class AsksWithChoices(Protocol):
-    """What is needed of an engine; `onevision.Engine` is one."""
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None,
-    ) -> Any:
-        """One question, in the form that `stream` takes; with choices, they are compared."""
-        ...
-
-    def stream(
-        self, clips: Sequence[Clip], asks: Sequence[Any], *, mode: str
-    ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answer several questions about the same clips; yields number and outcome as they end."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -188,24 +169,16 @@ def read_answer(shaped: Shaped, generated: Generated) -> SceneAnswer:
     return SceneAnswer(kind, found.label, found.value, generated.confidence, probabilities, generated)
 
 
-def _never() -> str | None:
-    return None
-
-
-def _ignore(_: int, __: str) -> None:
-    return None
-
-
 def answer_questions(
     questions: Sequence[SceneQuestion],
     clips: Sequence[Clip],
-    engine: AsksWithChoices,
+    engine: AnswersQuestions,
     prompts: Prompts,
     *,
     mode: str = "video",
     max_new_tokens: int = 64,
-    on_text: Callable[[int, str], None] = _ignore,
-    should_stop: Callable[[], str | None] = _never,
+    on_text: Callable[[int, str], None] = no_op,
+    should_stop: Callable[[], str | None] = no_op,
 ) -> Iterator[tuple[int, SceneAnswer | Exception]]:
     """Asks several questions about the same clips together.
 
@@ -230,7 +203,7 @@ def answer_questions(
         engine.ask(
             one.prompt,
             max_new_tokens=one.max_new_tokens,
-            on_text=lambda piece, number=number: on_text(number, piece),  # type: ignore[misc]
+            on_text=partial(on_text, number),
             should_stop=should_stop,
             choices=one.choices,
         )

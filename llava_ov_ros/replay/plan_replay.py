@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..frames import NS_PER_S, Camera, Clip
+from ..no_op import no_op
 from ..planning import (
     Decomposition,
     NoAnswerError,
@@ -137,7 +138,7 @@ def _sentences_about(
     """The same in the model's own words."""
     talk = _Conversation(engine, query, cut)
     try:
-        told = talk.answers([decompose_ask(query.question, prompts)], lambda text: None)[0]
+        told = talk.answers([decompose_ask(query.question, prompts)], no_op)[0]
     except _EndedError as ended:
         return ended.result, None
     sentences = read_decomposition(told, query.question, prompts)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...no_op import no_op
 from ...questions.kinds import SceneQuestion
 from ...rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, OPPOSITE, Question, questions
 from ...rooms.takes import Take, make_take, pictures
@@ -206,7 +207,7 @@ def evaluate(
     *,
     blind: bool = True,
     decide: Decider | None = None,
-    on_asked: Callable[[int], None] = lambda n: None,
+    on_asked: Callable[[int], None] = no_op,
 ) -> Report:
     """Ask about fresh rooms.
 
@@ -235,7 +236,7 @@ def evaluate(
 
 
 def compare(
-    here: Answerer, live: Answerer, fresh: Iterator[Trial], *, on_asked: Callable[[int], None] = lambda n: None
+    here: Answerer, live: Answerer, fresh: Iterator[Trial], *, on_asked: Callable[[int], None] = no_op
 ) -> Comparison:
     """Ask all questions twice.
 

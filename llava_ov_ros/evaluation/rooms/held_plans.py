@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...no_op import no_op
 from ...planning import (
     Decoding,
     Hint,
@@ -83,7 +84,7 @@ def evaluate_plans(
     prompts: Prompts,
     *,
     decodings: Sequence[Decoding] = DECODINGS,
-    on_asked: Callable[[int], None] = lambda n: None,
+    on_asked: Callable[[int], None] = no_op,
 ) -> PlanReport:
     """Ask for the plans and next steps of fresh rooms, the same ones in every way of decoding.
 

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ...checkpoints import CheckpointError, find_checkpoint
 from ...questions import AnswersQuestions
@@ -58,11 +58,9 @@ def load(job: Job) -> AnswersQuestions:
     # Tiles one by one: how many are encoded at once would depend on what was asked before.
     settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
     try:
-        engine = load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
+        return load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
     except (ValueError, MemoryError) as error:
         raise WorkError(str(error)) from None
-    # It is one, but for options that nobody here gives.
-    return cast(AnswersQuestions, engine)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...bounds import check_whole
+from ...no_op import no_op
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
 from ...questions.prompts import ENGLISH, Kind, Prompts, filled
 from ..findings import Finding, Reason
@@ -23,14 +24,6 @@ Answers = Callable[[Sequence[PlanAsk], Callable[[str], None]], "Sequence[Generat
 
 class NoAnswerError(Exception):
     """To be raised by Answers where a question that a plan can do without was not answered; the text says why."""
-
-
-def _ignore(_: object) -> None:
-    return None
-
-
-def _ignore_step(_: int, __: PlannedStep) -> None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -61,8 +54,8 @@ def make_plan(
     options: PlanOptions,
     answers: Answers,
     *,
-    on_step: Callable[[int, PlannedStep], None] = _ignore_step,
-    on_result: Callable[[PlanResult], None] = _ignore,
+    on_step: Callable[[int, PlannedStep], None] = no_op,
+    on_result: Callable[[PlanResult], None] = no_op,
 ) -> PlanResult:
     """Make a plan for a goal.
 
@@ -142,7 +135,7 @@ def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answ
     things = things_named(result, vocabulary)
     questions = [presence_question(thing, vocabulary, prompts) for thing in things]
     asks = [PlanAsk(one.prompt, None, one.max_new_tokens, one.choices) for one in questions]
-    said = answers(asks, _ignore) if asks else ()
+    said = answers(asks, no_op) if asks else ()
     missing = {
         thing: f"{answer.confidence:.0%}"
         for thing, question, generated in zip(things, questions, said, strict=True)
