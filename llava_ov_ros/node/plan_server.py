@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rclpy.action import ActionServer
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.lifecycle import LifecycleNode
+from rclpy.action.server import ServerGoalHandle
 
 from llava_ov_ros.action import Plan as PlanAction
 from llava_ov_ros.msg import Plan, PlanStep
@@ -34,14 +32,12 @@ from ..planning import (
 )
 from ..questions import Query, Result, Status
 from ..questions.blank import blank_remark
-from .ask_server import GOAL_RESULT_KEPT_S
-from .depths import action_server_qos, requests_qos
+from .configured import Configured
 from .dispatch import Goals, Submitting
 from .messages import InvalidRequestError
-from .parameters import Settings
 from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
-from .publishing import Publishing
 from .request import Request
+from .server_context import ServerContext, open_service_and_action
 from .words import Words
 
 if TYPE_CHECKING:
@@ -61,35 +57,14 @@ class _EndedError(Exception):
         self.result = result
 
 
-class Planning:
+class PlanServer:
     """Turns goals into plans; every end is published on ~/plans."""
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        publishing: Publishing,
-        submitting: Submitting,
-        settings: Callable[[], Settings],
-        words: Callable[[], Words | None],
-    ) -> None:
-        self._publishing = publishing
-        self._submitting = submitting
-        self._settings = settings
-        self._words = words
-        self._goals = Goals(submitting)
-        waiting = ReentrantCallbackGroup()
-        self._service = node.create_service(
-            PlanService, "~/plan", self._serve, qos_profile=requests_qos(), callback_group=waiting
-        )
-        self._action = ActionServer(
-            node,
-            PlanAction,
-            "~/plan",
-            self._execute,
-            cancel_callback=self._goals.cancel,
-            callback_group=waiting,
-            result_timeout=GOAL_RESULT_KEPT_S,
-            **action_server_qos(),
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._goals = Goals(context.submitting)
+        self._action = open_service_and_action(
+            context.node, "~/plan", (PlanService, self._serve), (PlanAction, self._execute), self._goals
         )
 
     def destroy(self) -> None:
@@ -100,7 +75,7 @@ class Planning:
         response.plan = self._plan(request, no_op, no_op)
         return response
 
-    def _execute(self, goal: Any) -> PlanAction.Result:
+    def _execute(self, goal: ServerGoalHandle) -> PlanAction.Result:
         plan = self._plan(
             goal.request,
             lambda attempt, step: goal.publish_feedback(PlanAction.Feedback(attempt=attempt, step=step)),
@@ -111,23 +86,24 @@ class Planning:
 
     def _plan(self, asked: Any, on_step: OnStep, on_request: OnRequest) -> Plan:
         """Make the plan that a service request or an action goal asks for, and publish it."""
-        with self._submitting.counted():
+        configured = self._context.configuration.now
+        with self._context.submitting.counted():
             started_s = time.monotonic()
-            ended, plan = self._make(asked, on_step, on_request)
-            ended = replace(ended, total_s=time.monotonic() - started_s)
-            return self._publishing.plan(told_goal(asked.goal), ended, plan, self._settings(), self._words())
+            result, plan = self._make(configured, asked, on_step, on_request)
+            result = replace(result, total_s=time.monotonic() - started_s)
+            return self._context.publishing.plan(told_goal(asked.goal), result, plan, configured)
 
     def _make(
-        self, asked: Any, on_step: OnStep, on_request: OnRequest
+        self, configured: Configured, asked: Any, on_step: OnStep, on_request: OnRequest
     ) -> tuple[Result, PlanResult | Decomposition | None]:
         """How it ended, and the plan where there is one."""
-        settings, words = self._settings(), self._words()
+        settings, words = configured.settings, configured.words
         made: list[PlanResult] = []
         try:
             query = plan_query(asked, settings)
         except InvalidRequestError as error:
             return self._noted(Result(error.query, Status.INVALID, str(error))), None
-        conversation = _Conversation(self._submitting, query, on_request)
+        conversation = _Conversation(self._context.submitting, configured, query, on_request)
         if words is None:
             return conversation.refused(), None
         if asked.decoding == DECOMPOSE:
@@ -155,12 +131,12 @@ class Planning:
             return self._noted(Result(query, Status.INVALID, str(error))), None
         except _EndedError as error:
             # What there was when it ended early.
-            ended = replace(error.result, clips=error.result.clips or conversation.clips)
-            if not made and ended.generated is not None:
+            result = replace(error.result, clips=error.result.clips or conversation.clips)
+            if not made and result.generated is not None:
                 made.append(
-                    read_plan_answer(ended.generated, asked.goal, words.vocabulary, words.prompts, options.decoding)
+                    read_plan_answer(result.generated, asked.goal, words.vocabulary, words.prompts, options.decoding)
                 )
-            return ended, made[-1] if made else None
+            return result, made[-1] if made else None
         return self._shown(query, plan, conversation, plan.remarks), plan
 
     def _decompose(
@@ -181,19 +157,20 @@ class Planning:
         """The end of a request that has what it asked for, as it is published, the evidence too."""
         message = "; ".join(filter(None, (*remarks, blank_remark(conversation.clips))))
         result = Result(query, Status.OK, message, plan.text, plan.confidence, conversation.clips)
-        if self._settings().evidence:
-            self._publishing.evidence(result)
+        if conversation.configured.settings.evidence:
+            self._context.publishing.evidence(result)
         return result
 
     def _noted(self, result: Result) -> Result:
-        self._submitting.note(result)
+        self._context.submitting.note(result)
         return result
 
 
 class _Conversation:
     """All that is asked about one plan, with one clip and one deadline."""
 
-    def __init__(self, submitting: Submitting, query: Query, on_request: OnRequest) -> None:
+    def __init__(self, submitting: Submitting, configured: Configured, query: Query, on_request: OnRequest) -> None:
+        self.configured = configured
         self._submitting = submitting
         self._query = query
         self._on_request = on_request
@@ -241,12 +218,17 @@ class _Conversation:
         for number, query in enumerate(queries):
             done = threading.Event()
 
-            def end(result: Result, number: int = number, done: threading.Event = done) -> None:
+            def on_result(result: Result, number: int = number, done: threading.Event = done) -> None:
                 results[number] = result
                 done.set()
 
             request = self._submitting.submit(
-                query, end, on_text=on_text, on_request=self._on_request, arrived_s=self._arrived_s
+                self.configured,
+                query,
+                on_result,
+                on_text=on_text,
+                on_request=self._on_request,
+                arrived_s=self._arrived_s,
             )
             waiting.append((request, done))
         for request, done in waiting:
