@@ -17,7 +17,7 @@ from .options import count, whole
 
 if TYPE_CHECKING:
     from ..evaluation.metrics.calibration import Calibration
-    from ..evaluation.rooms.accuracy import Report, Trial
+    from ..evaluation.rooms.accuracy import AccuracyReport, RoomTrial
     from ..evaluation.rooms.held_plans import PlanReport
     from .rooms_asking import RoomsAsker
 
@@ -187,7 +187,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     return _evaluate(args, asker, fresh, args.each * len(kinds))
 
 
-def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
     from tqdm import tqdm
 
     from ..evaluation.rooms.accuracy import evaluate
@@ -209,7 +209,7 @@ def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial
     return 0
 
 
-def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
     from tqdm import tqdm
 
     from ..evaluation.rooms.held_plans import DECODINGS, evaluate_plans
@@ -229,7 +229,7 @@ def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Tria
     return 0
 
 
-def table(report: Report) -> str:
+def table(report: AccuracyReport) -> str:
     """A report for people."""
     lines = [f"{'':12}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'blind %':>9}"]
     for kind, row in report.as_dict().items():
@@ -243,11 +243,11 @@ def table(report: Report) -> str:
 
 def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
     """Calibrations ready for JSON: all questions together, and under `kinds` each kind of answer."""
-    from ..evaluation.rooms.accuracy import TOTAL, Row
+    from ..evaluation.rooms.accuracy import TOTAL, Tally
 
     def record(one: Calibration) -> dict[str, Any]:
         return {
-            **Row(one.n, one.correct).as_dict(),
+            **Tally(one.n, one.correct).as_dict(),
             "confidence": round(one.confidence, 4),
             "expected_calibration_error": round(one.error, 4),
             "bins": [

@@ -17,10 +17,10 @@ from llava_ov_ros.srv import Plan as PlanService
 
 from ..evaluation.run.bag_answers import (
     CONFIDENCE_DECIMALS,
-    Answered,
     Ended,
-    Event,
     Ready,
+    RowsAnswered,
+    ShardEvent,
     absolute,
     buffer_frames,
     gold_of,
@@ -41,7 +41,7 @@ from ..replay import BagError, Schedule
 from .playback import LiveSession, used_record
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
-from .session import LiveError, Report
+from .session import DiagnosticsReport, LiveError
 
 START_S = 60.0
 LOAD_S = 600.0
@@ -52,7 +52,7 @@ DELIVERY_S = 10.0
 QUESTIONS_AT_ONCE = 8
 
 Delivery = list[dict[str, Any]]
-Pair = tuple[dict[str, Any], dict[str, Any]]
+RowAndTimes = tuple[dict[str, Any], dict[str, Any]]
 """A row and its times."""
 
 
@@ -62,7 +62,7 @@ def ask_live(
     done: Mapping[int, AbstractSet[int]],
     log: Path,
     rate: float,
-    take: Callable[[Event], None],
+    take: Callable[[ShardEvent], None],
 ) -> None:
     """Play bags to a node of their own each, and ask what is to be asked.
 
@@ -87,7 +87,7 @@ def ask_live(
 
 
 def _shard(
-    job: Job, shard: Shard, done: AbstractSet[int], log: Path, rate: float, take: Callable[[Event], None]
+    job: Job, shard: Shard, done: AbstractSet[int], log: Path, rate: float, take: Callable[[ShardEvent], None]
 ) -> None:
     namespace = f"/llava_ov_eval_{os.getpid()}_{shard.number}"
     node = NodeProcess(namespace, _parameters(job, shard, namespace), log, clock=f"{namespace}/clock")
@@ -99,7 +99,7 @@ def _shard(
             session.configure(LOAD_S)
             session.activate(START_S)
             session.wait_until_heard(START_S)
-            reports: deque[Report] = deque(maxlen=1)
+            reports: deque[DiagnosticsReport] = deque(maxlen=1)
             with session.diagnostics(reports.append, START_S):
                 take(Ready())
                 _play(job, shard, session, done, take)
@@ -158,13 +158,13 @@ class EvaluationSession(LiveSession):
         self._plans = self._node.create_client(PlanService, f"{self._node_name}/plan", qos_profile=requests_qos())
         return self
 
-    def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[Pair]:
+    def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[RowAndTimes]:
         """Ask questions about the same clips all at once; rows and times in their order.
 
         Raises:
             LiveError: They were not answered.
         """
-        found: list[Pair] = []
+        found: list[RowAndTimes] = []
         for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
             some = trials[begin : begin + QUESTIONS_AT_ONCE]
             began_s = time.monotonic()
@@ -173,7 +173,7 @@ class EvaluationSession(LiveSession):
             found += [_answered(job, shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
         return found
 
-    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
+    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> RowAndTimes:
         """Ask for a plan.
 
         Raises:
@@ -190,7 +190,7 @@ class EvaluationSession(LiveSession):
 
 
 def _play(
-    job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[Event], None]
+    job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[ShardEvent], None]
 ) -> None:
     used: dict[tuple[str, int], str] = {}
 
@@ -205,13 +205,15 @@ def _play(
             for frame in (frame for row, _ in pairs for frame in row["frames"]):
                 used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
-            take(Answered(shard.number, rows, times, {}))
+            take(RowsAnswered(shard.number, rows, times, {}))
 
     session.play_schedule(Schedule(shard.trials), ask, no_op)
-    take(Answered(shard.number, (), (), pictures_of(shard, used)))
+    take(RowsAnswered(shard.number, (), (), pictures_of(shard, used)))
 
 
-def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> tuple[Delivery, list[str]]:
+def _delivered(
+    shard: Shard, session: EvaluationSession, reports: Sequence[DiagnosticsReport]
+) -> tuple[Delivery, list[str]]:
     """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
     published = session.player.published
     full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))
@@ -287,7 +289,7 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
     }
 
 
-def _answered(job: Job, shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> Pair:
+def _answered(job: Job, shard: Shard, trial: Trial, now_ns: int, answer: Answer, taken_s: float) -> RowAndTimes:
     fields: dict[str, Any] = {"value": _value(job, trial, answer)}
     if answer.choices and answer.status == Answer.OK:
         fields["probabilities"] = {one.text: round(one.probability, CONFIDENCE_DECIMALS) for one in answer.choices}
@@ -313,7 +315,7 @@ def _value(job: Job, trial: Trial, answer: Answer) -> Any:
     return int(answer.count) if trial.kind == "count" else answer.text
 
 
-def _planned(shard: Shard, trial: Trial, now_ns: int, plan: Plan, taken_s: float) -> Pair:
+def _planned(shard: Shard, trial: Trial, now_ns: int, plan: Plan, taken_s: float) -> RowAndTimes:
     findings = [text for step in plan.steps for text in step.message.split("; ") if text]
     fields = {
         "steps": [[step.action, *step.arguments] for step in plan.steps],

@@ -81,7 +81,7 @@ def stop_wish(ask: Ask) -> Finish | None:
     return None
 
 
-class Row:
+class BatchRow:
     """One answer while it grows.
 
     Attributes:
@@ -160,7 +160,7 @@ class Row:
         self.finish = finish
 
 
-def answer_of(row: Row, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
+def answer_of(row: BatchRow, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
     """An answer that has ended.
 
     Args:
@@ -209,10 +209,10 @@ def decode(
     model: LanguageModel,
     prefix: PrefixKeyValues,
     suffixes: Sequence[torch.Tensor],
-    rows: Sequence[Row],
+    rows: Sequence[BatchRow],
     end_ids: frozenset[int],
     static_steps: StaticSteps | None = None,
-) -> Iterator[Row]:
+) -> Iterator[BatchRow]:
     """Generates all answers together and yields each as it ends or fails; an ended row costs nothing more.
 
     Args:
@@ -249,7 +249,7 @@ def decode(
 
 
 @torch.inference_mode()
-def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]]:
+def _chosen(rows: Sequence[BatchRow], logits: torch.Tensor) -> list[tuple[int, float]]:
     """Next token and probability of each row, the latter not finite where the logits are not.
 
     The greedy ones go in one, which is one wait for the device.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .answering import AnswersQuestions
 
 PHRASE_TOKENS = 16
-Value = bool | int | str | None
+AnswerValue = bool | int | str | None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Option:
     """An answer that is compared: what the model would say, what it stands for, and how that is called."""
 
     said: str
-    value: Value
+    value: AnswerValue
     label: str
 
 
@@ -108,7 +108,7 @@ class SceneAnswer:
 
     kind: Kind
     text: str
-    value: Value
+    value: AnswerValue
     confidence: float
     probabilities: Mapping[str, float] | None
     generated: Generated

@@ -11,9 +11,9 @@ from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Choice, Generated, load_engine
 from llava_ov_ros.questions.kinds import (
     PHRASE_TOKENS,
+    AnswerValue,
     SceneAnswer,
     SceneQuestion,
-    Value,
     answer_questions,
     read_answer,
     shape,
@@ -102,7 +102,7 @@ def test_more_choices_than_letters() -> None:
         (SceneQuestion(Kind.CHOICE, "?", SHADES), ONEVISION, 1, "green", "green"),
     ],
 )
-def test_what_a_choice_means(question: SceneQuestion, prompts: Any, best: int, text: str, value: Value) -> None:
+def test_what_a_choice_means(question: SceneQuestion, prompts: Any, best: int, text: str, value: AnswerValue) -> None:
     shaped = shape(question, prompts)
     assert shaped.choices is not None
     answer = read_answer(shaped, chosen(shaped.choices, best))

@@ -37,7 +37,7 @@ BUFFER_BYTES = 2**30
 
 
 @dataclass(frozen=True)
-class Answered:
+class RowsAnswered:
     """Answers to questions that were asked together; they go into the journal together.
 
     Attributes:
@@ -73,10 +73,10 @@ class Ready:
     """A model is loaded, and the work begins."""
 
 
-Event = Ready | Answered | Ended
+ShardEvent = Ready | RowsAnswered | Ended
 
 
-def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[Event]:
+def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[ShardEvent]:
     """Ask everything about one bag.
 
     Questions of one time about the same clips are asked together, always the same ones, so that what was done before
@@ -96,7 +96,7 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
     schedule: Schedule[Trial] = Schedule(shard.trials)
     asking = _Asking(job, shard, engine, by_name)
 
-    def ask(due: Sequence[tuple[int, Trial, int]]) -> Iterator[Answered]:
+    def ask(due: Sequence[tuple[int, Trial, int]]) -> Iterator[RowsAnswered]:
         for now_ns, same_time in groupby(due, key=lambda one: one[2]):
             for trials in _together([trial for _, trial, _ in same_time]):
                 if not done >= {trial.number for trial in trials}:
@@ -162,7 +162,7 @@ class _Asking:
         self._numbers = {name: number for number, name in enumerate(cameras)}
         self._shown: set[str] = set()
 
-    def ask(self, trials: Sequence[Trial], now_ns: int) -> Answered:
+    def ask(self, trials: Sequence[Trial], now_ns: int) -> RowsAnswered:
         if trials[0].kind == PLAN:
             result, plan = self._plan(trials[0], now_ns)
             answers = [(trials[0], result, plan_fields(plan))]
@@ -181,7 +181,7 @@ class _Asking:
         pictures: dict[str, bytes] = {}
         for _, result, _ in answers:
             pictures |= self._pictures(result.clips)
-        return Answered(
+        return RowsAnswered(
             self._shard.number,
             tuple(row_of(self._shard, trial, now_ns, result, fields) for trial, result, fields in answers),
             tuple(
