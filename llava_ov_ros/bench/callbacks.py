@@ -19,6 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +42,7 @@ from llava_ov_ros.action import Ask
 
 from ..live.process import NodeProcess
 from ..live.session import LiveError
+from ..no_op import no_op
 from ..node.main import spin
 from ..share import shipped
 from .probed_node import LATENCY_TOPIC, PROBE_TOPIC
@@ -55,7 +57,7 @@ Samples = dict[tuple[str, str], list[float]]
 """Seconds by measure and condition."""
 
 
-def bench_callbacks(seconds: float, on_round: Callable[[float], None] = lambda left_s: None) -> dict[str, Any]:
+def bench_callbacks(seconds: float, on_round: Callable[[float], None] = no_op) -> dict[str, Any]:
     """Measure for some seconds.
 
     Args:
@@ -214,12 +216,7 @@ class _Bench:
         """A goal of which the first piece of the answer has come; asked again until the camera has sent a frame."""
         for _ in range(50):
             generating, ended = threading.Event(), threading.Event()
-            goal = self._called(
-                lambda flag=generating: self._ask.send_goal_async(
-                    Ask.Goal(question="What is there?"), feedback_callback=lambda _: flag.set()
-                ),
-                "the acceptance of a goal",
-            )
+            goal = self._called(partial(self._send_goal, generating), "the acceptance of a goal")
             result = self._begun(goal.get_result_async, "the request for a result")
             result.add_done_callback(lambda _, flag=ended: flag.set())
             until_s = time.monotonic() + CALL_S
@@ -230,6 +227,11 @@ class _Bench:
             else:
                 return goal
         raise LiveError("the node does not answer")
+
+    def _send_goal(self, generating: threading.Event) -> Any:
+        return self._ask.send_goal_async(
+            Ask.Goal(question="What is there?"), feedback_callback=lambda _: generating.set()
+        )
 
     def _end_goal(self, goal: Any) -> None:
         self._called(goal.cancel_goal_async, "the response to a cancel")

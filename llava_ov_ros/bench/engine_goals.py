@@ -28,7 +28,7 @@ from .measuring import (
     HEIGHT,
     WIDTH,
     Bench,
-    Goal,
+    Measurement,
     camera_frames,
     clip_of,
     compared,
@@ -56,7 +56,7 @@ def first_tokens(bench: Bench, clip: Clip, question: str) -> tuple[float, float,
     return ours_s, theirs_s, list(answer.token_ids) == tokens
 
 
-def clip_unchanged(bench: Bench) -> Goal:
+def clip_unchanged(bench: Bench) -> Measurement:
     """P1: time to first token of a new question about a clip that was asked about before."""
     clip = clip_of(camera_frames(bench.frames, seed=1))
     prepare_all(bench.engine, clip)
@@ -67,10 +67,10 @@ def clip_unchanged(bench: Bench) -> Goal:
     ours, theirs, same = zip(*measured, strict=True)
     a, b, ratio = compared(ours, theirs)
     what = f"time to first token, clip of {bench.frames} frames unchanged"
-    return Goal("P1", what, a, b, ratio, decode_floor_s(bench), bench.target(60, 20), all(same))
+    return Measurement("P1", what, a, b, ratio, decode_floor_s(bench), bench.target(60, 20), all(same))
 
 
-def one_new_frame(bench: Bench) -> Goal:
+def one_new_frame(bench: Bench) -> Measurement:
     """P2: time to first token when one frame has been added to the clip; ours preprocesses and encodes it."""
     measured = []
     for repeat in range(bench.repeats):
@@ -80,10 +80,10 @@ def one_new_frame(bench: Bench) -> Goal:
     ours, theirs, same = zip(*measured, strict=True)
     a, b, ratio = compared(ours, theirs)
     what = f"time to first token after one new frame, clip of {bench.frames}"
-    return Goal("P2", what, a, b, ratio, None, bench.target(10, 3), all(same))
+    return Measurement("P2", what, a, b, ratio, None, bench.target(10, 3), all(same))
 
 
-def questions_together(bench: Bench) -> Goal:
+def questions_together(bench: Bench) -> Measurement:
     """P3: 16 questions about a clip never seen, against 16 calls of `generate`."""
     ours, theirs, same = [], [], True
     for repeat in range(max(1, bench.repeats // 3)):
@@ -100,10 +100,10 @@ def questions_together(bench: Bench) -> Goal:
         theirs.append(spent)
     a, b, ratio = compared(ours, theirs)
     what = f"{len(QUESTIONS)} questions of {NEW_TOKENS} tokens about a new clip of {bench.frames} frames"
-    return Goal("P3", what, a, b, ratio, None, bench.target(100, 8), same)
+    return Measurement("P3", what, a, b, ratio, None, bench.target(100, 8), same)
 
 
-def single_stream(bench: Bench) -> Goal:
+def single_stream(bench: Bench) -> Measurement:
     """P4: time per token of one answer, the first token not counted."""
     clip = clip_of(camera_frames(bench.frames, seed=300))
     prepare_all(bench.engine, clip)
@@ -119,7 +119,7 @@ def single_stream(bench: Bench) -> Goal:
         same &= list(answer.token_ids) == tokens
     a, b, ratio = compared(ours, theirs)
     what = "time per token of a single answer"
-    return Goal("P4", what, a, b, ratio, decode_floor_s(bench), bench.target(20, 1), same)
+    return Measurement("P4", what, a, b, ratio, decode_floor_s(bench), bench.target(20, 1), same)
 
 
 def _pillow_input(rgb: np.ndarray, size: int) -> torch.Tensor:
@@ -133,7 +133,7 @@ def _our_input(rgb: np.ndarray, size: int) -> torch.Tensor:
     return normalised(squashed(rgb, size), torch.float32)
 
 
-def preprocessing(bench: Bench) -> Goal:
+def preprocessing(bench: Bench) -> Measurement:
     """P5: a 720p frame to the tower's input, on the CPU."""
     size = bench.model.config.vision_config.image_size
     frames = camera_frames(8, seed=400)
@@ -144,10 +144,10 @@ def preprocessing(bench: Bench) -> Goal:
         theirs.append(timed(bench, _pillow_input, rgb, size)[0])
     a, b, ratio = compared(ours, theirs)
     what = f"preprocessing of a {WIDTH}x{HEIGHT} frame, against Pillow bicubic and normalisation"
-    return Goal("P5", what, a, b, ratio, None, 5, None)
+    return Measurement("P5", what, a, b, ratio, None, 5, None)
 
 
-def work_over_ideal(bench: Bench, frames: int) -> Goal:
+def work_over_ideal(bench: Bench, frames: int) -> Measurement:
     """P6: tower passes per frame, and prefilled tokens over the ideal, for a stream with four standing questions."""
     engine = bench.engine
     before = engine.counters()
@@ -177,10 +177,10 @@ def work_over_ideal(bench: Bench, frames: int) -> Goal:
         "ideal_tokens": ideal,
     }
     what = f"prefilled tokens over the ideal, {frames} frames with 4 standing questions and 1 every third frame"
-    return Goal("P6", what, None, None, spent / ideal, None, 1.05, None, counters, at_most=True)
+    return Measurement("P6", what, None, None, spent / ideal, None, 1.05, None, counters, at_most=True)
 
 
-def robot_second(bench: Bench) -> Goal:
+def robot_second(bench: Bench) -> Measurement:
     """P7: one second of a camera at 5 Hz with 8 standing questions; theirs answers each from the newest clip."""
     cameras = 4 if bench.on_cuda else 1
     ours, theirs, same = 0.0, 0.0, True
@@ -205,10 +205,10 @@ def robot_second(bench: Bench) -> Goal:
             theirs += seconds
             same &= list(answer.token_ids) == tokens
     what = f"busy time in one second of {cameras} camera(s) at 5 Hz, 8 standing questions of {STANDING_TOKENS} tokens"
-    return Goal("P7", what, ours, theirs, theirs / ours, None, bench.target(100, 15), same)
+    return Measurement("P7", what, ours, theirs, theirs / ours, None, bench.target(100, 15), same)
 
 
-def message_to_input(bench: Bench) -> Goal:
+def message_to_input(bench: Bench) -> Measurement:
     """P8: CPU time from an rgb8 message of 720p to the model's input; theirs copies, resizes with Pillow."""
     size = bench.model.config.vision_config.image_size
     rgb = camera_frames(1, seed=800)[0].rgb
@@ -230,10 +230,10 @@ def message_to_input(bench: Bench) -> Goal:
         naive()
         theirs.append(time.process_time() - begun)
     a, b, ratio = compared(ours, theirs)
-    return Goal("P8", "CPU time of a 1280x720 rgb8 message to the model's input", a, b, ratio, None, 8, None)
+    return Measurement("P8", "CPU time of a 1280x720 rgb8 message to the model's input", a, b, ratio, None, 8, None)
 
 
-def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Goal:
+def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Measurement:
     """P9: time per token of answers held to a plan's grammar, over the same time less what the masks take of it.
 
     Both come from the same answers: free ones say something else, and their text takes another time.
@@ -271,7 +271,7 @@ def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Goal:
     (alone, alone_free), (ours, theirs) = medians.values()
     what = f"time per token of {len(QUESTIONS)} answers held to a plan grammar, over the same less the masks"
     counters = {"ratio_of_a_single_answer": alone / alone_free}
-    return Goal("P9", what, ours, theirs, ours / theirs, None, 1.1, None, counters, at_most=True)
+    return Measurement("P9", what, ours, theirs, ours / theirs, None, 1.1, None, counters, at_most=True)
 
 
 def clip_frames(device: torch.device) -> int:
@@ -304,7 +304,7 @@ def engine_benchmark(
     repeats: int,
     goals: Sequence[str],
     note: Callable[[str], None],
-) -> Iterator[Goal]:
+) -> Iterator[Measurement]:
     """Measures goals one after the other.
 
     Args:
@@ -327,7 +327,7 @@ def engine_benchmark(
     bench.engine.answer([warm_up], "Warm?", max_new_tokens=2)
     plain_generate(bench.engine, plain_inputs(bench.engine, warm_up, "Warm?"), 2)
     stream_frames = 200 if shape == "nano" or device.type == "cuda" else 24
-    measured: dict[str, Callable[[], Goal]] = {
+    measured: dict[str, Callable[[], Measurement]] = {
         "P1": lambda: clip_unchanged(bench),
         "P2": lambda: one_new_frame(bench),
         "P3": lambda: questions_together(bench),

@@ -22,7 +22,7 @@ PEAKS = {"H200": (790e12, 4.3e12), "H100": (790e12, 3.0e12)}
 
 
 @dataclass(frozen=True)
-class Goal:
+class Measurement:
     """One measured goal.
 
     Attributes:

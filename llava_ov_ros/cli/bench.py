@@ -89,7 +89,7 @@ def run_callbacks(args: argparse.Namespace) -> int:
         CommandError: The node did not come up or did not respond.
     """
     from ..bench.callbacks import bench_callbacks
-    from ..live.playback import LiveError
+    from ..live.session import LiveError
 
     print("starting the node ...", file=sys.stderr, flush=True)
     shown = [args.seconds + 5]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .options import positive_s
 
 if TYPE_CHECKING:
-    from ..live.camera_check import CameraTopic
+    from ..live.camera_check import WatchedTopic
 
 _DESCRIPTION = """\
 Listen to every image topic of the running ROS 2 graph for some seconds. Tells type, reliability of the publishers,
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if topics and not hints else 1
 
 
-def _record(topic: CameraTopic) -> dict[str, object]:
+def _record(topic: WatchedTopic) -> dict[str, object]:
     return {
         "topic": topic.name,
         "type": topic.kind,
@@ -96,7 +96,7 @@ def _record(topic: CameraTopic) -> dict[str, object]:
     }
 
 
-def _table(topics: list[CameraTopic]) -> str:
+def _table(topics: list[WatchedTopic]) -> str:
     rows = [("topic", "type", "publishers", "Hz", "KB", "arrived", "picture")]
     for topic in topics:
         share = topic.delivered

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         CommandError: The bag, the model or the node cannot be used as asked.
     """
     find_model(args.model)
-    from ..live.playback import LiveError
+    from ..live.session import LiveError
     from ..replay import BagError, QuestionsError, image_topics
     from ..share import shipped
     from .topics import chosen_topics
@@ -156,9 +156,10 @@ def _introduce(
 
 
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
-    from ..live.playback import LiveError, LiveSession
+    from ..live.playback import LiveSession
     from ..live.player import staged_base
     from ..live.process import NodeProcess, use_large_segments
+    from ..live.session import LiveError
     from ..replay import camera_names
 
     use_large_segments()

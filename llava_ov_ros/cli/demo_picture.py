@@ -24,11 +24,11 @@ TITLE_PX, QUESTION_PX, SMALL_PX = 30, 20, 15
 BORDER_PX = 24
 
 Record = Mapping[str, Any]
-Key = tuple[str, int]
+FrameKey = tuple[str, int]
 """A camera and the stamp of one of its frames in nanoseconds."""
 
 
-def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) -> dict[Key, Frame]:
+def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) -> dict[FrameKey, Frame]:
     """All frames that answers rest on, their pictures read from the bag again.
 
     Args:
@@ -44,7 +44,7 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
     # The first answer decides where a frame was shown in several ranges of values.
     wanted = {(one["camera"], one["stamp_ns"]): one.get("value_range", DEFAULT) for one in reversed(frames)}
     decoders = {topic: MessageDecoder(name, DecodeOptions()) for topic, name in names.items()}
-    nearest: dict[Key, tuple[int, Callable[[], Decoded]]] = {}
+    nearest: dict[FrameKey, tuple[int, Callable[[], Decoded]]] = {}
     for message, picture in read_pictures(bag, decoders):
         for key in wanted:
             distance_ns = abs(key[1] - message.time_ns)
@@ -54,7 +54,7 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
 
 
 def write_picture(
-    path: Path, title: Sequence[str], frames: Mapping[Key, Frame], records: Sequence[Record], origin_ns: int
+    path: Path, title: Sequence[str], frames: Mapping[FrameKey, Frame], records: Sequence[Record], origin_ns: int
 ) -> None:
     """Write one picture: a block for each run of answers that rest on the same frames.
 
@@ -84,7 +84,7 @@ def write_picture(
         raise CommandError(f"--out {path}: {error.strerror or error}") from None
 
 
-def _heading(keys: Sequence[Key], origin_ns: int) -> Image.Image:
+def _heading(keys: Sequence[FrameKey], origin_ns: int) -> Image.Image:
     if not keys:
         return _text([Line("no frames", WHITE, QUESTION_PX)])
     first_s, newest_s = (min(key[1] for key in keys) - origin_ns) / NS_PER_S, _newest_s(keys, origin_ns)
@@ -97,7 +97,7 @@ def _heading(keys: Sequence[Key], origin_ns: int) -> Image.Image:
     )
 
 
-def _newest_s(keys: Sequence[Key], origin_ns: int) -> float:
+def _newest_s(keys: Sequence[FrameKey], origin_ns: int) -> float:
     """When the newest of some frames was taken, in seconds of the recording; nan where there is none."""
     return (max(key[1] for key in keys) - origin_ns) / NS_PER_S if keys else math.nan
 

@@ -19,7 +19,7 @@ from .parsers import CommandParser
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy, OpenCV and torch, which --help does without.
-    from ..evaluation.run.bag_answers import Event
+    from ..evaluation.run.bag_answers import ShardEvent
     from ..evaluation.run.journal import Journal
     from ..evaluation.run.suite_run import Pace
     from ..evaluation.suite.preflight import Job
@@ -235,7 +235,9 @@ def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
     return take.pace
 
 
-def _events(args: argparse.Namespace, job: Job, shards: list[int], done: dict[int, frozenset[int]]) -> Iterator[Event]:
+def _events(
+    args: argparse.Namespace, job: Job, shards: list[int], done: dict[int, frozenset[int]]
+) -> Iterator[ShardEvent]:
     from ..evaluation.run import workers
 
     if args.ray is not None:

@@ -44,7 +44,8 @@ def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: 
             raise CommandError(f"{flag} does not go with --live: set the node's parameter {parameter}", USAGE)
     if args.sheet is not None:
         raise CommandError("--sheet does not go with --live: the node shows it on ~/evidence/compressed", USAGE)
-    from ..live.playback import LiveError, LiveSession, live_record
+    from ..live.playback import LiveSession, live_record
+    from ..live.session import LiveError
     from .show import answer_text, tally
 
     ended: Counter[str] = Counter()

@@ -34,7 +34,7 @@ _YAML_HEAD = """\
 YAML_WIDTH = 110
 
 
-class Row(NamedTuple):
+class ParameterRow(NamedTuple):
     """One parameter in words."""
 
     name: str
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def parameter_rows() -> list[Row]:
+def parameter_rows() -> list[ParameterRow]:
     """All parameters of the node, in the order of its table."""
     from ..node.described import about
     from ..node.parameters import Settings
@@ -77,7 +77,9 @@ def parameter_rows() -> list[Row]:
     for entry in fields(Settings):
         rule, default = about(entry), getattr(defaults, entry.name)
         live = "live" if rule.live else "configure"
-        rows.append(Row(entry.name, _type(entry.type), json.dumps(default), _allowed(rule, default), live, rule.text))
+        rows.append(
+            ParameterRow(entry.name, _type(entry.type), json.dumps(default), _allowed(rule, default), live, rule.text)
+        )
     return rows
 
 
@@ -98,7 +100,7 @@ def _allowed(rule: Described, default: object) -> str:
     return ""
 
 
-def plain_list(rows: list[Row]) -> str:
+def plain_list(rows: list[ParameterRow]) -> str:
     """A block of lines for each parameter."""
     width = max(len(row.name) for row in rows)
     blocks = []
@@ -108,7 +110,7 @@ def plain_list(rows: list[Row]) -> str:
     return "".join(blocks)
 
 
-def markdown_table(rows: list[Row]) -> str:
+def markdown_table(rows: list[ParameterRow]) -> str:
     """The table for the documentation."""
     lines = ["| parameter | type | default | allowed | takes effect | meaning |", "|---|---|---|---|---|---|"]
     lines += [
@@ -119,7 +121,7 @@ def markdown_table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def yaml_file(rows: list[Row]) -> str:
+def yaml_file(rows: list[ParameterRow]) -> str:
     """The text of config/llava_ov.yaml."""
     parts = [_YAML_HEAD]
     for row in rows:

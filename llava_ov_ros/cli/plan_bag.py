@@ -146,9 +146,9 @@ def run(args: argparse.Namespace) -> int:
             plans = replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options)
             # Strict, so that the recording is read to its end, of which the remarks tell.
             for _, planned in zip(_announced(goals, messages), plans, strict=True):
-                goal, result = planned.goal, planned.result
-                plan = plan_record(goal.ask, result, planned.plan, engine.name, args.actions, prompts.identity)
-                record = {**written(plan, goal.at_ns, planned.now_ns), "decoding": args.decoding}
+                asked = planned.goal
+                plan = plan_record(asked.ask, planned.result, planned.plan, engine.name, args.actions, prompts.identity)
+                record = {**written(plan, asked.at_ns, planned.now_ns), "decoding": args.decoding}
                 outcomes[plan.outcome] += 1
                 messages.write(json.dumps(record, ensure_ascii=False) if args.json else plan_text(record))
                 sys.stdout.flush()

@@ -17,7 +17,7 @@ from .options import count, whole
 
 if TYPE_CHECKING:
     from ..evaluation.metrics.calibration import Calibration
-    from ..evaluation.rooms.accuracy import Report, Trial
+    from ..evaluation.rooms.accuracy import AccuracyReport, RoomTrial
     from ..evaluation.rooms.held_plans import PlanReport
     from .rooms_asking import RoomsAsker
 
@@ -164,7 +164,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
             "--recordings goes with none of --live, --held-out and --decoding: those ask about rooms", USAGE
         )
     engine = load_model(args)
-    kinds = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
+    kinds: tuple[str, ...] = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
     frames = 1 if args.mode == "image" else None
     if frames == 1:
         kinds = tuple(kind for kind in kinds if kind != "motion")
@@ -187,7 +187,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     return _evaluate(args, asker, fresh, args.each * len(kinds))
 
 
-def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
     from tqdm import tqdm
 
     from ..evaluation.rooms.accuracy import evaluate
@@ -209,7 +209,7 @@ def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial
     return 0
 
 
-def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Trial], total: int) -> int:
+def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
     from tqdm import tqdm
 
     from ..evaluation.rooms.held_plans import DECODINGS, evaluate_plans
@@ -229,7 +229,7 @@ def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Tria
     return 0
 
 
-def table(report: Report) -> str:
+def table(report: AccuracyReport) -> str:
     """A report for people."""
     lines = [f"{'':12}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'blind %':>9}"]
     for kind, row in report.as_dict().items():
@@ -243,11 +243,11 @@ def table(report: Report) -> str:
 
 def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
     """Calibrations ready for JSON: all questions together, and under `kinds` each kind of answer."""
-    from ..evaluation.rooms.accuracy import TOTAL, Row
+    from ..evaluation.rooms.accuracy import TOTAL, Tally
 
     def record(one: Calibration) -> dict[str, Any]:
         return {
-            **Row(one.n, one.correct).as_dict(),
+            **Tally(one.n, one.correct).as_dict(),
             "confidence": round(one.confidence, 4),
             "expected_calibration_error": round(one.error, 4),
             "bins": [
@@ -271,9 +271,9 @@ def calibration_table(calibrations: dict[str, Calibration]) -> str:
     from ..evaluation.rooms.accuracy import TOTAL
 
     lines = [f"{'probability':<12}{'n':>6}{'mean %':>9}{'right %':>9}"]
-    for one in calibrations[TOTAL].bins:
-        shares = f"{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}" if one.n else f"{'-':>9}{'-':>9}"
-        lines.append(f"{f'{one.low:.1f} to {one.high:.1f}':<12}{one.n:>6}{shares}")
+    for some in calibrations[TOTAL].bins:
+        shares = f"{100 * some.confidence:>9.1f}{100 * some.accuracy:>9.1f}" if some.n else f"{'-':>9}{'-':>9}"
+        lines.append(f"{f'{some.low:.1f} to {some.high:.1f}':<12}{some.n:>6}{shares}")
     lines.append(f"{'':12}{'n':>6}{'mean %':>9}{'right %':>9}   expected calibration error")
     for kind, one in calibrations.items():
         lines.append(f"{kind:<12}{one.n:>6}{100 * one.confidence:>9.1f}{100 * one.accuracy:>9.1f}   {one.error:.3f}")

@@ -15,7 +15,7 @@ from .model_options import add_device, add_model_name, find_model
 from .options import count, whole
 
 if TYPE_CHECKING:
-    from ..live.episode_playback import Outcome
+    from ..live.episode_playback import EpisodeResult
 
 DESCRIPTION = """\
 Record episodes as `llava-ov rooms record --episode` does, and play each to the installed node, which is started as a
@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
 
     from ..live.episode_playback import live_episodes
     from ..live.session import LiveError
-    from ..rooms.record import Settings, plan_recording, truth_path, write_recording
+    from ..rooms.record import RecordingSettings, plan_recording, truth_path, write_recording
 
     print("starting a node of its own ...", file=sys.stderr, flush=True)
     seeds = range(args.seed, args.seed + args.count)
-    played: list[tuple[int, Outcome]] = []
+    played: list[tuple[int, EpisodeResult]] = []
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         ):
             for seed in tqdm(seeds, unit="episode", disable=None, leave=False):
                 bag = Path(folder) / f"{seed}.mcap"
-                write_recording(plan_recording(Settings(seed=seed, seconds=None, episode=True)), bag)
+                write_recording(plan_recording(RecordingSettings(seed=seed, seconds=None, episode=True)), bag)
                 played.append((seed, episodes.play(bag, truth_path(bag))))
                 bag.unlink()
     except LiveError as error:
@@ -74,11 +74,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def record(played: Sequence[tuple[int, Outcome]]) -> dict[str, Any]:
+def record(played: Sequence[tuple[int, EpisodeResult]]) -> dict[str, Any]:
     """Outcomes ready for JSON; hints for steps and for DONE count alike, and those after a DONE as wrong."""
-    from ..evaluation.rooms.accuracy import Row
+    from ..evaluation.rooms.accuracy import Tally
 
-    total = Row(sum(one.total for _, one in played), sum(one.right for _, one in played))
+    total = Tally(sum(one.total for _, one in played), sum(one.right for _, one in played))
     return {
         "episodes": len(played),
         "complete": sum(one.is_complete for _, one in played),
@@ -106,7 +106,7 @@ def record(played: Sequence[tuple[int, Outcome]]) -> dict[str, Any]:
     }
 
 
-def table(played: Sequence[tuple[int, Outcome]]) -> str:
+def table(played: Sequence[tuple[int, EpisodeResult]]) -> str:
     """Outcomes for people."""
     lines = [f"{'seed':>6}{'hints':>7}{'right':>7}  {'complete':<10}goal"]
     for seed, one in played:

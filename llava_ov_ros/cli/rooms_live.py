@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from .errors import CommandError
 
 if TYPE_CHECKING:
-    from ..evaluation.rooms.accuracy import Answerer, Comparison, Trial
+    from ..evaluation.rooms.accuracy import Answerer, Comparison, RoomTrial
 
 
-def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[Trial], total: int, longest: int) -> int:
+def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial], total: int, longest: int) -> int:
     """Ask both, print the table; returns the exit code.
 
     Args:

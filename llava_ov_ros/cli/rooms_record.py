@@ -99,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from ..rooms.record import NOTE, Settings, plan_recording, truth_path, write_recording
+    from ..rooms.record import NOTE, RecordingSettings, plan_recording, truth_path, write_recording
 
     width, height = args.size
-    settings = Settings(
+    settings = RecordingSettings(
         seed=args.seed,
         seconds=None if args.episode else args.seconds or DEFAULT_S,
         episode=args.episode,

@@ -14,13 +14,13 @@ from .topics import chosen_topics
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..evaluation.rooms.accuracy import Trial
+    from ..evaluation.rooms.accuracy import RoomTrial
     from ..evaluation.rooms.strangers import StrangeReport
     from ..replay import ImageTopic
     from .rooms_asking import RoomsAsker
 
 
-def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[Trial], total: int) -> int:
+def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[RoomTrial], total: int) -> int:
     """Ask, print the table; returns the exit code.
 
     Args:

@@ -198,7 +198,7 @@ def _crop_units(chroma: int) -> tuple[int, int]:
     return 2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1
 
 
-class FrameNumbers:
+class FrameNumberCheck:
     """Counts along with the frame numbers of H.264 (7.4.3), whose decoder conceals missing frames without a word."""
 
     def __init__(self) -> None:

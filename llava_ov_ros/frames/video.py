@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .annex_b import Codec, FrameNumbers, Parameters, read_unit
+from .annex_b import Codec, FrameNumberCheck, Parameters, read_unit
 from .bit_reader import VideoDamageError
 from .decode_options import check_claim, check_size
 from .frame import Rgb
@@ -88,7 +88,7 @@ class VideoStream:
         self._max_pixels = max_pixels
         self._number = 0
         self._parameters: Parameters | None = None
-        self._frame_numbers = FrameNumbers()
+        self._frame_numbers = FrameNumberCheck()
         self._context: CodecContext = av.CodecContext.create(_DECODERS[codec], "r")
         self._context.thread_count = 1
         # A coded picture may be larger than what is shown of it, by less than a block of 64 each way.

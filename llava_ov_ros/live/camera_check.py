@@ -22,6 +22,7 @@ from ..fastdds import DEFAULT_SEGMENT_BYTES
 from ..frames import NS_PER_S, stamp_and_frame
 from ..frames.message_types import IMAGE_TYPES, NO_THEORA, THEORA
 from ..frames.video import NEEDS_AV, has_av, video_codec
+from ..no_op import no_op
 from ..node.allocator import keep_large_blocks
 from ..node.image_messages import NotInstalledError, message_class
 
@@ -35,7 +36,7 @@ ENOUGH = 0.98
 
 
 @dataclass
-class CameraTopic:
+class WatchedTopic:
     """What was heard of one image topic.
 
     Attributes:
@@ -98,8 +99,8 @@ class CameraTopic:
 
 
 def watch_cameras(
-    seconds: float, on_tick: Callable[[float], None] = lambda left_s: None, context: Context | None = None
-) -> list[CameraTopic]:
+    seconds: float, on_tick: Callable[[float], None] = no_op, context: Context | None = None
+) -> list[WatchedTopic]:
     """Subscribe, best effort, to every image topic that is published, and listen.
 
     Args:
@@ -118,7 +119,7 @@ def watch_cameras(
     node = rclpy.create_node("llava_ov_cameras", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    topics: dict[str, CameraTopic] = {}
+    topics: dict[str, WatchedTopic] = {}
     until_s = time.monotonic() + seconds
     try:
         while (left_s := until_s - time.monotonic()) > 0:
@@ -135,7 +136,7 @@ def watch_cameras(
     return [topics[name] for name in sorted(topics)]
 
 
-def _discover(node: Node, topics: dict[str, CameraTopic]) -> None:
+def _discover(node: Node, topics: dict[str, WatchedTopic]) -> None:
     """Subscribe to image topics that have come up since."""
     for name, kinds in node.get_topic_names_and_types():
         publishers = node.get_publishers_info_by_topic(name)
@@ -143,7 +144,7 @@ def _discover(node: Node, topics: dict[str, CameraTopic]) -> None:
         if kind is None or not publishers or name.endswith(EVIDENCE_TOPIC):
             continue
         if name not in topics:
-            topics[name] = CameraTopic(name, kind)
+            topics[name] = WatchedTopic(name, kind)
             if kind == THEORA:
                 topics[name].picture, topics[name].problem = "Theora video", NO_THEORA
             else:
@@ -155,7 +156,7 @@ def _reliability(publisher: Any) -> str:
     return "reliable" if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE else "best_effort"
 
 
-def _subscribe(node: Node, topic: CameraTopic) -> None:
+def _subscribe(node: Node, topic: WatchedTopic) -> None:
     try:
         message_type = message_class(topic.kind)
     except NotInstalledError as error:
@@ -174,7 +175,7 @@ def _subscribe(node: Node, topic: CameraTopic) -> None:
         node.create_subscription(message_type, topic.name, callback, qos)
 
 
-def _take(topic: CameraTopic, message: Any) -> None:
+def _take(topic: WatchedTopic, message: Any) -> None:
     stamp, _ = stamp_and_frame(message)
     topic.stamps_ns.append(stamp)
     topic.ages_ns.append(time.time_ns() - stamp)
@@ -192,7 +193,7 @@ def _take(topic: CameraTopic, message: Any) -> None:
         topic.picture = f"{message.width}x{message.height} {message.encoding}"
 
 
-def advice(topics: Iterable[CameraTopic], profile: str) -> list[str]:
+def advice(topics: Iterable[WatchedTopic], profile: str) -> list[str]:
     """What is wrong with topics that do not arrive whole, and what to do, a paragraph each.
 
     Args:

@@ -16,11 +16,12 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 
 from ..frames import NS_PER_S, stamp_ns
 from ..node.depths import requests_qos
+from ..node.described import Value
 from ..questions import Status
 from ..replay import Schedule, TimedQuestion, read_messages
 from .picture_questions import PARAMETERS, node_of_its_own
 from .player import Player
-from .session import LiveError, Report, Session
+from .session import DiagnosticsReport, LiveError, Session
 
 DONE = "DONE"
 HINTS = {
@@ -36,7 +37,7 @@ ARRIVAL_S = 30.0
 HEARD_S = 60.0
 
 # A hint only where one is asked for, from a clip as long as one step takes (rooms/episodes.py).
-EPISODE_PARAMETERS = PARAMETERS | {
+EPISODE_PARAMETERS: dict[str, Value] = PARAMETERS | {
     "admission_rate_hz": 2.0,
     "clip_window_s": 2.0,
     "clip_spacing_s": 0.0,
@@ -46,7 +47,7 @@ EPISODE_PARAMETERS = PARAMETERS | {
 
 
 @dataclass(frozen=True)
-class Turn:
+class HintTurn:
     """What the node hinted at one point of an episode.
 
     Attributes:
@@ -74,7 +75,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Episode:
+class RecordedEpisode:
     """What `llava-ov rooms record --episode` says of a recording.
 
     Attributes:
@@ -90,7 +91,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EpisodeResult:
     """What became of an episode.
 
     Attributes:
@@ -98,8 +99,8 @@ class Outcome:
         turns: The hints in their order. After DONE the node is not asked any more, rightly or not.
     """
 
-    episode: Episode
-    turns: tuple[Turn, ...]
+    episode: RecordedEpisode
+    turns: tuple[HintTurn, ...]
 
     @property
     def total(self) -> int:
@@ -117,7 +118,7 @@ class Outcome:
         return self.right == self.total
 
 
-def read_episode(truth: Path) -> Episode:
+def read_episode(truth: Path) -> RecordedEpisode:
     """The episode in a recording's truth.
 
     Raises:
@@ -127,7 +128,7 @@ def read_episode(truth: Path) -> Episode:
         about: Any = json.loads(truth.read_text(encoding="utf-8"))
         found = about["episode"]
         steps = found["steps"]
-        return Episode(
+        return RecordedEpisode(
             str(found["goal"]),
             tuple(str(step["step"]) for step in steps),
             (float(steps[0]["start_s"]), *(float(step["end_s"]) for step in steps)),
@@ -206,7 +207,7 @@ class EpisodeSession(Session):
 class LiveEpisodes:
     """An active node, as recorded episodes are played to it; `live_episodes` makes one."""
 
-    def __init__(self, session: EpisodeSession, reports: Sequence[Report]) -> None:
+    def __init__(self, session: EpisodeSession, reports: Sequence[DiagnosticsReport]) -> None:
         """Use a session that is heard by the node.
 
         Args:
@@ -216,7 +217,7 @@ class LiveEpisodes:
         self._session = session
         self._reports = reports
 
-    def play(self, bag: Path, truth: Path) -> Outcome:
+    def play(self, bag: Path, truth: Path) -> EpisodeResult:
         """Play an episode to its end, or until the node says DONE.
 
         Args:
@@ -228,12 +229,12 @@ class LiveEpisodes:
             BagError: The bag cannot be read.
         """
         episode = read_episode(truth)
-        turns: list[Turn] = []
+        turns: list[HintTurn] = []
         for number, now_ns in enumerate(self._moments(bag, episode.times_s)):
             done = episode.steps[:number]
             hint = self._session.next_hint(episode.goal, done)
             turns.append(
-                Turn(
+                HintTurn(
                     done,
                     (*episode.steps, DONE)[number],
                     HINTS[hint.hint],
@@ -246,7 +247,7 @@ class LiveEpisodes:
             if turns[-1].hint == DONE:
                 break
         self._session.clear()
-        return Outcome(episode, tuple(turns))
+        return EpisodeResult(episode, tuple(turns))
 
     def _moments(self, bag: Path, times_s: Sequence[float]) -> Iterator[int]:
         """Publish the bag's frames; yield each time once the node has all frames up to it, and knows that it is now."""

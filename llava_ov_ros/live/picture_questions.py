@@ -24,7 +24,7 @@ from ..questions import Status
 from ..replay import ImageTopic
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
-from .session import LiveError, Report, Session
+from .session import DiagnosticsReport, LiveError, Session
 
 AnySession = TypeVar("AnySession", bound=Session)
 CAMERA = "camera"
@@ -51,7 +51,7 @@ ANSWER_S = 120.0
 ANSWER_GRACE_S = 60.0
 
 # No frame may be passed over, refused or pushed out, and nothing be computed that is not asked for.
-PARAMETERS = {
+PARAMETERS: dict[str, Value] = {
     "use_sim_time": True,
     "cameras": [CAMERA],
     "image_transport": [TOPIC.transport],
@@ -99,7 +99,7 @@ def live_rooms(
 @contextmanager
 def node_of_its_own(
     kind: type[AnySession], parameters: Mapping[str, Value], log: Path
-) -> Iterator[tuple[AnySession, Sequence[Report]]]:
+) -> Iterator[tuple[AnySession, Sequence[DiagnosticsReport]]]:
     """Run the installed node for TOPIC, in a namespace of its own, while the `with` block lasts.
 
     Args:
@@ -124,7 +124,7 @@ def node_of_its_own(
             session.configure(LOAD_S)
             session.activate(START_S)
             session.wait_until_heard(START_S)
-            reports: deque[Report] = deque(maxlen=1)
+            reports: deque[DiagnosticsReport] = deque(maxlen=1)
             with session.diagnostics(reports.append, START_S):
                 yield session, reports
             if (code := node.end()) != 0:
@@ -136,7 +136,7 @@ def node_of_its_own(
 class LiveRooms:
     """A running node, as an evaluation of rooms asks it (`rooms.evaluate.Answerer`)."""
 
-    def __init__(self, session: Session, reports: Sequence[Report], mode: str, max_new_tokens: int) -> None:
+    def __init__(self, session: Session, reports: Sequence[DiagnosticsReport], mode: str, max_new_tokens: int) -> None:
         """Use a session that is heard by the node; `live_rooms` makes one.
 
         Args:

@@ -13,6 +13,7 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.srv import Ask
 
 from ..frames import NS_PER_S, stamp_ns
+from ..no_op import no_op
 from ..node.image_messages import NotInstalledError, message_class
 from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, read_messages, written
 from .records import answer_record
@@ -96,7 +97,7 @@ class LiveSession(Session):
         questions: Sequence[TimedQuestion],
         deadline_s: float,
         on_answer: Callable[[LiveAnswer], None],
-        on_message: Callable[[BagMessage], None] = lambda message: None,
+        on_message: Callable[[BagMessage], None] = no_op,
     ) -> None:
         """Play the whole bag; time stands still while a question is being answered.
 

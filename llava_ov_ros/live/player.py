@@ -16,7 +16,7 @@ from rosgraph_msgs.msg import Clock
 from ..frames import NS_PER_S
 from ..frames.message_types import topic_base
 from ..node.camera_subscriptions import full_name, reliability_name
-from ..node.image_messages import message_class, to_ros, type_name
+from ..node.image_messages import message_class, to_ros
 from ..node.messages import to_stamp
 from ..replay import BagMessage, ImageTopic
 
@@ -61,6 +61,7 @@ class Player:
             )
             for topic in topics
         }
+        self._types = {topic.name: topic.type for topic in topics}
         self.published: Counter[str] = Counter()
 
     @property
@@ -83,12 +84,12 @@ class Player:
             reports: What that node's diagnostics say of its cameras, by the topics' full names.
         """
         problems = {
-            name: self._problem(publisher, listener, reports.get(publisher.topic_name))
+            name: self._problem(name, publisher, listener, reports.get(publisher.topic_name))
             for name, publisher in self._publishers.items()
         }
         return [f"{name} ({problem})" for name, problem in problems.items() if problem]
 
-    def _problem(self, publisher: Publisher, listener: str, report: Mapping[str, str] | None) -> str:
+    def _problem(self, name: str, publisher: Publisher, listener: str, report: Mapping[str, str] | None) -> str:
         subscriptions = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
         listening = [reliability_name(info.qos_profile) for info in subscriptions if full_name(info) == listener]
         if not listening:
@@ -104,8 +105,7 @@ class Player:
             return "the node is subscribing anew, or there are two of its name"
         # The publisher's count does not tell whose subscriptions it has, so it must have all that it can have.
         possible = [
-            info.topic_type == type_name(publisher.msg_type)
-            and info.qos_profile.durability != DurabilityPolicy.TRANSIENT_LOCAL
+            info.topic_type == self._types[name] and info.qos_profile.durability != DurabilityPolicy.TRANSIENT_LOCAL
             for info in subscriptions
         ]
         return "" if publisher.get_subscription_count() >= sum(possible) else "not connected yet"

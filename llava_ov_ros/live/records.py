@@ -8,7 +8,7 @@ from llava_ov_ros.msg import Answer, FrameUsed, Plan, PlanStep
 
 from ..frames import stamp_ns
 from ..questions import Kind, Status
-from ..questions.kinds import Value
+from ..questions.kinds import AnswerValue
 from ..questions.marks import says
 from ..replay import AnswerRecord, PlanRecord, StepRecord
 
@@ -82,7 +82,7 @@ def _frame_record(frame: FrameUsed) -> dict[str, Any]:
     return {**record, "value_range": frame.value_range} if frame.value_range else record
 
 
-def _value(answer: Answer, cannot_tell: str | None) -> Value:
+def _value(answer: Answer, cannot_tell: str | None) -> AnswerValue:
     """The typed value of an answer, as `questions.read_answer` has it; None also where it was asked as plain text."""
     if answer.status != Answer.OK or not answer.kind:
         return None

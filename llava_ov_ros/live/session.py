@@ -25,6 +25,7 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.srv import Ask
 
 from ..frames import stamp_ns
+from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..questions import new_request_id
 from ..replay import ImageTopic
@@ -38,7 +39,7 @@ class LiveError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Report:
+class DiagnosticsReport:
     """What the diagnostics of the node said: its time, and the values of its cameras by their topics."""
 
     now_ns: int
@@ -58,7 +59,7 @@ class Session:
         node_name: str,
         rate: float = 1.0,
         namespace: str = "",
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[], None] = no_op,
     ) -> None:
         """Prepare a session; entering it joins the graph.
 
@@ -213,7 +214,7 @@ class Session:
                 f"{self._node_name} goes by the machine's clock, for which every recorded frame is stale: start it "
                 "with use_sim_time:=true"
             )
-        reports: deque[Report] = deque([Report(0, {})], maxlen=1)
+        reports: deque[DiagnosticsReport] = deque([DiagnosticsReport(0, {})], maxlen=1)
         start_ns = min((topic.first_ns for topic in self._topics if topic.count), default=0)
         problems: list[str] = []
 
@@ -237,7 +238,7 @@ class Session:
             )
 
     @contextlib.contextmanager
-    def diagnostics(self, on_report: Callable[[Report], None], timeout_s: float) -> Iterator[None]:
+    def diagnostics(self, on_report: Callable[[DiagnosticsReport], None], timeout_s: float) -> Iterator[None]:
         """Listen to the node's diagnostics, wherever they have been remapped to."""
         namespace, _, name = self._node_name.rpartition("/")
         prefix = f"{self._node_name}: camera "
@@ -257,7 +258,7 @@ class Session:
             }
             # Other nodes publish on the same topic; and before configure there is no camera.
             if cameras:
-                on_report(Report(stamp_ns(message.header.stamp), cameras))
+                on_report(DiagnosticsReport(stamp_ns(message.header.stamp), cameras))
 
         self.wait_for(find, timeout_s, f"{self._node_name} does not publish diagnostics")
         subscription = self._node.create_subscription(DiagnosticArray, topics[0], take, 10)

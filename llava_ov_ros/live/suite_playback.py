@@ -15,10 +15,10 @@ from llava_ov_ros.srv import Ask
 from llava_ov_ros.srv import Plan as PlanService
 
 from ..evaluation.run.bag_answers import (
-    Answered,
     Ended,
-    Event,
     Ready,
+    RowsAnswered,
+    ShardEvent,
     absolute,
     buffer_frames,
     row_of,
@@ -30,6 +30,7 @@ from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model,
 from ..evaluation.suite.trials import PLAN, Trial
 from ..frames import NS_PER_S, DecodeOptions
 from ..frames.value_range import DEFAULT
+from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
 from ..questions.blank import blank_pictures
@@ -38,7 +39,7 @@ from .playback import LiveSession
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .records import answer_record, plan_record
-from .session import LiveError, Report
+from .session import DiagnosticsReport, LiveError
 
 START_S = 60.0
 LOAD_S = 600.0
@@ -49,7 +50,7 @@ DELIVERY_S = 10.0
 QUESTIONS_AT_ONCE = 8
 
 Delivery = list[dict[str, Any]]
-Pair = tuple[dict[str, Any], dict[str, Any]]
+RowAndTimes = tuple[dict[str, Any], dict[str, Any]]
 """A row and its times."""
 
 
@@ -59,7 +60,7 @@ def ask_live(
     done: Mapping[int, AbstractSet[int]],
     log: Path,
     rate: float,
-    take: Callable[[Event], None],
+    take: Callable[[ShardEvent], None],
 ) -> None:
     """Play bags to a node of their own each, and ask what is to be asked.
 
@@ -84,7 +85,7 @@ def ask_live(
 
 
 def _shard(
-    job: Job, shard: Shard, done: AbstractSet[int], log: Path, rate: float, take: Callable[[Event], None]
+    job: Job, shard: Shard, done: AbstractSet[int], log: Path, rate: float, take: Callable[[ShardEvent], None]
 ) -> None:
     namespace = f"/llava_ov_eval_{os.getpid()}_{shard.number}"
     node = NodeProcess(namespace, _parameters(job, shard, namespace), log, clock=f"{namespace}/clock")
@@ -96,7 +97,7 @@ def _shard(
             session.configure(LOAD_S)
             session.activate(START_S)
             session.wait_until_heard(START_S)
-            reports: deque[Report] = deque(maxlen=1)
+            reports: deque[DiagnosticsReport] = deque(maxlen=1)
             with session.diagnostics(reports.append, START_S):
                 take(Ready())
                 _play(job, shard, session, done, take)
@@ -155,13 +156,13 @@ class EvaluationSession(LiveSession):
         self._plans = self._node.create_client(PlanService, f"{self._node_name}/plan", qos_profile=requests_qos())
         return self
 
-    def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[Pair]:
+    def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[RowAndTimes]:
         """Ask questions about the same clips all at once; rows and times in their order.
 
         Raises:
             LiveError: They were not answered.
         """
-        found: list[Pair] = []
+        found: list[RowAndTimes] = []
         for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
             some = trials[begin : begin + QUESTIONS_AT_ONCE]
             began_s = time.monotonic()
@@ -172,7 +173,7 @@ class EvaluationSession(LiveSession):
                 found.append((row_of(shard, trial, now_ns, record), _times(trial, record, taken_s)))
         return found
 
-    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
+    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> RowAndTimes:
         """Ask for a plan.
 
         Raises:
@@ -189,7 +190,7 @@ class EvaluationSession(LiveSession):
 
 
 def _play(
-    job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[Event], None]
+    job: Job, shard: Shard, session: EvaluationSession, done: AbstractSet[int], take: Callable[[ShardEvent], None]
 ) -> None:
     used: dict[tuple[str, int], str] = {}
 
@@ -204,13 +205,15 @@ def _play(
             for frame in (frame for row, _ in pairs for frame in row["frames"]):
                 used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
-            take(Answered(shard.number, rows, times, {}))
+            take(RowsAnswered(shard.number, rows, times, {}))
 
-    session.play_schedule(Schedule(shard.trials), ask, lambda message: None)
-    take(Answered(shard.number, (), (), pictures_of(shard, used)))
+    session.play_schedule(Schedule(shard.trials), ask, no_op)
+    take(RowsAnswered(shard.number, (), (), pictures_of(shard, used)))
 
 
-def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Report]) -> tuple[Delivery, list[str]]:
+def _delivered(
+    shard: Shard, session: EvaluationSession, reports: Sequence[DiagnosticsReport]
+) -> tuple[Delivery, list[str]]:
     """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
     published = session.player.published
     full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))

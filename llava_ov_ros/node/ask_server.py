@@ -6,60 +6,35 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.action import ActionServer
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.lifecycle import LifecycleNode
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.timer import Timer
 
 from llava_ov_ros.action import Ask as AskAction
 from llava_ov_ros.msg import Answer, AnswerChunk
 from llava_ov_ros.srv import Ask as AskService
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..questions import Query, Request, Result, Status
-from .depths import action_server_qos, requests_qos
-from .dispatch import Goals, Submitting
+from .configured import Configured
+from .dispatch import Goals
 from .messages import InvalidRequestError, query_from, standing_query
-from .parameters import Settings
-from .publishing import Publishing
+from .server_context import ServerContext, open_service_and_action
 from .set_back import begin_anew
-from .words import Words
-
-GOAL_RESULT_KEPT_S = 60
 
 
-class Asking:
+class AskServer:
     """Turns requests into queries, and results into responses."""
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        publishing: Publishing,
-        submitting: Submitting,
-        settings: Callable[[], Settings],
-        words: Callable[[], Words | None],
-    ) -> None:
-        self._node = node
-        self._publishing = publishing
-        self._submitting = submitting
-        self._settings = settings
-        self._words = words
-        self._goals = Goals(submitting)
-        waiting = ReentrantCallbackGroup()
-        self._service = node.create_service(
-            AskService, "~/ask", self._serve, qos_profile=requests_qos(), callback_group=waiting
-        )
-        self._action = ActionServer(
-            node,
-            AskAction,
-            "~/ask",
-            self._execute,
-            cancel_callback=self._goals.cancel,
-            callback_group=waiting,
-            result_timeout=GOAL_RESULT_KEPT_S,
-            **action_server_qos(),
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._goals = Goals(context.submitting)
+        self._action = open_service_and_action(
+            context.node, "~/ask", (AskService, self._serve), (AskAction, self._execute), self._goals
         )
         self._standing_group = MutuallyExclusiveCallbackGroup()
-        self._standing_timer: Any = None
+        self._standing_timer: Timer | None = None
         self._standing_pending: dict[str, Request] = {}
 
     def destroy(self) -> None:
@@ -68,10 +43,10 @@ class Asking:
         self._action.destroy()
 
     def _serve(self, request: AskService.Request, response: AskService.Response) -> AskService.Response:
-        response.answer = self._ask_and_wait(request, lambda chunk: None, lambda asked: None)
+        response.answer = self._ask_and_wait(request, no_op, no_op)
         return response
 
-    def _execute(self, goal: Any) -> AskAction.Result:
+    def _execute(self, goal: ServerGoalHandle) -> AskAction.Result:
         answer = self._ask_and_wait(
             goal.request,
             lambda chunk: goal.publish_feedback(AskAction.Feedback(chunk=chunk)),
@@ -84,32 +59,35 @@ class Asking:
         self, asked: Any, on_chunk: Callable[[AnswerChunk], None], on_request: Callable[[Request], None]
     ) -> Answer:
         """Queue what is asked (a service request or an action goal) and wait for its end."""
-        with self._submitting.counted():
+        submitting, configured = self._context.submitting, self._context.configuration.now
+        with submitting.counted():
             done = threading.Event()
             answers: list[Answer] = []
 
-            def finish(answer: Answer) -> None:
+            def on_result(answer: Answer) -> None:
                 answers.append(answer)
                 done.set()
 
-            words = self._words()
+            prompts = None if configured.words is None else configured.words.prompts
             try:
-                query = query_from(asked, self._settings(), words.prompts if words is not None else None)
+                query = query_from(asked, configured.settings, prompts)
             except InvalidRequestError as error:
                 result = Result(error.query, Status.INVALID, str(error))
-                self._submitting.note(result)
-                return self._publishing.answer(result)
-            self._submitting.wait(self._submit(query, finish, on_chunk, on_request), done)
+                submitting.note(result)
+                return self._context.publishing.answer(result)
+            submitting.wait(self._submit(configured, query, on_result, on_chunk, on_request), done)
             return answers[0]
 
     def _submit(
         self,
+        configured: Configured,
         query: Query,
-        on_answer: Callable[[Answer], None],
-        on_chunk: Callable[[AnswerChunk], None] = lambda chunk: None,
-        on_request: Callable[[Request], None] = lambda asked: None,
+        on_result: Callable[[Answer], None],
+        on_chunk: Callable[[AnswerChunk], None] = no_op,
+        on_request: Callable[[Request], None] = no_op,
     ) -> Request | None:
-        """Hand a query over; every end is published, and then given to `on_answer`."""
+        """Hand a query over; every end is published, and then given to `on_result`."""
+        publishing = self._context.publishing
         clips: tuple[Clip, ...] = ()
         index = 0
 
@@ -119,24 +97,24 @@ class Asking:
 
         def grown(text: str, done: bool = False) -> None:
             nonlocal index
-            on_chunk(self._publishing.chunk(query.request_id, clips, index, text, done))
+            on_chunk(publishing.chunk(query.request_id, clips, index, text, done))
             index += 1
 
-        def ended(result: Result) -> None:
+        def publish(result: Result) -> None:
             if clips:
                 grown("", done=True)
-            on_answer(self._publishing.answer(result))
-            if self._settings().evidence:
-                self._publishing.evidence(result)
+            on_result(publishing.answer(result))
+            if configured.settings.evidence:
+                publishing.evidence(result)
 
-        return self._submitting.submit(query, ended, started, grown, on_request)
+        return self._context.submitting.submit(configured, query, publish, started, grown, on_request)
 
     def start_standing(self) -> None:
         """Begin asking the standing questions, or begin anew with a changed period."""
         self.stop_standing()
-        settings = self._settings()
+        settings = self._context.configuration.now.settings
         if settings.questions():
-            self._standing_timer = self._node.create_timer(
+            self._standing_timer = self._context.node.create_timer(
                 settings.standing_period_s, self._ask_standing, callback_group=self._standing_group
             )
 
@@ -147,16 +125,16 @@ class Asking:
     def stop_standing(self) -> None:
         """Ask no more standing questions."""
         if self._standing_timer is not None:
-            self._node.destroy_timer(self._standing_timer)
+            self._context.node.destroy_timer(self._standing_timer)
             self._standing_timer = None
 
     def _ask_standing(self) -> None:
-        settings = self._settings()
-        for question in settings.questions():
+        configured = self._context.configuration.now
+        for question in configured.settings.questions():
             # One that is still waiting or being answered is not asked a second time.
             if question in self._standing_pending:
                 continue
-            query = standing_query(question, settings)
+            query = standing_query(question, configured.settings)
 
             def forget(answer: Answer, question: str = question) -> None:
                 self._standing_pending.pop(question, None)
@@ -164,4 +142,4 @@ class Asking:
             def remember(request: Request, question: str = question) -> None:
                 self._standing_pending[question] = request
 
-            self._submit(query, forget, on_request=remember)
+            self._submit(configured, query, forget, on_request=remember)

@@ -12,18 +12,14 @@ from rclpy.action import CancelResponse
 from rclpy.lifecycle import LifecycleNode
 
 from ..frames import Clip
+from ..no_op import no_op
 from ..questions import Query, Request, Result, Status
-from .parameters import Settings
+from .configured import Configuration, Configured
 from .recent import Ends
-from .worker import Worker
 
 CANCEL_STATE_TIMEOUT_S = 1.0
 LAST_ANSWERS_TIMEOUT_S = 2.0
 RESPONSE_SENT_S = 0.3
-
-
-def _ignore(_: object) -> None:
-    return None
 
 
 class Submitting:
@@ -33,12 +29,9 @@ class Submitting:
     the queue's bound is the bound of such threads. Nothing else in the node ever waits for the model.
     """
 
-    def __init__(
-        self, node: LifecycleNode, settings: Callable[[], Settings], worker: Callable[[], Worker | None]
-    ) -> None:
+    def __init__(self, node: LifecycleNode, configuration: Configuration) -> None:
         self._node = node
-        self._settings = settings
-        self._worker = worker
+        self._configuration = configuration
         self._unanswered = 0
         self._answered = threading.Condition()
         self.ends = Ends()
@@ -47,11 +40,6 @@ class Submitting:
     def unanswered(self) -> int:
         """Clients that wait for an answer."""
         return self._unanswered
-
-    @property
-    def is_active(self) -> bool:
-        """Whether queries are taken."""
-        return self._worker() is not None
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
@@ -83,16 +71,18 @@ class Submitting:
 
     def submit(
         self,
+        configured: Configured,
         query: Query,
         on_result: Callable[[Result], None],
-        on_start: Callable[[tuple[Clip, ...]], None] = _ignore,
-        on_text: Callable[[str], None] = _ignore,
-        on_request: Callable[[Request], None] = _ignore,
+        on_start: Callable[[tuple[Clip, ...]], None] = no_op,
+        on_text: Callable[[str], None] = no_op,
+        on_request: Callable[[Request], None] = no_op,
         arrived_s: float | None = None,
     ) -> Request | None:
         """Hand a query to the worker.
 
         Args:
+            configured: What the query was made with.
             query: What is asked.
             on_result: Called once with its end, from any thread.
             on_start: Called with the clips when the model starts.
@@ -108,7 +98,7 @@ class Submitting:
             self.note(result)
             on_result(result)
 
-        worker = self._worker()
+        worker = configured.worker
         if worker is None:
             name = self._node.get_fully_qualified_name()
             reason = (
@@ -119,13 +109,13 @@ class Submitting:
             return None
         request = Request(query, noted, on_start, on_text, time.monotonic() if arrived_s is None else arrived_s)
         on_request(request)
-        worker.submit(request, self._settings().queue_policy)  # type: ignore[arg-type] - checked on setting it
+        worker.submit(request, "drop_oldest" if configured.settings.queue_policy == "drop_oldest" else "reject")
         return request
 
     def wait(self, request: Request | None, done: threading.Event) -> None:
         """Wait until a request's `on_result` has set an event; at its deadline it is ended."""
         if request is not None and not done.wait(request.query.deadline_s - request.waited_s):
-            worker = self._worker()
+            worker = self._configuration.now.worker
             if worker is not None:
                 worker.expire(request)
             # Now it ends before the next token; a forward pass of the model cannot be interrupted.
@@ -133,7 +123,7 @@ class Submitting:
 
     def cancel(self, request: Request) -> None:
         """End a request: at once where it waits, before the next token where it is being answered."""
-        worker = self._worker()
+        worker = self._configuration.now.worker
         if worker is None:
             request.cancelled.set()
         else:

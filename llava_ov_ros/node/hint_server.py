@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
 from std_msgs.msg import String
 
 from llava_ov_ros.msg import ActionHint
@@ -20,17 +20,18 @@ from ..planning import (
     Decoding,
     GoalTextError,
     Step,
+    decoding_named,
     goal_text,
     next_step_ask,
     read_next_step,
     reported_step,
 )
 from ..questions import Query, RefusedError, Request, Result, Status
+from .configured import Configured
 from .depths import requests_qos
-from .dispatch import Submitting
 from .messages import standing_query
 from .parameters import Settings
-from .publishing import Publishing
+from .server_context import ServerContext
 from .set_back import begin_anew
 from .words import Words
 
@@ -57,48 +58,32 @@ def _view_of_now(query: Query) -> Query:
     return replace(query, mode="multi_image", growing=False, max_frames=1)
 
 
-class Hints:
+class HintServer:
     """Asks for the next step while a goal is set, and publishes what the model says; nothing is executed.
 
     An answer is published only while its turn lasts: with the lock that ends turns, so that nothing about an old goal
     follows the response that a new one is set.
     """
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        publishing: Publishing,
-        submitting: Submitting,
-        settings: Callable[[], Settings],
-        words: Callable[[], Words | None],
-        cut: Callable[[Query], tuple[Clip, ...]],
-    ) -> None:
+    def __init__(self, context: ServerContext, cut: Callable[[Query], tuple[Clip, ...]]) -> None:
         """Create services and subscriptions.
 
         Args:
-            node: Whose they are.
-            publishing: Where hints go.
-            submitting: The way to the model.
-            settings: The parameters.
-            words: What is asked with; None while the node is not configured.
-            cut: What the cameras see, as a query asks for it; raises RefusedError.
+            context: What the node's servers share.
+            cut: Takes the clips that a query is about; raises RefusedError.
         """
-        self._node = node
-        self._publishing = publishing
-        self._submitting = submitting
-        self._settings = settings
-        self._words = words
+        self._context = context
         self._cut = cut
         self._lock = threading.Lock()
         self._turn: _Turn | None = None
         self._asked: _Turn | None = None
         self._request: Request | None = None
         self._reached: ActionHint | None = None
-        self._timer: Any = None
+        self._timer: Timer | None = None
         self._timer_group = MutuallyExclusiveCallbackGroup()
         # Goals and steps count in the order in which they come, by whichever way.
         group = MutuallyExclusiveCallbackGroup()
-        qos = requests_qos()
+        qos, node = requests_qos(), context.node
         self._entities = [
             node.create_service(SetGoal, "~/set_goal", self._serve_set, qos_profile=qos, callback_group=group),
             node.create_service(ClearGoal, "~/clear_goal", self._serve_clear, qos_profile=qos, callback_group=group),
@@ -110,9 +95,8 @@ class Hints:
     def start(self) -> None:
         """Begin hinting on the period, or begin anew with a changed one."""
         self.stop()
-        self._timer = self._node.create_timer(
-            self._settings().hint_period_s, self._tick, callback_group=self._timer_group
-        )
+        period_s = self._context.configuration.now.settings.hint_period_s
+        self._timer = self._context.node.create_timer(period_s, self._tick, callback_group=self._timer_group)
 
     def begin_period_anew(self) -> None:
         """Give the next hint a period from now, whatever the clock was set to."""
@@ -121,7 +105,7 @@ class Hints:
     def stop(self) -> None:
         """Give no more hints; the goal stays set."""
         if self._timer is not None:
-            self._node.destroy_timer(self._timer)
+            self._context.node.destroy_timer(self._timer)
             self._timer = None
 
     def set_goal(self, text: str, done: list[str]) -> str:
@@ -133,7 +117,7 @@ class Hints:
         Raises:
             GoalTextError: The goal or a step cannot be used.
         """
-        words = self._configured()
+        words = self._words(self._context.configuration.now)
         if len(done) > MOST_DONE:
             raise GoalTextError(f"done has {len(done)} steps: allowed are {MOST_DONE}")
         turn = _Turn(goal_text(text), tuple(reported_step(one, words.vocabulary) for one in done))
@@ -148,7 +132,8 @@ class Hints:
 
     def report_step(self, text: str) -> str:
         """Note that a step is done; raises GoalTextError where it is none, or no goal is set."""
-        words, turn = self._configured(), self._turn
+        configured, turn = self._context.configuration.now, self._turn
+        words = self._words(configured)
         if turn is None:
             raise GoalTextError("there is no goal: set one first")
         if len(turn.done) >= MOST_DONE:
@@ -156,20 +141,18 @@ class Hints:
         done = (*turn.done, reported_step(text, words.vocabulary))
         pictures = turn.pictures
         if words.prompts.planning.shows_steps:
-            pictures = (*pictures, self._look())[-MOST_PICTURES:]
+            pictures = (*pictures, self._look(configured.settings))[-MOST_PICTURES:]
         turn = replace(turn, done=done, pictures=pictures)
         self._begin(turn, anew=False)
         return f"{len(turn.done)} done"
 
-    def _configured(self) -> Words:
-        words = self._words()
-        if words is None:
+    def _words(self, configured: Configured) -> Words:
+        if configured.words is None:
             raise GoalTextError("the node is not configured: configure it first")
-        return words
+        return configured.words
 
-    def _look(self) -> Frame | None:
+    def _look(self, settings: Settings) -> Frame | None:
         """What the first camera sees now; None where that is old, frozen or nothing."""
-        settings = self._settings()
         query = _view_of_now(standing_query("", settings))
         try:
             return self._cut(replace(query, cameras=query.cameras[:1]))[0].frames[-1]
@@ -185,23 +168,23 @@ class Hints:
             if anew:
                 self._reached = None
         if old is not None:
-            self._submitting.cancel(old)
+            self._context.submitting.cancel(old)
         if self._timer is not None:
             self._tick()
 
     def _tick(self) -> None:
         """Ask for the next step, where none is being asked for."""
-        words = self._words()
+        configured = self._context.configuration.now
+        settings, words = configured.settings, configured.words
         with self._lock:
             turn = self._turn
-            if turn is None or words is None or not self._submitting.is_active or self._asked is turn:
+            if turn is None or words is None or configured.worker is None or self._asked is turn:
                 return
             if self._reached is not None:
-                self._publishing.hint(self._reached, turn, words)
+                self._context.publishing.hint(self._reached, turn, words)
                 return
             self._asked = turn
-        settings = self._settings()
-        decoding: Decoding = settings.plan_decoding  # type: ignore[assignment] - checked on setting it
+        decoding = decoding_named(settings.plan_decoding)
         ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding, turn.pictures)
         query = replace(
             standing_query(turn.goal, settings),
@@ -220,11 +203,13 @@ class Hints:
                 else:
                     request.cancelled.set()
 
-        self._submitting.submit(query, lambda result: self._end(turn, words, decoding, result), on_request=remember)
+        def on_result(result: Result) -> None:
+            self._publish(turn, settings, words, decoding, result)
 
-    def _end(self, turn: _Turn, words: Words, decoding: Decoding, result: Result) -> None:
-        settings = self._settings()
-        step = None
+        self._context.submitting.submit(configured, query, on_result, on_request=remember)
+
+    def _publish(self, turn: _Turn, settings: Settings, words: Words, decoding: Decoding, result: Result) -> None:
+        publishing, step = self._context.publishing, None
         if result.status is Status.OK and result.generated is not None:
             step = read_next_step(
                 result.generated,
@@ -234,16 +219,16 @@ class Hints:
                 decoding,
                 settings.hint_confidence,
             )
-        message = self._publishing.hint_message(turn.goal, turn.done, result, step)
+        message = publishing.hint_message(turn.goal, turn.done, result, step)
         with self._lock:
             if self._turn is not turn:
                 return
             self._asked, self._request = None, None
             if message.hint == ActionHint.DONE:
                 self._reached = message
-            self._publishing.hint(message, turn, words)
+            publishing.hint(message, turn, words)
         if settings.evidence:
-            self._publishing.evidence(result)
+            publishing.evidence(result)
 
     def _serve_set(self, request: SetGoal.Request, response: SetGoal.Response) -> SetGoal.Response:
         return self._respond(response, lambda: self.set_goal(request.goal, request.done))
@@ -272,4 +257,4 @@ class Hints:
         try:
             act()
         except GoalTextError as error:
-            self._node.get_logger().warning(f"{topic}: {error}")
+            self._context.node.get_logger().warning(f"{topic}: {error}")

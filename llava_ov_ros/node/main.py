@@ -12,7 +12,6 @@ from collections.abc import Callable
 import rclpy
 from rclpy.exceptions import InvalidHandle, NameValidationException, ParameterException
 from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor, ShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
@@ -23,8 +22,8 @@ from .described import ParameterError
 from .node import LlavaOvNode
 from .parameters import MOST_TOGETHER, MOST_WAITING
 from .signals import StopSignals
+from .transitions import RCLError
 
-RCLError = rclpy_implementation.RCLError
 # Threads are made when they are needed: one for each request that waits or is being answered, the rest for refusals,
 # images, parameters, cancels, timers.
 EXECUTOR_THREADS = MOST_WAITING + MOST_TOGETHER + 64

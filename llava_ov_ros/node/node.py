@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -31,24 +32,26 @@ from ..questions import (
 )
 from . import diagnostics, ros_parameters
 from .abandonable import AbandonedError
-from .ask_server import Asking
+from .ask_server import AskServer
 from .bond import Bond
 from .camera_subscriptions import Intake, camera_topics
+from .configured import Configuration, Configured
 from .consistency import check_together
 from .described import ParameterError
 from .dispatch import Submitting
-from .hint_server import Hints
+from .hint_server import HintServer
 from .logs import passed_on
 from .model import Model, prepare_ahead
 from .own_name import OwnName
 from .parameters import Settings
-from .plan_server import Planning
+from .plan_server import PlanServer
 from .publishing import Publishing
 from .recent import RecentCounts
+from .server_context import ServerContext
 from .set_back import SetBack
 from .transitions import Transitions
 from .whole_numbers import accept_whole_numbers
-from .words import Words, load_words
+from .words import load_words
 from .worker import ENDING_JOIN_S, End, Worker
 
 # A clip and the one that it re-anchors to, a text and a frame each: twice that is more than ever needed.
@@ -91,7 +94,8 @@ def load_from(settings: Settings) -> AnswersQuestions:
 class LlavaOvNode(LifecycleNode):
     """Answers questions about what cameras see. All work with the model happens in one worker thread."""
 
-    _asking: Asking | None = None
+    # Whether the constructor has come to its end.
+    _is_made = False
 
     def __init__(
         self, name: str = "llava_ov", load: Callable[[Settings], AnswersQuestions] = load_from, **options: Any
@@ -111,7 +115,7 @@ class LlavaOvNode(LifecycleNode):
         try:
             accept_whole_numbers(self)
             ros_parameters.declare(self)
-            self._settings = ros_parameters.read(self)
+            self._configuration = configuration = Configuration(ros_parameters.read(self))
         except BaseException:
             # Left to the garbage collection, a node's entities go in any order and thread, and that can hang.
             self.destroy_node()
@@ -119,8 +123,6 @@ class LlavaOvNode(LifecycleNode):
         self._load = load
         # Set when the node ends, for whatever waits in its threads.
         self._ending = threading.Event()
-        # Between a transition that reads parameters and a request that sets them.
-        self._settling = threading.Lock()
         self._own_name = OwnName(self)
         self._bond = Bond(self)
         self._model: Model | None = None
@@ -132,19 +134,18 @@ class LlavaOvNode(LifecycleNode):
         self._cameras: dict[str, Camera] = {}
         self._recent: dict[str, RecentCounts] = {}
         self._intake: Intake | None = None
-        self._worker: Worker | None = None
-        self._words: Words | None = None
-        self._publishing = publishing = Publishing(self, self._model_name)
-        self._submitting = Submitting(self, lambda: self._settings, lambda: self._worker)
-        self._asking = Asking(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
-        self._planning = Planning(self, publishing, self._submitting, lambda: self._settings, lambda: self._words)
-        self._hints = Hints(self, publishing, self._submitting, lambda: self._settings, lambda: self._words, self._cut)
+        self._publishing = Publishing(self, self._model_name)
+        self._submitting = Submitting(self, configuration)
+        context = ServerContext(self, configuration, self._publishing, self._submitting)
+        self._ask_server = AskServer(context)
+        self._plan_server = PlanServer(context)
+        self._hint_server = HintServer(context, self._cut)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._set_back = SetBack(self.get_clock())
         # Diagnostics must come while simulated time stands still, too.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_timer = self.create_timer(
-            self._settings.diagnostics_period_s,
+            configuration.now.settings.diagnostics_period_s,
             self._publish_diagnostics,
             callback_group=MutuallyExclusiveCallbackGroup(),
             clock=self._steady,
@@ -153,6 +154,7 @@ class LlavaOvNode(LifecycleNode):
         self._parts = threading.Lock()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._transitions = Transitions(self, self._submitting.counted)
+        self._is_made = True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Settle that the name is the node's alone, check the model and load it."""
@@ -166,8 +168,7 @@ class LlavaOvNode(LifecycleNode):
         """Make what an inactive node has; why that failed, or an empty text."""
         if not self._own_name.is_free_in_time(self._ending):
             return "the node ended before its name was free" if self._ending.is_set() else self._own_name.refusal()
-        with self._settling:
-            settings = self._settings
+        settings = self._configuration.now.settings
         self.get_logger().info(f"loading model {settings.model!r}")
         try:
             check_together(settings)
@@ -187,10 +188,10 @@ class LlavaOvNode(LifecycleNode):
         if not self._own_name.hold():
             model.rest()
             return self._own_name.refusal()
-        with self._settling:
-            # Some have been set meanwhile that take effect at once.
-            settings = self._settings
-        self._model, self._words = model, words
+        self._model = model
+        # The parameters of now: some have been set meanwhile that take effect at once.
+        _, configured = self._configuration.change(lambda now: replace(now, words=words))
+        settings = configured.settings
         names = enumerate(settings.cameras)
         self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
@@ -202,19 +203,20 @@ class LlavaOvNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and take requests; fails where the queue is too short for the standing questions."""
-        self._fault = self._settings.standing_fault()
+        settings = self._configuration.now.settings
+        self._fault = settings.standing_fault()
         if self._fault:
             self.get_logger().error(f"cannot activate: {self._fault}")
             return FAILURE
         self._last_asked_s = time.monotonic()
-        worker = Worker(self._work, self._settings.queue_size, self._settings.batch_size, self._idle)
-        self._worker = worker
+        worker = Worker(self._work, settings.queue_size, settings.batch_size, self._idle)
+        self._configuration.change(lambda now: replace(now, worker=worker))
         with self._parts:
             intake = self._intake
             assert intake is not None, "an inactive node is configured"
             intake.open()
-        self._asking.start_standing()
-        self._hints.start()
+        self._ask_server.start_standing()
+        self._hint_server.start()
         self._bond.start()
         topics = ", ".join(f"{name} on {intake.topic(name)}" for name in self._cameras)
         self.get_logger().info(f"active; cameras: {topics}; ask on {self.get_fully_qualified_name()}/ask")
@@ -253,25 +255,25 @@ class LlavaOvNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Stop everything before the entities go."""
         # rclpy also calls this where the constructor has refused a parameter.
-        if self._asking is not None:
+        if self._is_made:
             if not self._ending.is_set():
                 self.finish()
-            self._asking.destroy()
-            self._planning.destroy()
+            self._ask_server.destroy()
+            self._plan_server.destroy()
             self._publishing.close()
             self._unload()
-        super().destroy_node()
+        super().destroy_node()  # type: ignore[no-untyped-call]
         # Which rclpy leaves, and with it the node, in the graph: its successor would wait for its name.
         self._state_machine.destroy_when_not_in_use()
 
     def _stop(self, reason: str) -> None:
         self._bond.stop()
-        self._asking.stop_standing()
-        self._hints.stop()
+        self._ask_server.stop_standing()
+        self._hint_server.stop()
         with self._parts:
             if self._intake is not None:
                 self._intake.close()
-        worker, self._worker = self._worker, None
+        worker = self._configuration.change(lambda now: replace(now, worker=None))[0].worker
         if worker is not None and not worker.stop(reason, self._ending):
             self._left_behind = True
             self.get_logger().warning("the model is in the middle of a forward pass; its thread is left behind")
@@ -280,8 +282,9 @@ class LlavaOvNode(LifecycleNode):
         self._own_name.give_up()
         with self._parts:
             model, self._model = self._model, None
-            self._intake, self._cameras, self._recent, self._words = None, {}, {}, None
-        self._hints.clear_goal()
+            self._intake, self._cameras, self._recent = None, {}, {}
+        self._configuration.change(lambda now: replace(now, words=None))
+        self._hint_server.clear_goal()
         # What a thread computes with cannot be taken away from it.
         if model is not None and not self._left_behind:
             model.rest()
@@ -303,13 +306,13 @@ class LlavaOvNode(LifecycleNode):
 
     def _on_admitted(self) -> None:
         self._pieces_ahead = 0
-        worker = self._worker
+        worker = self._configuration.now.worker
         if worker is not None:
             worker.nudge()
 
     def _idle(self) -> bool:
         """What the worker thread does when nobody asks: prepare for the next question, or let the model rest."""
-        model, settings = self._model, self._settings
+        model, settings = self._model, self._configuration.now.settings
         if model is None or model.is_resting:
             return False
         idle_s = time.monotonic() - self._last_asked_s
@@ -330,7 +333,7 @@ class LlavaOvNode(LifecycleNode):
             return False
 
     def _cut(self, query: Query) -> tuple[Clip, ...]:
-        settings = self._settings
+        settings = self._configuration.now.settings
         return cut_clips(
             query,
             self._cameras,
@@ -340,30 +343,35 @@ class LlavaOvNode(LifecycleNode):
         )
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
-        with self._settling:
-            before = self._settings
-            configured = self._transitions.state not in ("unconfigured", "finalized")
-            try:
-                settings = ros_parameters.changed(before, changes, configured=configured)
-                if configured:
-                    check_together(settings)
-            except ParameterError as error:
-                return SetParametersResult(successful=False, reason=str(error))
-            if self._worker is not None and (fault := settings.standing_fault()):
-                return SetParametersResult(successful=False, reason=fault)
-            self._settings = settings
+        is_configured = False
+
+        def changed(now: Configured) -> Configured:
+            nonlocal is_configured
+            is_configured = self._transitions.state not in ("unconfigured", "finalized")
+            settings = ros_parameters.changed(now.settings, changes, configured=is_configured)
+            if is_configured:
+                check_together(settings)
+            if now.worker is not None and (fault := settings.standing_fault()):
+                raise ParameterError(fault)
+            return replace(now, settings=settings)
+
+        try:
+            earlier, now = self._configuration.change(changed)
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        before, settings, is_active = earlier.settings, now.settings, now.worker is not None
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()
         # Before configure the values need not fit together, and there is no clip that could grow.
-        if configured and settings.growth() != before.growth():
+        if is_configured and settings.growth() != before.growth():
             for camera in self._cameras.values():
                 camera.set_growth(settings.growth())
         standing = ("standing_questions", "standing_period_s")
-        if self._worker is not None and any(getattr(before, n) != getattr(settings, n) for n in standing):
-            self._asking.start_standing()
-        if self._worker is not None and settings.hint_period_s != before.hint_period_s:
-            self._hints.start()
+        if is_active and any(getattr(before, n) != getattr(settings, n) for n in standing):
+            self._ask_server.start_standing()
+        if is_active and settings.hint_period_s != before.hint_period_s:
+            self._hint_server.start()
         return SetParametersResult(successful=True)
 
     def _model_name(self) -> str:
@@ -373,8 +381,8 @@ class LlavaOvNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         if self._set_back.happened():
             self.get_logger().warning("the clock was set back: periods that run on it begin anew")
-            self._asking.begin_period_anew()
-            self._hints.begin_period_anew()
+            self._ask_server.begin_period_anew()
+            self._hint_server.begin_period_anew()
         now = self.get_clock().now()
         message = DiagnosticArray()
         message.header.stamp = now.to_msg()
@@ -383,11 +391,12 @@ class LlavaOvNode(LifecycleNode):
         self._diagnostics.publish(message)
 
     def _diagnose(self, now_ns: int) -> list[DiagnosticStatus]:
-        name, settings = self.get_fully_qualified_name(), self._settings
+        name, configured = self.get_fully_qualified_name(), self._configuration.now
+        settings = configured.settings
         intake, ends = self._intake, self._submitting.ends
         status = [
             diagnostics.model_status(name, self._model, self._fault, settings, ends),
-            diagnostics.queue_status(name, self._worker, settings, ends),
+            diagnostics.queue_status(name, configured.worker, settings, ends),
         ]
         if intake is not None:
             links, now_s = intake.match_publishers(), time.monotonic()

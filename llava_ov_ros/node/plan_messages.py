@@ -81,7 +81,7 @@ def step_message(step: PlannedStep) -> PlanStep:
 
 def plan_message(
     goal: str,
-    ended: Result,
+    result: Result,
     plan: PlanResult | Decomposition | None,
     answered_at: Time,
     model: str,
@@ -92,7 +92,7 @@ def plan_message(
 
     Args:
         goal: As it was asked for.
-        ended: How it ended, with the frames used.
+        result: How it result, with the frames used.
         plan: What there is of it.
         answered_at: The node's clock.
         model: Name of the checkpoint.
@@ -100,15 +100,15 @@ def plan_message(
         words: What was asked with.
     """
     message = Plan(
-        header=newest_header(ended.clips),
-        request_id=ended.query.request_id,
+        header=newest_header(result.clips),
+        request_id=result.query.request_id,
         goal=goal,
-        text=ended.text,
-        status=int(ended.status),
-        message=ended.message,
-        frames=frames_used(ended.clips),
+        text=result.text,
+        status=int(result.status),
+        message=result.message,
+        frames=frames_used(result.clips),
         answered_at=answered_at,
-        total_time_s=float(ended.total_s),
+        total_time_s=float(result.total_s),
         model=model,
         vocabulary=actions,
         prompts="" if words is None else words.prompts.identity,
@@ -125,22 +125,22 @@ def plan_message(
         message.steps = [step_message(step) for step in plan.steps]
         message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
         message.repairs = plan.repairs
-    message.outcome = getattr(Plan, plan_outcome(ended.status, plan))
+    message.outcome = getattr(Plan, plan_outcome(result.status, plan))
     return message
 
 
 def hint_message(
-    goal: str, done: tuple[Step, ...], ended: Result, step: NextStep | None, answered_at: Time, model: str
+    goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None, answered_at: Time, model: str
 ) -> ActionHint:
     """The message of a hint; `step` is None where the model gave no answer."""
     message = ActionHint(
-        header=newest_header(ended.clips),
+        header=newest_header(result.clips),
         goal=goal,
         done=[str(one) for one in done],
-        text=ended.text,
-        status=int(ended.status),
-        message=ended.message,
-        frames=frames_used(ended.seen),
+        text=result.text,
+        status=int(result.status),
+        message=result.message,
+        frames=frames_used(result.seen),
         answered_at=answered_at,
         model=model,
     )
@@ -152,5 +152,5 @@ def hint_message(
     message.confidence = float(step.confidence)
     message.violations = [finding.text for finding in step.findings if not finding.warning]
     message.warnings = [finding.text for finding in step.findings if finding.warning]
-    message.message = "; ".join(filter(None, (ended.message, *step.unread)))
+    message.message = "; ".join(filter(None, (result.message, *step.unread)))
     return message

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.action import ActionServer
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.lifecycle import LifecycleNode
+from rclpy.action.server import ServerGoalHandle
 
 from llava_ov_ros.action import Plan as PlanAction
 from llava_ov_ros.msg import Plan, PlanStep
 from llava_ov_ros.srv import Plan as PlanService
 
+from ..no_op import no_op
 from ..planning import (
     AnswerQueries,
     Decomposition,
@@ -22,19 +21,16 @@ from ..planning import (
     PlannedStep,
     PlanOptions,
     PlanResult,
+    decoding_named,
     decompose_about,
     plan_about,
 )
 from ..questions import Query, Request, Result, Status
-from ..questions.request import ignore
-from .ask_server import GOAL_RESULT_KEPT_S
-from .depths import action_server_qos, requests_qos
-from .dispatch import Goals, Submitting
+from .configured import Configured
+from .dispatch import Goals
 from .messages import InvalidRequestError
-from .parameters import Settings
 from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
-from .publishing import Publishing
-from .words import Words
+from .server_context import ServerContext, open_service_and_action
 
 # As many questions about a plan's things as wait in the queue at once, so that others find room.
 TOGETHER = 4
@@ -42,35 +38,14 @@ OnStep = Callable[[int, PlanStep], None]
 OnRequest = Callable[[Request], None]
 
 
-class Planning:
+class PlanServer:
     """Turns goals into plans; every end is published on ~/plans."""
 
-    def __init__(
-        self,
-        node: LifecycleNode,
-        publishing: Publishing,
-        submitting: Submitting,
-        settings: Callable[[], Settings],
-        words: Callable[[], Words | None],
-    ) -> None:
-        self._publishing = publishing
-        self._submitting = submitting
-        self._settings = settings
-        self._words = words
-        self._goals = Goals(submitting)
-        waiting = ReentrantCallbackGroup()
-        self._service = node.create_service(
-            PlanService, "~/plan", self._serve, qos_profile=requests_qos(), callback_group=waiting
-        )
-        self._action = ActionServer(
-            node,
-            PlanAction,
-            "~/plan",
-            self._execute,
-            cancel_callback=self._goals.cancel,
-            callback_group=waiting,
-            result_timeout=GOAL_RESULT_KEPT_S,
-            **action_server_qos(),
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._goals = Goals(context.submitting)
+        self._action = open_service_and_action(
+            context.node, "~/plan", (PlanService, self._serve), (PlanAction, self._execute), self._goals
         )
 
     def destroy(self) -> None:
@@ -78,10 +53,10 @@ class Planning:
         self._action.destroy()
 
     def _serve(self, request: PlanService.Request, response: PlanService.Response) -> PlanService.Response:
-        response.plan = self._plan(request, lambda attempt, step: None, lambda asked: None)
+        response.plan = self._plan(request, no_op, no_op)
         return response
 
-    def _execute(self, goal: Any) -> PlanAction.Result:
+    def _execute(self, goal: ServerGoalHandle) -> PlanAction.Result:
         plan = self._plan(
             goal.request,
             lambda attempt, step: goal.publish_feedback(PlanAction.Feedback(attempt=attempt, step=step)),
@@ -92,22 +67,23 @@ class Planning:
 
     def _plan(self, asked: Any, on_step: OnStep, on_request: OnRequest) -> Plan:
         """Make the plan that a service request or an action goal asks for, and publish it."""
-        with self._submitting.counted():
-            result, plan = self._make(asked, on_step, on_request)
-            return self._publishing.plan(told_goal(asked.goal), result, plan, self._settings(), self._words())
+        configured = self._context.configuration.now
+        with self._context.submitting.counted():
+            result, plan = self._make(configured, asked, on_step, on_request)
+            return self._context.publishing.plan(told_goal(asked.goal), result, plan, configured)
 
     def _make(
-        self, asked: Any, on_step: OnStep, on_request: OnRequest
+        self, configured: Configured, asked: Any, on_step: OnStep, on_request: OnRequest
     ) -> tuple[Result, PlanResult | Decomposition | None]:
         """The end of the request, and the plan where there is one."""
-        settings, words = self._settings(), self._words()
+        settings, words = configured.settings, configured.words
         try:
             query = plan_query(asked, settings)
         except InvalidRequestError as error:
             return self._noted(Result(error.query, Status.INVALID, str(error))), None
-        answers = self._answers_until(time.monotonic(), on_request)
+        answers = self._answers_until(time.monotonic(), configured, on_request)
         if words is None:
-            return answers([query], ignore)[0], None
+            return answers([query], no_op)[0], None
         result: Result
         plan: PlanResult | Decomposition | None
         try:
@@ -115,7 +91,7 @@ class Planning:
                 result, plan = decompose_about(asked.goal, query, answers, words.prompts)
             else:
                 options = PlanOptions(
-                    asked.decoding or settings.plan_decoding,  # type: ignore[arg-type] - checked by plan_query
+                    decoding_named(asked.decoding or settings.plan_decoding),
                     settings.plan_repairs,
                     settings.plan_grounding,
                 )
@@ -127,40 +103,40 @@ class Planning:
         except GoalTextError as error:
             return self._noted(Result(query, Status.INVALID, str(error))), None
         if result.status is Status.OK and settings.evidence:
-            self._publishing.evidence(result)
+            self._context.publishing.evidence(result)
         return result, plan
 
     def _noted(self, result: Result) -> Result:
-        self._submitting.note(result)
+        self._context.submitting.note(result)
         return result
 
-    def _answers_until(self, arrived_s: float, on_request: OnRequest) -> AnswerQueries:
+    def _answers_until(self, arrived_s: float, configured: Configured, on_request: OnRequest) -> AnswerQueries:
         """Have the worker answer all questions of one plan, which arrived together and have one deadline."""
 
         def answers(queries: Sequence[Query], on_text: Callable[[str], None]) -> list[Result]:
             results: list[Result] = []
             for begin in range(0, len(queries), TOGETHER):
-                results += self._answered(queries[begin : begin + TOGETHER], arrived_s, on_request, on_text)
+                results += submitted(queries[begin : begin + TOGETHER], on_text)
                 if any(result.status is not Status.OK for result in results):
                     break
             return results
 
+        def submitted(queries: Sequence[Query], on_text: Callable[[str], None]) -> list[Result]:
+            results: dict[int, Result] = {}
+            waiting = []
+            for number, query in enumerate(queries):
+                done = threading.Event()
+
+                def take(result: Result, number: int = number, done: threading.Event = done) -> None:
+                    results[number] = result
+                    done.set()
+
+                request = self._context.submitting.submit(
+                    configured, query, take, on_text=on_text, on_request=on_request, arrived_s=arrived_s
+                )
+                waiting.append((request, done))
+            for request, done in waiting:
+                self._context.submitting.wait(request, done)
+            return [results[number] for number in range(len(queries))]
+
         return answers
-
-    def _answered(
-        self, queries: Sequence[Query], arrived_s: float, on_request: OnRequest, on_text: Callable[[str], None]
-    ) -> list[Result]:
-        results: dict[int, Result] = {}
-        waiting = []
-        for number, query in enumerate(queries):
-            done = threading.Event()
-
-            def take(result: Result, number: int = number, done: threading.Event = done) -> None:
-                results[number] = result
-                done.set()
-
-            request = self._submitting.submit(query, take, on_text=on_text, on_request=on_request, arrived_s=arrived_s)
-            waiting.append((request, done))
-        for request, done in waiting:
-            self._submitting.wait(request, done)
-        return [results[number] for number in range(len(queries))]

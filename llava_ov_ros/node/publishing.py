@@ -13,11 +13,11 @@ from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 from ..frames import Clip
 from ..planning import Decomposition, NextStep, PlanResult, Step
 from ..questions import Result
+from .configured import Configured
 from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
 from .evidence import Evidence
 from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
-from .parameters import Settings
 from .plan_messages import hint_message, plan_message
 from .words import Words
 
@@ -49,26 +49,19 @@ class Publishing:
         self._publish(self._chunks, message)
         return message
 
-    def plan(
-        self,
-        goal: str,
-        ended: Result,
-        plan: PlanResult | Decomposition | None,
-        settings: Settings,
-        words: Words | None,
-    ) -> Plan:
+    def plan(self, goal: str, result: Result, plan: PlanResult | Decomposition | None, configured: Configured) -> Plan:
         """Publish the end of a request for a plan on ~/plans and return its message."""
-        now = self._node.get_clock().now().to_msg()
-        message = plan_message(goal, ended, plan, now, self._model_name(), settings.actions, words)
+        now, words = self._node.get_clock().now().to_msg(), configured.words
+        message = plan_message(goal, result, plan, now, self._model_name(), configured.settings.actions, words)
         self._publish(self._plans, message)
         if message.outcome == Plan.ACCEPTED and isinstance(plan, PlanResult) and words and self._node.context.ok():
             self._others.plan(plan.validation.plan, words.vocabulary)
         return message
 
-    def hint_message(self, goal: str, done: tuple[Step, ...], ended: Result, step: NextStep | None) -> ActionHint:
+    def hint_message(self, goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None) -> ActionHint:
         """The message of a hint."""
         now = self._node.get_clock().now().to_msg()
-        return hint_message(goal, done, ended, step, now, self._model_name())
+        return hint_message(goal, done, result, step, now, self._model_name())
 
     def hint(self, message: ActionHint, turn: object, words: Words) -> None:
         """Publish a hint on ~/action_hint; `turn` is another object for every goal that is set and step reported."""

@@ -46,7 +46,7 @@ class RecentCounts:
 
 
 @dataclass(frozen=True)
-class End:
+class RequestEnd:
     """How a request ended, without the pictures that its result holds.
 
     Attributes:
@@ -74,11 +74,11 @@ class Ends:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(Status, 0)
-        self._newest: deque[End] = deque(maxlen=MOST_ENDS)
+        self._newest: deque[RequestEnd] = deque(maxlen=MOST_ENDS)
 
     def note(self, result: Result) -> None:
         """Count an end."""
-        end = End(
+        end = RequestEnd(
             time.monotonic(),
             result.status,
             result.message[:LONGEST_MESSAGE],
@@ -98,12 +98,12 @@ class Ends:
             return dict(self._counts)
 
     @property
-    def last(self) -> End | None:
+    def last(self) -> RequestEnd | None:
         """The last end, whenever it was."""
         with self._lock:
             return self._newest[-1] if self._newest else None
 
-    def within(self, window_s: float) -> list[End]:
+    def within(self, window_s: float) -> list[RequestEnd]:
         """The ends of the last so many seconds, oldest first."""
         since_s = time.monotonic() - window_s
         with self._lock:

@@ -18,10 +18,6 @@ JOIN_TURN_S = 0.05
 IDLE_PERIOD_S = 0.5
 
 
-def _nothing() -> bool:
-    return False
-
-
 class Worker:
     """Works requests off in its own thread, those about the same clips together.
 
@@ -34,7 +30,7 @@ class Worker:
         answer: Callable[[Sequence[Request], End], None],
         queue_size: int,
         batch_size: int = 1,
-        idle: Callable[[], bool] = _nothing,
+        idle: Callable[[], bool] = lambda: False,
     ) -> None:
         """Start the thread.
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
+from ..no_op import no_op
 from .devices import uploaded
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -20,14 +21,6 @@ from .sampling import GREEDY, LogitHook, Sampling, sampled
 from .steps import EagerSteps, StaticSteps, Steps
 from .token_rules import EarlierTokens
 from .tokens import PromptTokenizer, TextStream
-
-
-def _ignore(_: str) -> None:
-    return None
-
-
-def _never() -> str | None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,8 @@ class Ask:
 
     question: str
     max_new_tokens: int = 64
-    on_text: Callable[[str], None] = _ignore
-    should_stop: Callable[[], str | None] = _never
+    on_text: Callable[[str], None] = no_op
+    should_stop: Callable[[], str | None] = no_op
     sampling: Sampling = GREEDY
     hook: LogitHook | None = None
     history: tuple[tuple[str, str], ...] = ()
@@ -88,7 +81,7 @@ def stop_wish(ask: Ask) -> Finish | None:
     return None
 
 
-class Row:
+class BatchRow:
     """One answer while it grows.
 
     Attributes:
@@ -167,7 +160,7 @@ class Row:
         self.finish = finish
 
 
-def answer_of(row: Row, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
+def answer_of(row: BatchRow, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
     """An answer that has ended.
 
     Args:
@@ -216,10 +209,10 @@ def decode(
     model: LanguageModel,
     prefix: PrefixKeyValues,
     suffixes: Sequence[torch.Tensor],
-    rows: Sequence[Row],
+    rows: Sequence[BatchRow],
     end_ids: frozenset[int],
     static_steps: StaticSteps | None = None,
-) -> Iterator[Row]:
+) -> Iterator[BatchRow]:
     """Generates all answers together and yields each as it ends or fails; an ended row costs nothing more.
 
     Args:
@@ -256,7 +249,7 @@ def decode(
 
 
 @torch.inference_mode()
-def _chosen(rows: Sequence[Row], logits: torch.Tensor) -> list[tuple[int, float]]:
+def _chosen(rows: Sequence[BatchRow], logits: torch.Tensor) -> list[tuple[int, float]]:
     """Next token and probability of each row, the latter not finite where the logits are not.
 
     The greedy ones go in one, which is one wait for the device.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-Item = TypeVar("Item")
+Yielded = TypeVar("Yielded")
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:
@@ -19,7 +19,7 @@ def on_device(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
-def each_on_device(device: torch.device, items: Iterator[Item]) -> Iterator[Item]:
+def each_on_device(device: torch.device, items: Iterator[Yielded]) -> Iterator[Yielded]:
     """The items, each made on a device; whoever takes them is on a device of his own meanwhile."""
     try:
         while True:

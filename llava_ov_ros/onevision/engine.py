@@ -14,9 +14,10 @@ from ..ask_error import AskError
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
+from ..no_op import no_op
 from .batches import batches
 from .checkpoint import Checkpoint
-from .decoding import Ask, Row, answer_of, decode, stop_wish
+from .decoding import Ask, BatchRow, answer_of, decode, stop_wish
 from .devices import each_on_device, free_unused, on_device
 from .engine_settings import Counters, EngineSettings
 from .generated import Generated, checked_mode
@@ -160,8 +161,8 @@ class Engine:
         *,
         mode: str = "video",
         max_new_tokens: int = 64,
-        on_text: Callable[[str], None] = lambda text: None,
-        should_stop: Callable[[], str | None] = lambda: None,
+        on_text: Callable[[str], None] = no_op,
+        should_stop: Callable[[], str | None] = no_op,
     ) -> Generated:
         """Answers one question about clips, greedily; see `stream` for the arguments and errors."""
         ask = self.ask(question, max_new_tokens=max_new_tokens, on_text=on_text, should_stop=should_stop)
@@ -224,7 +225,7 @@ class Engine:
         checked = checked_mode(clips, mode)
         started_s = time.monotonic()
         waiting = dict(enumerate(asks))
-        rows: dict[int, Row] = {}
+        rows: dict[int, BatchRow] = {}
         used, remark = tuple(clips), ""
         without_caches = False
         while waiting:
@@ -256,7 +257,7 @@ class Engine:
         asks: dict[int, Ask],
         mode: Mode,
         started_s: float,
-        rows: dict[int, Row],
+        rows: dict[int, BatchRow],
     ) -> Iterator[tuple[int, Generated | Exception]]:
         yield from self._end_unwanted(asks, clips, started_s)
         # What goes before the clips is part of the prefix: questions share one where that is the same.
@@ -271,7 +272,7 @@ class Engine:
         asks: dict[int, Ask],
         mode: Mode,
         started_s: float,
-        rows: dict[int, Row],
+        rows: dict[int, BatchRow],
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Answers questions with one prefix."""
         state = self._loaded()
@@ -319,8 +320,10 @@ class Engine:
                 prompt_tokens = prefix.length + len(own[row.number].suffix)
                 yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
 
-    def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> Row:
-        return Row(number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode))
+    def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> BatchRow:
+        return BatchRow(
+            number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode)
+        )
 
     def _end_unwanted(
         self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
@@ -329,7 +332,7 @@ class Engine:
         for number in list(asks):
             wish = stop_wish(asks[number])
             if wish is not None:
-                row = Row(number, asks.pop(number), self._loaded().checkpoint.tokenizer)
+                row = BatchRow(number, asks.pop(number), self._loaded().checkpoint.tokenizer)
                 row.end(wish)
                 yield number, answer_of(row, clips, 0, started_s)
 

@@ -11,7 +11,7 @@ import torch
 from ..frames import Frame
 
 
-class FrameNumbers:
+class FrameIds:
     """Gives every frame object a number that is never used again, without keeping the frame alive."""
 
     def __init__(self) -> None:

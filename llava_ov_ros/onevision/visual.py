@@ -11,7 +11,7 @@ import torch
 from ..frames import Frame
 from ..modes import Mode
 from .devices import uploaded
-from .feature_cache import FeatureCache, FrameNumbers
+from .feature_cache import FeatureCache, FrameIds
 from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
 from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
 
@@ -41,7 +41,7 @@ class VisualEncoder:
         self._model = model
         self._cache = cache
         self._batch = batch
-        self._numbers = FrameNumbers()
+        self._numbers = FrameIds()
         self._tile_px: int = config.vision_config.image_size
         self._pinpoints: list[list[int]] = config.image_grid_pinpoints
         self._side: int = self._tile_px // config.vision_config.patch_size

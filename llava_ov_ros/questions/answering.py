@@ -6,19 +6,20 @@ import functools
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..ask_error import AskError
-from ..frames import Clip
+from ..frames import Clip, Frame
+from ..no_op import no_op
 from .blank import blank_remark
 from .clips import RefusedError
 from .kinds import read_answer
 from .query import Query, Result, Status
-from .request import Request, ignore
+from .request import Request
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.
-    from ..onevision import Counters, Generated
+    from ..onevision import Ask, Counters, Generated
 
 
 class AnswersQuestions(Protocol):
@@ -36,13 +37,16 @@ class AnswersQuestions(Protocol):
         max_new_tokens: int,
         on_text: Callable[[str], None],
         should_stop: Callable[[], str | None],
-        **more: Any,
-    ) -> Any:
-        """One question, in the form that `stream` takes; `more` is what else it has: choices, grammar, ..."""
+        choices: Sequence[str] | None = None,
+        grammar: str | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        before: Sequence[str | Frame] = (),
+    ) -> Ask:
+        """Make one question in the form that `stream` takes; with choices, the question compares them."""
         ...
 
     def stream(
-        self, clips: Sequence[Clip], asks: Sequence[Any], *, mode: str
+        self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Answer several questions about the same clips; yields number and outcome as they end."""
         ...
@@ -129,7 +133,7 @@ def answer_queries(
     queries: Sequence[Query],
     engine: AnswersQuestions,
     cut: Callable[[Query], tuple[Clip, ...]],
-    on_text: Callable[[str], None] = ignore,
+    on_text: Callable[[str], None] = no_op,
 ) -> list[Result]:
     """Answer queries about the same clips and wait for all of them.
 
@@ -151,26 +155,18 @@ def answer_queries(
     return [results[number] for number in range(len(queries))]
 
 
-def _ask_of(one: Request, engine: AnswersQuestions) -> Any:
+def _ask_of(one: Request, engine: AnswersQuestions) -> Ask:
     """Make the engine's form of a query."""
     return engine.ask(
         one.query.prompt or one.query.question,
         max_new_tokens=one.query.max_new_tokens,
         on_text=one.hear,
         should_stop=one.should_stop,
-        **_more(one.query),
+        choices=one.query.choices,
+        grammar=one.query.grammar,
+        history=one.query.history,
+        before=one.query.before,
     )
-
-
-def _more(query: Query) -> dict[str, Any]:
-    """The optional arguments of `ask` that a query sets: choices, grammar, history, texts and pictures before."""
-    more = {
-        "choices": query.choices,
-        "grammar": query.grammar,
-        "history": query.history or None,
-        "before": query.before or None,
-    }
-    return {name: value for name, value in more.items() if value is not None}
 
 
 def _failed(one: Request, clips: tuple[Clip, ...], error: Exception) -> Result:

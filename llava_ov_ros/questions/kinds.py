@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..onevision import Generated
 
 PHRASE_TOKENS = 16
-Value = bool | int | str | None
+AnswerValue = bool | int | str | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Option:
     """A candidate answer: the text scored by the model, the typed value that the text maps to, and its label."""
 
     said: str
-    value: Value
+    value: AnswerValue
     label: str
 
 
@@ -104,7 +104,7 @@ class SceneAnswer:
 
     kind: Kind
     text: str
-    value: Value
+    value: AnswerValue
     confidence: float
     probabilities: Mapping[str, float] | None
     generated: Generated

@@ -8,11 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..frames import Clip
+from ..no_op import no_op
 from .query import Query, Result, Status
-
-
-def ignore(*_: object) -> None:
-    """Stand in for a callback that nobody gave."""
 
 
 @dataclass(eq=False)
@@ -31,8 +28,8 @@ class Request:
 
     query: Query
     on_result: Callable[[Result], None]
-    on_start: Callable[[tuple[Clip, ...]], None] = ignore
-    on_text: Callable[[str], None] = ignore
+    on_start: Callable[[tuple[Clip, ...]], None] = no_op
+    on_text: Callable[[str], None] = no_op
     arrived_s: float = field(default_factory=time.monotonic)
     cancelled: threading.Event = field(default_factory=threading.Event)
     text: str = field(default="", init=False)

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Spread:
+class TimeSpread:
     """Times in seconds.
 
     Attributes:
@@ -23,9 +23,9 @@ class Spread:
     p95_s: float
 
 
-def spread(times_s: Sequence[float]) -> Spread | None:
+def spread(times_s: Sequence[float]) -> TimeSpread | None:
     """Median and 95th percentile of times in seconds; None of no times."""
     if not times_s:
         return None
     median_s, p95_s = np.percentile(np.asarray(times_s, dtype=np.float64), (50, 95))
-    return Spread(len(times_s), float(median_s), float(p95_s))
+    return TimeSpread(len(times_s), float(median_s), float(p95_s))

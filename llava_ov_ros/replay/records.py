@@ -9,7 +9,7 @@ from typing import Any
 from ..frames import NS_PER_S, Clip, Frame
 from ..planning import Decomposition, PlannedStep, PlanResult, plan_outcome
 from ..questions import Result, Status
-from ..questions.kinds import Value
+from ..questions.kinds import AnswerValue
 from ..questions.marks import says
 from .question_file import TimedQuestion
 
@@ -38,7 +38,7 @@ class AnswerRecord:
     frames: list[dict[str, Any]]
     model: str
     total_time_s: float
-    value: Value = None
+    value: AnswerValue = None
     probabilities: Mapping[str, float] | None = None
     mode: str | None = None
     window_s: float | None = None

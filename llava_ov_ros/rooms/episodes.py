@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from .goals import Act, Goal
+from .goals import Act, RoomGoal
 from .view import inside_point
 from .world import HAND, LAMP, Moment, Point, Room, Spot
 
@@ -26,7 +26,7 @@ class Episode:
     """
 
     room: Room
-    goal: Goal
+    goal: RoomGoal
     moments: tuple[Moment, ...]
 
     def at(self, time_s: float) -> Moment:
@@ -41,7 +41,7 @@ class Episode:
         )
 
 
-def carry_out(rng: Random, room: Room, start: Moment, goal: Goal) -> Episode | None:
+def carry_out(rng: Random, room: Room, start: Moment, goal: RoomGoal) -> Episode | None:
     """Carry a plan out, or None where a destination has no room left or is not there.
 
     Args:

@@ -63,7 +63,7 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Goal:
+class RoomGoal:
     """What shall be so, and how to get there.
 
     Attributes:
@@ -151,7 +151,7 @@ def make_goal(
     task_type: str | None = None,
     visible_only: bool = False,
     thing: int | None = None,
-) -> Goal | None:
+) -> RoomGoal | None:
     """A goal about what can be seen at a moment, or None where the room offers none.
 
     Args:
@@ -174,7 +174,7 @@ def make_goal(
     return None
 
 
-_Maker = Callable[[Random, Room, Moment, int, list[str], list[int]], Goal | None]
+_Maker = Callable[[Random, Room, Moment, int, list[str], list[int]], RoomGoal | None]
 
 
 def spoken(rng: Random, room: Room, thing: int, seen: list[int]) -> str:
@@ -208,7 +208,9 @@ def _knife_for(rng: Random, room: Room, moment: Moment, target: int, seen: list[
     return knives[0] if whole and len(knives) == 1 and rng.random() < 0.6 else None
 
 
-def _simple(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> Goal | None:
+def _simple(
+    rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]
+) -> RoomGoal | None:
     steps = _Writer(room, moment)
     source = steps.location(target)
     place = _destination(rng, places, source)
@@ -225,10 +227,10 @@ def _simple(rng: Random, room: Room, moment: Moment, target: int, places: list[s
         verb = rng.choice(("put", "put", "move", "bring", "place"))
         text = f"{verb} the {name} {f'to the {place}' if verb in ('move', 'bring') else at(place)}"
     steps.put(target, place)
-    return Goal("pick_and_place_simple", text, tuple(steps.acts), _pddl(kind, place, sliced=knife is not None))
+    return RoomGoal("pick_and_place_simple", text, tuple(steps.acts), _pddl(kind, place, sliced=knife is not None))
 
 
-def _look(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> Goal | None:
+def _look(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> RoomGoal | None:
     lamps = [i for i in seen if room.things[i].kind == LAMP and i not in moment.lit]
     if len(lamps) != 1:
         return None
@@ -237,10 +239,10 @@ def _look(rng: Random, room: Room, moment: Moment, target: int, places: list[str
     steps.toggle(lamps[0])
     name = spoken(rng, room, target, seen)
     text = rng.choice((f"look at the {name} under the {LAMP}", f"examine the {name} by the light of the {LAMP}"))
-    return Goal("look_at_obj_in_light", text, tuple(steps.acts), _pddl(room.things[target].kind, toggle=LAMP))
+    return RoomGoal("look_at_obj_in_light", text, tuple(steps.acts), _pddl(room.things[target].kind, toggle=LAMP))
 
 
-def _two(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> Goal | None:
+def _two(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> RoomGoal | None:
     kind = room.things[target].kind
     pair = [i for i in seen if room.things[i].kind == kind]
     if len(pair) != 2 or any(moment.spots[i].inside is not None for i in pair):
@@ -254,7 +256,7 @@ def _two(rng: Random, room: Room, moment: Moment, target: int, places: list[str]
         steps.pick_up(thing)
         steps.put(thing, place)
     text = rng.choice((f"put two {plural(kind)} {at(place)}", f"put both {plural(kind)} {at(place)}"))
-    return Goal("pick_two_obj_and_place", text, tuple(steps.acts), _pddl(kind, place))
+    return RoomGoal("pick_two_obj_and_place", text, tuple(steps.acts), _pddl(kind, place))
 
 
 def reading_order(room: Room, spot: Spot) -> tuple[bool, bool, float]:
@@ -263,7 +265,9 @@ def reading_order(room: Room, spot: Spot) -> tuple[bool, bool, float]:
     return piece.y > 60, piece.x > 80, spot.x
 
 
-def _stacked(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> Goal | None:
+def _stacked(
+    rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]
+) -> RoomGoal | None:
     if room.things[target].kind not in SMALL or moment.spots[target].inside is not None:
         return None
     held = {spot.inside for spot in moment.spots.values()}
@@ -283,12 +287,12 @@ def _stacked(rng: Random, room: Room, moment: Moment, target: int, places: list[
     kind = room.things[carrier].kind
     text = f"put the {name} {MOVABLE_RECEPTACLES[kind]} the {carrier_name} and put the {kind} {at(place)}"
     pddl = _pddl(room.things[target].kind, place, carrier=kind)
-    return Goal("pick_and_place_with_movable_recep", text, tuple(steps.acts), pddl)
+    return RoomGoal("pick_and_place_with_movable_recep", text, tuple(steps.acts), pddl)
 
 
 def _treated(
     task_type: str, rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]
-) -> Goal | None:
+) -> RoomGoal | None:
     action, where, possible, verb, participle = TREATMENTS[task_type]
     kind = room.things[target].kind
     if kind not in possible or where not in places:
@@ -308,11 +312,13 @@ def _treated(
         text = rng.choice((f"{verb} the {name} and put it {at(place)}", f"put the {participle} {name} {at(place)}"))
     steps.treat(action, where, target)
     steps.put(target, place)
-    return Goal(task_type, text, tuple(steps.acts), _pddl(kind, place, sliced=knife is not None))
+    return RoomGoal(task_type, text, tuple(steps.acts), _pddl(kind, place, sliced=knife is not None))
 
 
 def _treatment(task_type: str) -> _Maker:
-    def make(rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]) -> Goal | None:
+    def make(
+        rng: Random, room: Room, moment: Moment, target: int, places: list[str], seen: list[int]
+    ) -> RoomGoal | None:
         return _treated(task_type, rng, room, moment, target, places, seen)
 
     return make

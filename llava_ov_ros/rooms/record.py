@@ -54,7 +54,7 @@ NOTE = "Rendered: it shows how a model reads such pictures, and says nothing of 
 
 
 @dataclass(frozen=True)
-class Settings:
+class RecordingSettings:
     """What is to be recorded.
 
     Attributes:
@@ -123,14 +123,14 @@ class Recording:
         questions: What is asked about it, with the answers.
     """
 
-    settings: Settings
+    settings: RecordingSettings
     script: Script
     cameras: tuple[RoomCamera, ...]
     frames: int
     questions: tuple[TimedTruth, ...]
 
 
-def plan_recording(settings: Settings) -> Recording:
+def plan_recording(settings: RecordingSettings) -> Recording:
     """Settle all that a recording shows, without rendering it.
 
     Raises:
@@ -151,7 +151,7 @@ def plan_recording(settings: Settings) -> Recording:
     return Recording(settings, script, cameras, frames, asked)
 
 
-def _make_cameras(rng: Random, settings: Settings) -> tuple[RoomCamera, ...]:
+def _make_cameras(rng: Random, settings: RecordingSettings) -> tuple[RoomCamera, ...]:
     if settings.cameras == 1:
         return (RoomCamera(ONE_CAMERA, _view(rng, settings)),)
     cameras = []
@@ -162,7 +162,7 @@ def _make_cameras(rng: Random, settings: Settings) -> tuple[RoomCamera, ...]:
     return tuple(cameras)
 
 
-def _view(rng: Random, settings: Settings) -> View:
+def _view(rng: Random, settings: RecordingSettings) -> View:
     """A camera on a tripod; what JPEG does to its pictures comes when they are written."""
     view = make_view(rng, moving=0.0, sizes=((settings.width, settings.height),))
     return replace(view, shake=0.0, noise=rng.uniform(*NOISE), jpeg_quality=None)

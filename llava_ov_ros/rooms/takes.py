@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from .episodes import STEP_S, Episode, carry_out, grip, mix
-from .goals import TASK_TYPES, TREATMENTS, Act, Goal, make_goal
+from .goals import TASK_TYPES, TREATMENTS, Act, RoomGoal, make_goal
 from .view import View, make_view, picture
 from .world import (
     HAND,
@@ -45,7 +45,7 @@ class Progress:
         next_act: What is to be done now; None where the goal is reached.
     """
 
-    goal: Goal
+    goal: RoomGoal
     reported: tuple[Act, ...]
     next_act: Act | None
 

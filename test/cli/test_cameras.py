@@ -25,7 +25,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.fastdds import DEFAULT_SEGMENT_BYTES
 from llava_ov_ros.frames.message_types import NO_THEORA, THEORA
-from llava_ov_ros.live.camera_check import CameraTopic, advice, watch_cameras
+from llava_ov_ros.live.camera_check import WatchedTopic, advice, watch_cameras
 
 pytestmark = pytest.mark.ros
 
@@ -141,12 +141,12 @@ def test_video_without_av_names_the_extra(capsys, films, monkeypatch):
 
 
 def test_theora_is_refused_by_name():
-    theora = CameraTopic("/c/theora", THEORA, "reliable", picture="Theora video", problem=NO_THEORA)
+    theora = WatchedTopic("/c/theora", THEORA, "reliable", picture="Theora video", problem=NO_THEORA)
     assert advice([theora], "p.xml") == [f"/c/theora: {NO_THEORA}"]
 
 
 def topic(times_ms, lost=0, size_bytes=1000):
-    return CameraTopic("/c", "sensor_msgs/msg/Image", "reliable", [ms * MS for ms in times_ms], lost, size_bytes)
+    return WatchedTopic("/c", "sensor_msgs/msg/Image", "reliable", [ms * MS for ms in times_ms], lost, size_bytes)
 
 
 def test_all_there():

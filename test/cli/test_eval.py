@@ -16,7 +16,7 @@ import yaml
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.evaluation.run import workers
-from llava_ov_ros.evaluation.run.bag_answers import Answered
+from llava_ov_ros.evaluation.run.bag_answers import RowsAnswered
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
@@ -165,7 +165,7 @@ def test_a_run_that_was_stopped_three_times_goes_on(capsys, folder, done, tmp_pa
         def some(*arguments):
             left = after
             for event in work(*arguments):
-                if isinstance(event, Answered):
+                if isinstance(event, RowsAnswered):
                     if left == 0:
                         raise KeyboardInterrupt
                     left -= 1

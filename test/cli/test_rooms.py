@@ -18,7 +18,16 @@ import pytest
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.rooms import CALIBRATION, calibration_table, plan_table, table
 from llava_ov_ros.cli.rooms_live import table as live_table
-from llava_ov_ros.evaluation.rooms.accuracy import GRAY, HELD_OUT_KINDS, REVERSED, TOTAL, Row, compare, evaluate, trials
+from llava_ov_ros.evaluation.rooms.accuracy import (
+    GRAY,
+    HELD_OUT_KINDS,
+    REVERSED,
+    TOTAL,
+    Tally,
+    compare,
+    evaluate,
+    trials,
+)
 from llava_ov_ros.evaluation.rooms.held_plans import DECODINGS, evaluate_plans, plan_question, read_answer_of
 from llava_ov_ros.evaluation.rooms.held_plans import KINDS as PLAN_KINDS
 from llava_ov_ros.onevision import Generated
@@ -49,8 +58,8 @@ def knowing(fresh, otherwise="?"):
 
 
 def test_a_share_of_all_has_an_interval_with_a_width():
-    assert (Row(10, 10).as_dict()["low"], Row(10, 10).as_dict()["high"]) == (0.7225, 1.0)
-    assert (Row(0, 0).as_dict()["low"], Row(0, 0).as_dict()["high"]) == (0.0, 1.0)
+    assert (Tally(10, 10).as_dict()["low"], Tally(10, 10).as_dict()["high"]) == (0.7225, 1.0)
+    assert (Tally(0, 0).as_dict()["low"], Tally(0, 0).as_dict()["high"]) == (0.0, 1.0)
 
 
 def test_a_seed_gives_the_same_questions_and_pictures_and_another_seed_others():

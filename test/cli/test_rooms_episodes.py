@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="a live node needs ROS 2")
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.rooms_episodes import record, table
 from llava_ov_ros.live import episode_playback as live_episodes
-from llava_ov_ros.live.episode_playback import Episode, Outcome, Turn
+from llava_ov_ros.live.episode_playback import EpisodeResult, HintTurn, RecordedEpisode
 from llava_ov_ros.live.session import LiveError
 
 PROGRAM = "import sys; from llava_ov_ros.cli.main import main; sys.exit(main())"
@@ -26,10 +26,10 @@ def outcome(*hints):
     """Of an episode of one step."""
     rights = ("PickupObject mug", "DONE")
     turns = tuple(
-        Turn((), right, hint, "PickupObject mug" if hint == "STEP" else "", 0.75, (1, 2), 3)
+        HintTurn((), right, hint, "PickupObject mug" if hint == "STEP" else "", 0.75, (1, 2), 3)
         for right, hint in zip(rights, hints, strict=False)
     )
-    return Outcome(Episode("pick up the mug", rights[:1], (2.0, 4.0)), turns)
+    return EpisodeResult(RecordedEpisode("pick up the mug", rights[:1], (2.0, 4.0)), turns)
 
 
 def test_outcomes_are_counted():

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from llava_ov_ros.evaluation.run.answer_scores import scored
-from llava_ov_ros.evaluation.run.bag_answers import Answered, run_shard
+from llava_ov_ros.evaluation.run.bag_answers import RowsAnswered, run_shard
 from llava_ov_ros.evaluation.suite.preflight import preflight
 from llava_ov_ros.evaluation.suite.suite_file import read_suite
 from llava_ov_ros.onevision import Generated
@@ -58,7 +58,7 @@ def test_a_suite(write_bag, shot, tmp_path):
     assert {"em_zh", "f1_zh"} <= set(job.metrics)
     (shard,) = job.shards
     events = run_shard(job, shard, Script(), frozenset())
-    rows = {row["number"]: row for event in events if isinstance(event, Answered) for row in event.rows}
+    rows = {row["number"]: row for event in events if isinstance(event, RowsAnswered) for row in event.rows}
     results = [scored(rows[trial.number], trial, job.metrics, job.vocabulary).row for trial in shard.trials]
     by_ask = {row["question"]: row for row in results}
     assert [by_ask[one["ask"]]["value"] for one in QUESTIONS] == [False, 3, "蓝色", "红色的杯子。", "桌上。"]

@@ -20,7 +20,7 @@ from llava_ov_ros.live.player import staged_base
 from llava_ov_ros.live.session import LiveError
 from llava_ov_ros.planning import find_vocabulary, load_vocabulary, reported_step
 from llava_ov_ros.replay import read_messages
-from llava_ov_ros.rooms.record import Settings, plan_recording, truth_path, write_recording
+from llava_ov_ros.rooms.record import RecordingSettings, plan_recording, truth_path, write_recording
 from llava_ov_ros.share import shipped
 
 S = 1_000_000_000
@@ -30,7 +30,7 @@ SEEDS = range(20)
 def record(folder, seed, **size):
     """An episode as `llava-ov rooms record --episode` writes it: bag and truth."""
     bag = folder / f"{seed}.mcap"
-    write_recording(plan_recording(Settings(seed=seed, seconds=None, episode=True, **size)), bag)
+    write_recording(plan_recording(RecordingSettings(seed=seed, seconds=None, episode=True, **size)), bag)
     return bag, truth_path(bag)
 
 

@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from llava_ov_ros.frames import NS_PER_S
 from llava_ov_ros.live.process import NodeProcess, use_large_segments
-from llava_ov_ros.live.session import LiveError, Report, Session
+from llava_ov_ros.live.session import DiagnosticsReport, LiveError, Session
 from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.questions import Status
 
@@ -213,7 +213,7 @@ def send_all(session: Session, namespace: str, pictures: Pictures, messages: int
     publishers = {name: node.create_publisher(kinds[name], topic, qos) for name, topic in topics.items()}
     said: dict[str, dict[str, str]] = {}
 
-    def hear(report: Report) -> None:
+    def hear(report: DiagnosticsReport) -> None:
         said.update({name: dict(report.cameras[topic]) for name, topic in topics.items() if topic in report.cameras})
 
     def all_say(key: str, value: object) -> Callable[[], bool]:

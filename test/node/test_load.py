@@ -69,7 +69,7 @@ def test_a_parameter_of_the_load_cannot_be_set_during_it(loading, load):
     load.may_end.set()
     assert robot.outcome(asked).success
     assert robot.live._cameras["front"]._growing._settings.window_ns == 3 * 10**9
-    assert robot.live._settings.max_frame_age_s == 7.0
+    assert robot.live._configuration.now.settings.max_frame_age_s == 7.0
 
 
 def test_the_end_of_the_node_does_not_wait_for_a_load(loading, load):

@@ -210,7 +210,7 @@ def test_every_camera_needs_a_name_of_its_own(names):
 def test_an_empty_list_means_no_standing_questions(rig, scripted):
     """As in a YAML file, where it has no type; rclpy's own parameters cannot be made so."""
     robot = rig(load=scripted(lambda *_: "an answer"), active=False, standing_questions=[""])
-    assert robot.live._settings.questions() == []
+    assert robot.live._configuration.now.settings.questions() == []
 
 
 @pytest.mark.parametrize("entry", NUMBERS, ids=lambda entry: entry.name)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from llava_ov_ros.bench.engine_goals import engine_benchmark
-from llava_ov_ros.bench.measuring import Goal
+from llava_ov_ros.bench.measuring import Measurement
 
 GOALS = ("P1", "P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9")
 
 
-def measured(shape: str, rooms: Path, repeats: int, goals: tuple[str, ...]) -> dict[str, Goal]:
+def measured(shape: str, rooms: Path, repeats: int, goals: tuple[str, ...]) -> dict[str, Measurement]:
     found = engine_benchmark(
         shape,
         rooms / "tokenizer.json",

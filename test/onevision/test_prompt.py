@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import ByteLevel
 
 from llava_ov_ros.onevision import Ask
-from llava_ov_ros.onevision.decoding import Row
+from llava_ov_ros.onevision.decoding import BatchRow
 from llava_ov_ros.onevision.prompt import PROMPT_STYLES, Control, Segment, Text, Visual, conversation, user_content
 from llava_ov_ros.onevision.tokens import REPLACEMENT, PromptTokenizer, TextStream
 
@@ -101,7 +101,7 @@ def test_half_a_character_at_the_end_is_left_out(tokenizer: PromptTokenizer) -> 
 def test_an_answer_that_is_cut_off_in_a_character_ends_before_it(tokenizer: PromptTokenizer) -> None:
     ids = tokenizer.encode_text("红杯")
     heard: list[str] = []
-    row = Row(0, Ask("?", max_new_tokens=len(ids) - 1, on_text=heard.append), tokenizer)
+    row = BatchRow(0, Ask("?", max_new_tokens=len(ids) - 1, on_text=heard.append), tokenizer)
     for token in ids[:-1]:
         row.take(token, 0.5, frozenset())
     assert (row.finish, row.text, heard) == ("length", "红", ["红"])

@@ -13,9 +13,9 @@ from llava_ov_ros.onevision import Ask, Choice, Generated, load_engine
 from llava_ov_ros.questions import Query, Request, Result, answer_together
 from llava_ov_ros.questions.kinds import (
     PHRASE_TOKENS,
+    AnswerValue,
     SceneAnswer,
     SceneQuestion,
-    Value,
     read_answer,
     shape,
 )
@@ -103,7 +103,7 @@ def test_more_choices_than_letters() -> None:
         (SceneQuestion(Kind.CHOICE, "?", SHADES), ONEVISION, 1, "green", "green"),
     ],
 )
-def test_what_a_choice_means(question: SceneQuestion, prompts: Any, best: int, text: str, value: Value) -> None:
+def test_what_a_choice_means(question: SceneQuestion, prompts: Any, best: int, text: str, value: AnswerValue) -> None:
     shaped = shape(question, prompts)
     assert shaped.choices is not None
     answer = read_answer(shaped, chosen(shaped.choices, best))

@@ -46,7 +46,7 @@ class Listing:
     def __init__(self):
         self.asked = []
 
-    def ask(self, question, *, max_new_tokens, on_text, should_stop):
+    def ask(self, question, *, max_new_tokens, on_text, should_stop, **more):
         """One question, as `stream` takes it."""
         return question, max_new_tokens
 

@@ -39,7 +39,7 @@ class Planner:
         self._fails = fails
         self.asked = []
 
-    def ask(self, question, *, max_new_tokens, on_text, should_stop, choices=None, grammar=None):
+    def ask(self, question, *, max_new_tokens, on_text, should_stop, choices=None, grammar=None, **more):
         """One question, as `stream` takes it."""
         return SimpleNamespace(text=question, choices=choices, grammar=grammar, on_text=on_text)
 

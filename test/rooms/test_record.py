@@ -18,7 +18,7 @@ import pytest
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.replay import image_topics, read_messages, read_questions
-from llava_ov_ros.rooms.record import FIRST_STAMP_NS, Settings, plan_recording, truth, write_recording
+from llava_ov_ros.rooms.record import FIRST_STAMP_NS, RecordingSettings, plan_recording, truth, write_recording
 from llava_ov_ros.rooms.script import told
 from llava_ov_ros.rooms.view import canvas_for
 from llava_ov_ros.rooms.world import HAND, place_of
@@ -101,11 +101,11 @@ def test_a_resting_camera_never_looks_frozen(capsys, tmp_path):
 
 
 def test_the_room_does_not_depend_on_cameras_size_or_questions():
-    one = plan_recording(Settings(seed=5))
-    other = plan_recording(Settings(seed=5, cameras=3, width=320, height=240, questions=5))
+    one = plan_recording(RecordingSettings(seed=5))
+    other = plan_recording(RecordingSettings(seed=5, cameras=3, width=320, height=240, questions=5))
     assert one.script == other.script
     assert len(other.questions) == 5
-    assert set(other.questions) <= set(plan_recording(Settings(seed=5, questions=99)).questions)
+    assert set(other.questions) <= set(plan_recording(RecordingSettings(seed=5, questions=99)).questions)
 
 
 def test_events_follow_each_other_without_gaps(plans):
@@ -139,7 +139,7 @@ def test_the_events_in_the_truth_are_what_the_pictures_show(plans):
 def test_things_come_go_and_are_carried():
     changes = Counter()
     for seed in SEEDS:
-        script = plan_recording(Settings(seed=seed, seconds=75.0)).script
+        script = plan_recording(RecordingSettings(seed=seed, seconds=75.0)).script
         assert script.changes[0].kind == "moved"
         for change in script.changes:
             changes[change.kind] += 1
@@ -187,7 +187,7 @@ def test_an_episode_reaches_its_goal(plans):
 def test_drawn_questions_are_written(capsys, tmp_path):
     assert record(capsys, tmp_path / "one.mcap", *SMALL, "--seconds", "3", "--drawn")[0] == 0
     said = json.loads((tmp_path / "one.truth.json").read_text())["questions"]
-    expected = plan_recording(Settings(seconds=3.0, drawn=True)).questions
+    expected = plan_recording(RecordingSettings(seconds=3.0, drawn=True)).questions
     assert [question["ask"] for question in said] == [question.ask for question in expected]
 
 
@@ -202,7 +202,7 @@ def test_a_recorded_episode_covers_all_steps(capsys, tmp_path):
 
 def test_all_cameras_have_all_things_in_the_picture(plans):
     for seed in SEEDS:
-        plan = plan_recording(Settings(seed=seed, cameras=4))
+        plan = plan_recording(RecordingSettings(seed=seed, cameras=4))
         for frame, camera in itertools.product(range(0, plan.frames, 2), plan.cameras):
             canvas = canvas_for(camera.view, Random(0), 0.5)
             for spot in plan.script.at(frame / 5).spots.values():
@@ -258,7 +258,7 @@ def test_where_it_cannot_be_written_all_is_left_as_it_was(capsys, tmp_path, out,
 
 @pytest.mark.parametrize("name", ["room.mcap", "room"])
 def test_until_all_is_written_no_name_is_taken(tmp_path, name):
-    plan = plan_recording(Settings(seconds=4.0, width=64, height=64))
+    plan = plan_recording(RecordingSettings(seconds=4.0, width=64, height=64))
     seen = []
     write_recording(plan, tmp_path / name, lambda: seen.append((tmp_path / name).exists()))
     assert seen == [False] * 20

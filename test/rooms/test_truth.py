@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from random import Random
 
-from llava_ov_ros.rooms.record import Settings, plan_recording, truth
+from llava_ov_ros.rooms.record import RecordingSettings, plan_recording, truth
 from llava_ov_ros.rooms.room_questions import KINDS_OF_QUESTION, questions
 from llava_ov_ros.rooms.takes import Take
 from llava_ov_ros.rooms.truth import tour
@@ -29,9 +29,9 @@ def test_questions_are_of_every_kind(plans):
 
 
 def test_drawn_questions_ask_nothing_of_every_recording():
-    plans = [plan_recording(Settings(seed=seed, seconds=60.0, questions=99, drawn=True)) for seed in SEEDS]
+    plans = [plan_recording(RecordingSettings(seed=seed, seconds=60.0, questions=99, drawn=True)) for seed in SEEDS]
     for seed, plan in zip(SEEDS, plans, strict=True):
-        assert plan.script == plan_recording(Settings(seed=seed, seconds=60.0)).script
+        assert plan.script == plan_recording(RecordingSettings(seed=seed, seconds=60.0)).script
         times = {question.at_s for question in plan.questions}
         assert len(times) == 3 * len(plan.script.changes)
     kinds = Counter(question.kind for plan in plans for question in plan.questions)
@@ -111,7 +111,7 @@ def test_the_demonstration_can_be_recorded(plans):
 
 def test_next_steps_are_asked_when_each_step_is_done():
     for seed in SEEDS:
-        plan = plan_recording(Settings(seed=seed, seconds=None, episode=True, questions=99))
+        plan = plan_recording(RecordingSettings(seed=seed, seconds=None, episode=True, questions=99))
         steps = truth(plan)["episode"]["steps"]
         asked = [question for question in plan.questions if question.kind == "next_step"]
         assert [question.at_s for question in asked] == [2.0, *(step["end_s"] for step in steps)]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...bounds import check_whole
 from ...frames import Frame
+from ...no_op import no_op
 from .interleave_items import IMAGE, InterleaveError, Item
 from .interleave_prompt import next_turn_prompt, turn_prompt
 
@@ -32,7 +33,7 @@ def run(
     *,
     max_new_tokens: int = MAX_NEW_TOKENS,
     on_item: Callable[[], None] = lambda: None,
-    on_remark: Callable[[str], None] = lambda text: None,
+    on_remark: Callable[[str], None] = no_op,
 ) -> Path:
     """Asks everything that is not answered yet, and appends one row per question.
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ...bounds import check_whole
 from ...onevision import NotFiniteError, load_engine
 from ...onevision.prompt import Segment
-from .lmms_eval_prompt import Shown, chat_parts, context_texts, longest_answer, shown, turns_of
+from .lmms_eval_prompt import Visuals, chat_parts, context_texts, longest_answer, shown, turns_of
 
 LOG = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class _Model(lmms):  # type: ignore[misc]
         )
 
     def _answer(
-        self, turns: Sequence[Sequence[Segment]], what: Shown, system: str | None, options: Mapping[str, Any]
+        self, turns: Sequence[Sequence[Segment]], what: Visuals, system: str | None, options: Mapping[str, Any]
     ) -> str:
         if options.get("do_sample") and float(options.get("temperature") or 0) > 0:
             raise ValueError("llava_ov_ros answers greedily: give temperature=0 with --gen_kwargs")

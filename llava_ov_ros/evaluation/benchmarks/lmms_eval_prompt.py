@@ -26,7 +26,7 @@ class DocumentError(ValueError):
 
 
 @dataclass(frozen=True)
-class Shown:
+class Visuals:
     """What a prompt shows.
 
     Attributes:
@@ -50,7 +50,7 @@ def longest_answer(options: Mapping[str, Any]) -> int:
     return longest
 
 
-def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | None = None) -> Shown:
+def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | None = None) -> Visuals:
     """Pictures and videos of a document.
 
     One picture is shown in most detail (anyres_max_9), of several each one padded, and of a video frames at equal
@@ -65,17 +65,17 @@ def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | N
         DocumentError: There is something else, or a file cannot be read.
     """
     if not visuals:
-        return Shown((), "multi_image")
+        return Visuals((), "multi_image")
     videos = [visual for visual in visuals if isinstance(visual, str) and not _is_picture(visual)]
     if videos:
         if len(visuals) > 1:
             raise DocumentError(f"the document has {len(visuals)} videos or pictures: one video, or pictures only")
-        return Shown((video_frames(Path(videos[0]), max_frames),), "video")
+        return Visuals((video_frames(Path(videos[0]), max_frames),), "video")
     pictures = [picture_frame(visual) for visual in visuals]
     if sample_frames is not None:
         chosen = np.linspace(0, len(pictures) - 1, sample_frames, dtype=int)
-        return Shown((tuple(pictures[index] for index in chosen),), "video")
-    return Shown(tuple((picture,) for picture in pictures), "image" if len(pictures) == 1 else "multi_image")
+        return Visuals((tuple(pictures[index] for index in chosen),), "video")
+    return Visuals(tuple((picture,) for picture in pictures), "image" if len(pictures) == 1 else "multi_image")
 
 
 def picture_frame(picture: Any) -> Frame:

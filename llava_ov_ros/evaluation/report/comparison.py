@@ -11,7 +11,7 @@ from typing import Any
 from ..metrics import ZERO_ONE, paired
 from ..run.answer_scores import Row
 
-Key = tuple[Any, ...]
+RowKey = tuple[Any, ...]
 _FIELDS = frozenset(("bag", "kind", "question", "at_s", "window_s", "text", "status", "confidence", "scores", "frames"))
 
 
@@ -38,9 +38,9 @@ def read_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def keyed(rows: Sequence[Row]) -> Iterator[tuple[Key, Row]]:
+def keyed(rows: Sequence[Row]) -> Iterator[tuple[RowKey, Row]]:
     """Rows by what was asked, of which bag and when, and the how manieth of its like it is."""
-    seen: Counter[Key] = Counter()
+    seen: Counter[RowKey] = Counter()
     for row in rows:
         key = (row["bag"], row["kind"], row["question"], row["at_s"], row["window_s"], str(row.get("range_s")))
         seen[key] += 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...no_op import no_op
 from ...questions.kinds import SceneQuestion
 from ...rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, OPPOSITE, Question, questions
 from ...rooms.takes import Take, make_take, pictures
@@ -41,7 +42,7 @@ Decider = Callable[[Sequence["Picture"], Sequence[SceneQuestion]], list[tuple[st
 
 
 @dataclass(frozen=True)
-class Trial:
+class RoomTrial:
     """A clip and what is asked about it.
 
     Attributes:
@@ -60,7 +61,7 @@ class Trial:
 
 
 @dataclass
-class Row:
+class Tally:
     """How one kind of question fared."""
 
     n: int = 0
@@ -83,7 +84,7 @@ class Row:
 
 
 @dataclass
-class Report:
+class AccuracyReport:
     """What an evaluation found.
 
     Attributes:
@@ -95,7 +96,7 @@ class Report:
             won, and whether it is right.
     """
 
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, Tally] = field(default_factory=dict)
     said_cannot_tell: int = 0
     four_frame_s: list[float] = field(default_factory=list)
     wrong: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -125,7 +126,7 @@ class Report:
 
 
 @dataclass
-class Pair:
+class LiveTally:
     """How one kind of question fared twice: asked in process, and through a live node."""
 
     n: int = 0
@@ -133,8 +134,8 @@ class Pair:
     live_correct: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
-        """As `Row` has it in process; right answers of the live node, their share, and how much more that is."""
-        here, live = Row(self.n, self.correct).as_dict(), Row(self.n, self.live_correct).as_dict()
+        """As `Tally` has it in process; right answers of the live node, their share, and how much more that is."""
+        here, live = Tally(self.n, self.correct).as_dict(), Tally(self.n, self.live_correct).as_dict()
         difference = (self.live_correct - self.correct) / self.n if self.n else 0.0
         return here | {
             "live_correct": live["correct"],
@@ -152,7 +153,7 @@ class Comparison:
         unlike: Questions with two answers: kind, question, right answer, answer in process, answer of the live node.
     """
 
-    pairs: dict[str, Pair] = field(default_factory=dict)
+    pairs: dict[str, LiveTally] = field(default_factory=dict)
     unlike: list[tuple[str, str, str, str, str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, dict[str, float | int]]:
@@ -168,7 +169,7 @@ def trials(
     held_out: bool = False,
     frames: int | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
-) -> Iterator[Trial]:
+) -> Iterator[RoomTrial]:
     """Fresh rooms with `each` questions of every kind.
 
     Args:
@@ -197,17 +198,17 @@ def trials(
                 left[question.kind] -= 1
                 asked.append(question)
         if asked:
-            yield Trial(take, key, tuple(asked))
+            yield RoomTrial(take, key, tuple(asked))
 
 
 def evaluate(
     answer: Answerer,
-    fresh: Iterator[Trial],
+    fresh: Iterator[RoomTrial],
     *,
     blind: bool = True,
     decide: Decider | None = None,
-    on_asked: Callable[[int], None] = lambda n: None,
-) -> Report:
+    on_asked: Callable[[int], None] = no_op,
+) -> AccuracyReport:
     """Ask about fresh rooms.
 
     Args:
@@ -217,7 +218,7 @@ def evaluate(
         decide: The model once more, for the questions among them whose possible answers are known.
         on_asked: Called with the number of questions done.
     """
-    report = Report()
+    report = AccuracyReport()
     for trial in fresh:
         frames = trial.frames()
         texts = [question.text for question in trial.asked]
@@ -235,7 +236,7 @@ def evaluate(
 
 
 def compare(
-    here: Answerer, live: Answerer, fresh: Iterator[Trial], *, on_asked: Callable[[int], None] = lambda n: None
+    here: Answerer, live: Answerer, fresh: Iterator[RoomTrial], *, on_asked: Callable[[int], None] = no_op
 ) -> Comparison:
     """Ask all questions twice.
 
@@ -245,7 +246,7 @@ def compare(
         fresh: What to ask.
         on_asked: Called with the number of questions done.
     """
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, LiveTally] = {}
     found = Comparison()
     for trial in fresh:
         frames = trial.frames()
@@ -253,7 +254,7 @@ def compare(
         both = zip(trial.asked, here(frames, texts), live(frames, texts), strict=True)
         for question, said, said_live in both:
             for kind in (question.kind, TOTAL):
-                pair = pairs.setdefault(kind, Pair())
+                pair = pairs.setdefault(kind, LiveTally())
                 pair.n += 1
                 pair.correct += said == question.answer
                 pair.live_correct += said_live == question.answer
@@ -264,7 +265,7 @@ def compare(
     return found
 
 
-def _answers(answer: Answerer, frames: list[Picture], texts: list[str], report: Report) -> list[str]:
+def _answers(answer: Answerer, frames: list[Picture], texts: list[str], report: AccuracyReport) -> list[str]:
     """All answers; of a clip of four frames the first is timed by itself."""
     if len(frames) != CLIP_FRAMES:
         return answer(frames, texts)
@@ -274,8 +275,8 @@ def _answers(answer: Answerer, frames: list[Picture], texts: list[str], report: 
     return [*first, *(answer(frames, texts[1:]) if len(texts) > 1 else [])]
 
 
-def _count(report: Report, question: Question, said: str, guess: str | None) -> None:
-    row = report.rows.setdefault(question.kind, Row())
+def _count(report: AccuracyReport, question: Question, said: str, guess: str | None) -> None:
+    row = report.rows.setdefault(question.kind, Tally())
     row.n += 1
     row.correct += said == question.answer
     if guess is not None:
@@ -285,7 +286,7 @@ def _count(report: Report, question: Question, said: str, guess: str | None) -> 
         report.wrong.append((question.kind, question.text, question.answer, said))
 
 
-def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], report: Report) -> None:
+def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], report: AccuracyReport) -> None:
     """Have those questions decided whose possible answers are known."""
     typed = [(question, scene) for question in asked if (scene := scene_question(question)) is not None]
     decided = decide(frames, [scene for _, scene in typed]) if typed else []
@@ -294,12 +295,12 @@ def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], r
 
 
 def _ask_backwards(
-    answer: Answerer, frames: list[Picture], asked: Sequence[Question], given: Sequence[str], report: Report
+    answer: Answerer, frames: list[Picture], asked: Sequence[Question], given: Sequence[str], report: AccuracyReport
 ) -> None:
     """Whether directions flip when the clip runs backwards."""
     for question, said in zip(asked, given, strict=True):
         if question.direction and said in OPPOSITE:
             (backwards,) = answer(frames[::-1], [question.text])
-            row = report.rows.setdefault(REVERSED, Row())
+            row = report.rows.setdefault(REVERSED, Tally())
             row.n += 1
             row.correct += backwards == OPPOSITE[said]

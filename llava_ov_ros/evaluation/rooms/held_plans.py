@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ...no_op import no_op
 from ...planning import (
     Decoding,
     Hint,
@@ -20,7 +21,7 @@ from ...planning import (
 from ...planning.model.plan_prompt import FREE_PLAN_TOKENS, FREE_STEP_TOKENS
 from ...questions.prompts import Prompts
 from ...rooms.room_questions import Question
-from .accuracy import TOTAL, Row, Trial
+from .accuracy import TOTAL, RoomTrial, Tally
 
 if TYPE_CHECKING:
     from ...onevision import Generated
@@ -34,7 +35,7 @@ Planner = Callable[[Sequence["Picture"], Sequence[PlanAsk]], "list[Generated]"]
 
 
 @dataclass
-class PlanRow:
+class PlanTally:
     """How one kind of question fared in one way of decoding."""
 
     n: int = 0
@@ -42,8 +43,8 @@ class PlanRow:
     malformed: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
-        """As `Row` has it, and how many could not be read, or not as steps of the vocabulary."""
-        return Row(self.n, self.correct).as_dict() | {"malformed": self.malformed}
+        """As `Tally` has it, and how many could not be read, or not as steps of the vocabulary."""
+        return Tally(self.n, self.correct).as_dict() | {"malformed": self.malformed}
 
 
 @dataclass
@@ -55,7 +56,7 @@ class PlanReport:
         wrong: Some wrong answers: decoding, question, right answer, given text.
     """
 
-    rows: dict[str, dict[str, PlanRow]] = field(default_factory=dict)
+    rows: dict[str, dict[str, PlanTally]] = field(default_factory=dict)
     wrong: list[tuple[str, str, str, str]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float | int]]]:
@@ -78,12 +79,12 @@ class Read:
 
 def evaluate_plans(
     write: Planner,
-    fresh: Iterator[Trial],
+    fresh: Iterator[RoomTrial],
     vocabulary: Vocabulary,
     prompts: Prompts,
     *,
     decodings: Sequence[Decoding] = DECODINGS,
-    on_asked: Callable[[int], None] = lambda n: None,
+    on_asked: Callable[[int], None] = no_op,
 ) -> PlanReport:
     """Ask for the plans and next steps of fresh rooms, the same ones in every way of decoding.
 
@@ -95,7 +96,7 @@ def evaluate_plans(
         decodings: The ways.
         on_asked: Called with the number of questions done.
     """
-    report = PlanReport({decoding: {kind: PlanRow() for kind in (*KINDS, TOTAL)} for decoding in decodings})
+    report = PlanReport({decoding: {kind: PlanTally() for kind in (*KINDS, TOTAL)} for decoding in decodings})
     for trial in fresh:
         asked = [(question, decoding) for question in trial.asked if question.kind in KINDS for decoding in decodings]
         if not asked:

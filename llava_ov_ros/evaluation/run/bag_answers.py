@@ -45,7 +45,7 @@ BUFFER_BYTES = 2**30
 
 
 @dataclass(frozen=True)
-class Answered:
+class RowsAnswered:
     """Answers to questions that were asked together; they go into the journal together.
 
     Attributes:
@@ -81,10 +81,10 @@ class Ready:
     """A model is loaded, and the work begins."""
 
 
-Event = Ready | Answered | Ended
+ShardEvent = Ready | RowsAnswered | Ended
 
 
-def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[Event]:
+def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[ShardEvent]:
     """Ask everything about one bag.
 
     Questions of one time about the same clips are asked together, always the same ones, so that what was done before
@@ -104,7 +104,7 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
     schedule: Schedule[Trial] = Schedule(shard.trials)
     asking = _Asking(job, shard, engine, by_name)
 
-    def ask(due: Sequence[tuple[int, Trial, int]]) -> Iterator[Answered]:
+    def ask(due: Sequence[tuple[int, Trial, int]]) -> Iterator[RowsAnswered]:
         for now_ns, same_time in groupby(due, key=lambda one: one[2]):
             for trials in _together([trial for _, trial, _ in same_time]):
                 if not done >= {trial.number for trial in trials}:
@@ -170,7 +170,7 @@ class _Asking:
         self._numbers = {name: number for number, name in enumerate(cameras)}
         self._shown: set[str] = set()
 
-    def ask(self, trials: Sequence[Trial], now_ns: int) -> Answered:
+    def ask(self, trials: Sequence[Trial], now_ns: int) -> RowsAnswered:
         if trials[0].kind == PLAN:
             result, plan = self._plan(trials[0], now_ns)
             results = [result]
@@ -183,7 +183,7 @@ class _Asking:
         for result in results:
             pictures |= self._pictures(result.clips)
         answers = list(zip(trials, records, strict=True))
-        return Answered(
+        return RowsAnswered(
             self._shard.number,
             tuple(row_of(self._shard, trial, now_ns, record) for trial, record in answers),
             tuple(times_of(trial, record) for trial, record in answers),

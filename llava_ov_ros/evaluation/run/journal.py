@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .answer_scores import Row
-from .bag_answers import Answered, Ended
+from .bag_answers import Ended, RowsAnswered
 from .identity import differences
 
 RUN, JOURNAL, FRAMES, LOCK = "run.json", "journal.jsonl", "frames", ".lock"
@@ -160,14 +160,14 @@ class Journal:
             self.rows[shard, row["number"]] = row
             self.timings[shard, row["number"]] = timing
 
-    def take(self, event: Answered | Ended) -> None:
+    def take(self, event: RowsAnswered | Ended) -> None:
         """Write down what has happened; what was answered together is there together, or not at all.
 
         Raises:
             WriteError: The disk is full, or the folder cannot be written any more.
         """
         line: dict[str, Any] = {"shard": event.shard}
-        if isinstance(event, Answered):
+        if isinstance(event, RowsAnswered):
             # The pictures first: a row that is there has them.
             self.keep(event.pictures)
             line |= {"rows": list(event.rows), "timings": list(event.timings)}

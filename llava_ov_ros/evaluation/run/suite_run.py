@@ -15,7 +15,7 @@ from ..report.page import report
 from ..report.summary import summary, timing
 from ..suite.preflight import Job, Shard
 from .answer_scores import Row, Scored, scored
-from .bag_answers import Answered, Event, Ready
+from .bag_answers import Ready, RowsAnswered, ShardEvent
 from .journal import FRAMES, Journal, write_whole, writing
 
 
@@ -45,7 +45,7 @@ def open_shards(job: Job, journal: Journal) -> list[int]:
 class Collecting:
     """Takes events into the journal, and the time that they take."""
 
-    def __init__(self, journal: Journal, on_answered: Callable[[Answered], None]) -> None:
+    def __init__(self, journal: Journal, on_answered: Callable[[RowsAnswered], None]) -> None:
         """Collect.
 
         Args:
@@ -58,14 +58,14 @@ class Collecting:
         self._ended_s = 0.0
         self._asked = 0
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: ShardEvent) -> None:
         """Take the next event."""
         self._ended_s = time.monotonic()
         if isinstance(event, Ready):
             self._began_s = self._ended_s if self._began_s is None else self._began_s
             return
         self._journal.take(event)
-        if isinstance(event, Answered):
+        if isinstance(event, RowsAnswered):
             self._asked += len(event.rows)
             self._on_answered(event)
 

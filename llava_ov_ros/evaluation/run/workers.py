@@ -11,13 +11,13 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ...checkpoints import CheckpointError, find_checkpoint
 from ...questions import AnswersQuestions
 from ...replay import BagError
 from ..suite.preflight import Job, named_model
-from .bag_answers import Event, Ready, run_shard
+from .bag_answers import Ready, ShardEvent, run_shard
 
 Done = Mapping[int, AbstractSet[int]]
 """Numbers of the trials that are answered already, by number of the bag."""
@@ -58,11 +58,9 @@ def load(job: Job) -> AnswersQuestions:
     # Tiles one by one: how many are encoded at once would depend on what was asked before.
     settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
     try:
-        engine = load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
+        return load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
     except (ValueError, MemoryError) as error:
         raise WorkError(str(error)) from None
-    # It is one, but for options that nobody here gives.
-    return cast(AnswersQuestions, engine)
 
 
 @contextmanager
@@ -78,7 +76,7 @@ def fixed_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[Event]:
+def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEvent]:
     """Work on bags one after the other.
 
     Args:
@@ -101,7 +99,7 @@ def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[Event]:
             engine.close()
 
 
-def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int) -> Iterator[Event]:
+def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int) -> Iterator[ShardEvent]:
     """Work on bags with several processes, each with a model of its own; the arguments are those of `work_here`.
 
     Raises:
@@ -188,7 +186,7 @@ def _kept_engine(job: Job) -> AnswersQuestions:
     return _KEPT[key]
 
 
-def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[Event]:
+def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[ShardEvent]:
     """One bag, in a worker of Ray, which keeps its model for the next one."""
     with fixed_threads(job.suite.model.threads):
         engine = _kept_engine(job)
@@ -196,7 +194,7 @@ def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[Event]
         yield from run_shard(job, job.shards[number], engine, done)
 
 
-def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> Iterator[Event]:
+def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> Iterator[ShardEvent]:
     """Work on bags in a Ray cluster, whose machines must have this package, the bags and the model at the same paths.
 
     Args:

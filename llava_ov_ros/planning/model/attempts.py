@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...bounds import check_whole
+from ...no_op import no_op
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
 from ...questions.prompts import ENGLISH, Kind, Prompts, filled
-from ...questions.request import ignore
 from ..findings import Finding, Reason
 from ..vocabulary import Vocabulary
 from .plan_prompt import Decoding, PlanAsk, plan_ask, repair_ask
@@ -54,8 +54,8 @@ def make_plan(
     options: PlanOptions,
     answers: Answers,
     *,
-    on_step: Callable[[int, PlannedStep], None] = ignore,
-    on_result: Callable[[PlanResult], None] = ignore,
+    on_step: Callable[[int, PlannedStep], None] = no_op,
+    on_result: Callable[[PlanResult], None] = no_op,
 ) -> PlanResult:
     """Make a plan for a goal.
 
@@ -135,7 +135,7 @@ def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answ
     things = things_named(result, vocabulary)
     questions = [presence_question(thing, vocabulary, prompts) for thing in things]
     asks = [PlanAsk(one.prompt, None, one.max_new_tokens, one.choices) for one in questions]
-    said = answers(asks, ignore) if asks else ()
+    said = answers(asks, no_op) if asks else ()
     missing = {
         thing: f"{answer.confidence:.0%}"
         for thing, question, generated in zip(things, questions, said, strict=True)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...frames import Clip
+from ...no_op import no_op
 from ...questions import Prompts, Query, Result, Status
 from ...questions.blank import blank_remark
-from ...questions.request import ignore
 from ..vocabulary import Vocabulary
 from .attempts import NoAnswerError, PlanOptions, make_plan
 from .decompose import Decomposition, decompose_ask, read_decomposition
@@ -44,7 +44,7 @@ def plan_about(
     vocabulary: Vocabulary,
     prompts: Prompts,
     options: PlanOptions,
-    on_step: Callable[[int, PlannedStep], None] = ignore,
+    on_step: Callable[[int, PlannedStep], None] = no_op,
 ) -> tuple[Result, PlanResult | None]:
     """Have the model plan for a goal from the frames that the cameras show.
 
@@ -87,7 +87,7 @@ def decompose_about(
     """
     talk = _Conversation(query, answer_queries)
     try:
-        generated = talk.answers([decompose_ask(goal, prompts)], ignore)[0]
+        generated = talk.answers([decompose_ask(goal, prompts)], no_op)[0]
     except _EndedError as error:
         partly = error.result.generated
         told = None if partly is None else read_decomposition(partly, goal, prompts)

@@ -30,16 +30,16 @@ class PlanGrammar:
         return self.longest_bytes + 1
 
 
-Steps = Mapping[str, Sequence[Sequence[str]]]
+StepArguments = Mapping[str, Sequence[Sequence[str]]]
 """Actions by name, each with the words that each of its arguments may be; none for an action without arguments."""
 
 
 def plan_grammar(
-    actions: Steps,
+    actions: StepArguments,
     *,
     max_steps: int,
     separator: str = "; ",
-    endings: Steps | None = None,
+    endings: StepArguments | None = None,
     instead: Sequence[str] = (),
 ) -> PlanGrammar:
     """The grammar of plans such as `GotoLocation desk; PickupObject mug`.
@@ -83,7 +83,7 @@ def plan_grammar(
     return PlanGrammar("\n".join([f"start: {start}", *rules, ""]), max([longest, *map(_size, instead)]))
 
 
-def _rules(name: str, each: str, steps: Steps) -> list[str]:
+def _rules(name: str, each: str, steps: StepArguments) -> list[str]:
     """Terminals for steps: one by one, and all of them under a name."""
     rules = [f"{name}: {_one_of([f'{each}_{number}' for number in range(len(steps))])}"]
     for number, (action, arguments) in enumerate(steps.items()):
@@ -92,7 +92,7 @@ def _rules(name: str, each: str, steps: Steps) -> list[str]:
     return rules
 
 
-def _longest(steps: Steps) -> int:
+def _longest(steps: StepArguments) -> int:
     """Bytes of the longest step."""
     return max(
         _size(action) + sum(1 + max(map(_size, words)) for words in arguments) for action, arguments in steps.items()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from ...bounds import quoted
 from ...frames import Frame
 from ...questions.prompts import ENGLISH, NOW, PICTURE, Prompts
 from ..plan_steps import STEP_SEPARATOR, PlanError, Step, split_line
@@ -17,12 +18,25 @@ from .plan_grammar import PlanGrammar, plan_grammar
 from .repair import repair_prompt
 
 Decoding = Literal["constrained", "free"]
+DECODINGS: tuple[Decoding, ...] = ("constrained", "free")
 LONGEST_GOAL, LONGEST_STEP = 500, 200
 """Characters of what is asked for and of a step that is reported."""
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
 MOST_PICTURES = 16
 """Of steps that are done, in one prompt."""
 _PLACE = re.compile(r"(\{\w+\})")
+
+
+def decoding_named(name: str) -> Decoding:
+    """The way of decoding of a name.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    for decoding in DECODINGS:
+        if decoding == name:
+            return decoding
+    raise ValueError(f"decoding is {quoted(name)}: allowed are {', '.join(DECODINGS)}")
 
 
 class GoalTextError(ValueError):

@@ -12,8 +12,8 @@ from itertools import permutations, product
 from ...questions.chinese import together
 from ..plan_steps import Step
 from ..vocabulary import Action, Vocabulary
-from .matching import Lexicon, Match, Words, ends_at, indexed, lexicon, matches
-from .phrases import Choice, Sequence, Slot, before_slots, first_words, parse_phrase
+from .matching import Lexicon, Match, WordSequence, ends_at, indexed, lexicon, matches
+from .phrases import Alternation, Sequence, Slot, before_slots, first_words, parse_phrase
 from .spelling import plain, spaced, without
 
 _BRACKETS = re.compile(r"[()\[\]{}<>:=,|/]")
@@ -75,7 +75,7 @@ class Patterns:
     details: tuple[Sequence, ...]
     starts: tuple[tuple[Action, frozenset[str]], ...]
     asides: tuple[Sequence, ...]
-    stops: Mapping[str, tuple[Words, ...]]
+    stops: Mapping[str, tuple[WordSequence, ...]]
 
 
 @lru_cache(maxsize=16)
@@ -119,7 +119,9 @@ def _orders(action: Action, sequences: Iterable[Sequence]) -> Iterator[Sequence]
         for name, words in before_slots(sequence).items():
             leads[name].append(words)
     yield tuple(
-        item for one in action.arguments for item in (Choice(tuple(leads[one.name]), optional=True), Slot(one.name))
+        item
+        for one in action.arguments
+        for item in (Alternation(tuple(leads[one.name]), optional=True), Slot(one.name))
     )
     if 1 < len(action.arguments) <= MOST_ORDERED:
         for order in permutations(action.arguments):
@@ -137,7 +139,7 @@ def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
     return nouns | {plain(name).strip(): (name,) for name in vocabulary.classes}
 
 
-def _words(text: str) -> Words:
+def _words(text: str) -> WordSequence:
     return tuple(plain(text).split())
 
 
@@ -220,7 +222,7 @@ def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
     return found
 
 
-def _said(patterns: Patterns, words: Words) -> dict[Step, bool]:
+def _said(patterns: Patterns, words: WordSequence) -> dict[Step, bool]:
     """The steps that the words can be, as people say them, and whether their arguments fit."""
     found: dict[Step, bool] = {}
     for action, sequence in patterns.said:
@@ -232,7 +234,7 @@ def _said(patterns: Patterns, words: Words) -> dict[Step, bool]:
     return found
 
 
-def _is_detail(patterns: Patterns, words: Words, start: int) -> bool:
+def _is_detail(patterns: Patterns, words: WordSequence, start: int) -> bool:
     """Whether a closer description begins there. `stop` alone is a step; `stop at the desk` is another one."""
     return any(next(matches(detail, words, start, patterns.names), None) for detail in patterns.details)
 
@@ -244,7 +246,7 @@ def _steps(patterns: Patterns, action: Action, match: Match) -> dict[Step, bool]
     return {step: patterns.vocabulary.fits(step) for step in steps}
 
 
-def _obstacle(patterns: Patterns, words: Words, bare: str) -> Obstacle:
+def _obstacle(patterns: Patterns, words: WordSequence, bare: str) -> Obstacle:
     """Say what a clause lacks to be a step."""
     for action, name in patterns.called:
         match = name.match(bare)

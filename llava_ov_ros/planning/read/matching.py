@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from .phrases import Sequence, Slot
 
-Words = tuple[str, ...]
+WordSequence = tuple[str, ...]
 """Of a text as `wording.spaced` leaves it: every Han character is one of them."""
-Index = Mapping[str, tuple[Words, ...]]
+Index = Mapping[str, tuple[WordSequence, ...]]
 """Names, each one or several words, by their first words; the longest first."""
 
 
@@ -31,12 +31,12 @@ class Lexicon:
     starting: Index
     adjectives: Index
 
-    def names_at(self, words: Words, start: int) -> Iterator[tuple[str, int]]:
+    def names_at(self, words: WordSequence, start: int) -> Iterator[tuple[str, int]]:
         """The names that stand at a word, the longest first, each with the number of the word after it."""
         for end in ends_at(self.starting, words, start):
             yield " ".join(words[start:end]), end
 
-    def described_at(self, words: Words, start: int) -> Iterator[tuple[str, int]]:
+    def described_at(self, words: WordSequence, start: int) -> Iterator[tuple[str, int]]:
         """The names that stand at a word or behind adjectives there, each with the number of the word after it.
 
         As many adjectives as can be are passed over first: some are names too.
@@ -77,22 +77,22 @@ def lexicon(meant: Mapping[str, tuple[str, ...]], adjectives: Collection[str]) -
     )
 
 
-def indexed(names: Iterable[Words]) -> Index:
+def indexed(names: Iterable[WordSequence]) -> Index:
     """Names by their first words, the longest first; those without words are left out."""
-    starting: dict[str, list[Words]] = {}
+    starting: dict[str, list[WordSequence]] = {}
     for name in filter(None, names):
         starting.setdefault(name[0], []).append(name)
     return {first: tuple(sorted(those, key=len, reverse=True)) for first, those in starting.items()}
 
 
-def ends_at(index: Index, words: Words, start: int) -> list[int]:
+def ends_at(index: Index, words: WordSequence, start: int) -> list[int]:
     """Where the names that stand at a word end, the longest first: the numbers of the words after them."""
     if start >= len(words):
         return []
     return [start + len(name) for name in index.get(words[start], ()) if words[start : start + len(name)] == name]
 
 
-def matches(sequence: Sequence, words: Words, start: int, names: Lexicon) -> Iterator[Match]:
+def matches(sequence: Sequence, words: WordSequence, start: int, names: Lexicon) -> Iterator[Match]:
     """Every way to read words by a pattern, in the order in which the pattern prefers them.
 
     Alternatives come as they are listed, optional words before none, and long names before short ones.
@@ -106,7 +106,7 @@ def matches(sequence: Sequence, words: Words, start: int, names: Lexicon) -> Ite
     return _matches(sequence, 0, words, Match(start, {}), names)
 
 
-def _matches(sequence: Sequence, number: int, words: Words, so_far: Match, names: Lexicon) -> Iterator[Match]:
+def _matches(sequence: Sequence, number: int, words: WordSequence, so_far: Match, names: Lexicon) -> Iterator[Match]:
     """The ways to go on with the item of that number."""
     while number < len(sequence) and isinstance(item := sequence[number], str):
         if so_far.end >= len(words) or words[so_far.end] != item:

@@ -27,14 +27,14 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Alternation:
     """One of several sequences; `optional`: or nothing."""
 
     sequences: tuple[Sequence, ...]
     optional: bool
 
 
-Sequence = tuple[str | Slot | Choice, ...]
+Sequence = tuple[str | Slot | Alternation, ...]
 
 
 def parse_phrase(text: str) -> Sequence:
@@ -58,7 +58,7 @@ def parse_phrase(text: str) -> Sequence:
 
 
 def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
-    items: list[str | Slot | Choice] = []
+    items: list[str | Slot | Alternation] = []
     while tokens and tokens[0] not in ")]|":
         token, tokens = tokens[0], tokens[1:]
         if token in "([":
@@ -75,7 +75,7 @@ def _sequence(tokens: list[str], text: str) -> tuple[Sequence, list[str]]:
                     f"the pattern {cited(text)} has a {cited(token)} that is not closed by {cited(closing)}"
                 )
             tokens = tokens[1:]
-            items.append(Choice(tuple(sequences), optional=token == "["))
+            items.append(Alternation(tuple(sequences), optional=token == "["))
         elif token.startswith("{"):
             items.append(Slot(token.strip("{} ")))
         else:
@@ -141,7 +141,7 @@ def words_of(sequence: Sequence) -> set[str]:
     for item in sequence:
         if isinstance(item, str):
             words.add(item)
-        elif isinstance(item, Choice):
+        elif isinstance(item, Alternation):
             words.update(*(words_of(one) for one in item.sequences))
     return words
 
@@ -158,6 +158,6 @@ def before_slots(sequence: Sequence) -> dict[str, Sequence]:
             if start < position:
                 found[item.name] = sequence[start:position]
             start = position + 1
-        elif isinstance(item, Choice) and any(slot_counts((item,))):
+        elif isinstance(item, Alternation) and any(slot_counts((item,))):
             start = position + 1
     return found

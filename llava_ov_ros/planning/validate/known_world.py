@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
-class Thing:
+class KnownThing:
     """Something that the plan has touched.
 
     Attributes:
@@ -35,7 +35,7 @@ class World:
         here: Places in reach: that one, and where things were put since.
     """
 
-    things: tuple[Thing, ...] = ()
+    things: tuple[KnownThing, ...] = ()
     held: tuple[int, ...] = ()
     at: str | None = None
     here: frozenset[str] = frozenset()
@@ -72,6 +72,6 @@ class World:
         where = self.things[number].where
         return isinstance(where, int) and (where == carrier or self.is_in(where, carrier))
 
-    def with_thing(self, number: int, thing: Thing) -> World:
+    def with_thing(self, number: int, thing: KnownThing) -> World:
         """This world with another state of one thing."""
         return replace(self, things=(*self.things[:number], thing, *self.things[number + 1 :]))

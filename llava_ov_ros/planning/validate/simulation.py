@@ -14,7 +14,7 @@ from ..findings import Finding, Reason
 from ..plan_steps import Plan, Step
 from ..vocabulary import Action, Rule, Vocabulary
 from .goal import Goal, unmet
-from .known_world import Thing, World
+from .known_world import KnownThing, World
 
 # A dozen for a plan that means something; this bounds the work on one that does not.
 MOST_WORLDS = 256
@@ -171,11 +171,11 @@ def _on_state(rule: Rule) -> bool:
     return rule.kind in ("is", "is_not")
 
 
-def _fits(rule: Rule, thing: Thing) -> bool:
+def _fits(rule: Rule, thing: KnownThing) -> bool:
     return (rule.names[1] in thing.states) == (rule.kind == "is")
 
 
-def _wrong_state(rule: Rule, step: Step, thing: Thing) -> Finding | None:
+def _wrong_state(rule: Rule, step: Step, thing: KnownThing) -> Finding | None:
     if _fits(rule, thing):
         return None
     state = rule.names[1] if rule.kind == "is" else f"not {rule.names[1]}"
@@ -229,7 +229,7 @@ def _candidates(
     if put_here:
         return [(number, world) for number in put_here]
     found = [(number, world) for number in known if world.may_be_here(number)]
-    new = Thing(kind)
+    new = KnownThing(kind)
     if (movable or not of_kind) and all(_fits(rule, new) for rule in wanted):
         found.append((len(world.things), replace(world, things=(*world.things, new))))
     return found

@@ -17,7 +17,7 @@ from llava_ov_ros.evaluation.metrics import (
 )
 from llava_ov_ros.evaluation.metrics.intervals import newcombe_interval, wilson_interval
 from llava_ov_ros.questions import Status
-from llava_ov_ros.questions.spread import Spread, spread
+from llava_ov_ros.questions.spread import TimeSpread, spread
 
 
 def test_interval_of_many_questions_is_that_of_the_normal_approximation():
@@ -99,7 +99,7 @@ def test_runs_on_different_questions_cannot_be_compared():
 
 
 def test_times():
-    assert spread([0.3, 0.1, 0.2]) == Spread(3, 0.2, pytest.approx(0.29))
+    assert spread([0.3, 0.1, 0.2]) == TimeSpread(3, 0.2, pytest.approx(0.29))
     assert spread([]) is None
 
 
