@@ -13,7 +13,7 @@ MOST_CITED = 80
 
 
 def shown(text: str) -> str:
-    """The text; if it is longer than MOST_SHOWN, its beginning and an ellipsis, MOST_SHOWN characters in all."""
+    """The text, cut off with an ellipsis if it is longer than MOST_SHOWN characters."""
     return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
 
 
@@ -23,7 +23,7 @@ def quoted(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """A text from a file; if it is longer than MOST_CITED, its beginning and an ellipsis, as long as that in all."""
+    """A text from a file, cut off with an ellipsis if it is longer than MOST_CITED characters."""
     return text if len(text) <= MOST_CITED else text[: MOST_CITED - 1] + "…"
 
 

@@ -24,7 +24,7 @@ _ADVICE = {
 
 
 def yaml_problem(error: Exception) -> str:
-    """Describe an error of reading a YAML file; a message puts the text right behind the file's path.
+    """Describe an error of reading a YAML file, for a message: the text follows the file's path without a blank.
 
     Args:
         error: An instance of one of UNREADABLE.

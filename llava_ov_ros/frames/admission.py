@@ -1,4 +1,4 @@
-"""Which frames enter a camera's buffer: by rate before decoding, by change and sharpness after it."""
+"""Decides which frames enter a camera's buffer: by rate before decoding, by change and sharpness after it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def thumbnail(rgb: Rgb) -> npt.NDArray[np.float32]:
 
 
 def change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
-    """Mean absolute difference of two thumbnails in grey levels."""
+    """Mean absolute difference of two thumbnails, float32 (32, 32) each, in grey levels."""
     return float(np.abs(before - after).mean())
 
 

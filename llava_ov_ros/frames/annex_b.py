@@ -57,7 +57,7 @@ class AccessUnit:
         parameters: The sequence parameter sets of the message.
         has_picture: Whether the message holds a picture or a part of one.
         is_key: Whether the picture is a key frame: IDR of H.264, IRAP of H.265.
-        first_slice: In H.264 the beginning of the first slice, behind the NAL unit's header byte; empty in H.265.
+        first_slice: In H.264 the beginning of the first slice, after the NAL unit's header byte; empty in H.265.
         is_reference: Whether the picture is a reference for others (H.264).
     """
 

@@ -15,7 +15,10 @@ class NoFramesError(LookupError):
 class FrameBuffer:
     """Frames of one camera with strictly increasing stamps, bounded in count and bytes.
 
-    The newest frame is always kept, even where it alone exceeds `max_bytes`.
+    The newest frame is always kept, even if it alone exceeds `max_bytes`.
+
+    Raises:
+        ValueError: `max_frames` or `max_bytes` is below 1.
     """
 
     def __init__(self, camera: str, max_frames: int, max_bytes: int) -> None:

@@ -32,7 +32,7 @@ class CameraSettings:
         stamp_source: Whether a frame's time is its header stamp or its arrival.
         decode: Rotation, range of values, size bound, damaged pictures.
         admission: Rate, change and sharpness that a frame needs to enter the buffer.
-        growth: When the growing clip begins anew.
+        growth: Length, window and spacing of the growing clip.
         buffer_frames: Most frames kept.
         buffer_bytes: Most bytes of pictures kept.
         future_tolerance_ns: Stamps later than the clock by more than this are refused.
@@ -96,7 +96,7 @@ class Camera:
 
     @property
     def buffered(self) -> tuple[int, int]:
-        """Frames and bytes held."""
+        """Number and bytes of the buffered frames."""
         with self._lock:
             return len(self._buffer), self._buffer.nbytes
 
@@ -108,7 +108,7 @@ class Camera:
             return None if current is None else range_of(current)
 
     def offer(self, message: Any, now_ns: int) -> Outcome:
-        """Decode a message, and add its frame to the buffer if the frame is admitted.
+        """Take a message: decode its frame if the frame is due, and buffer the frame if it is admitted.
 
         Every message of a video must be offered, in order, since later pictures depend on earlier ones.
 
@@ -197,7 +197,8 @@ class Camera:
         elif stamp > now_ns + self._settings.future_tolerance_ns:
             return Outcome.FUTURE_STAMP
         if self._newest_seen_ns is not None and stamp <= self._newest_seen_ns:
-            # After the clock was set back, the buffered frames lie in the future: then any earlier stamp starts anew.
+            # After the clock was set back, the buffered frames lie in the future: then any earlier stamp empties the
+            # buffer.
             is_of_now = self._newest_seen_ns <= now_ns + self._settings.future_tolerance_ns
             if is_of_now and self._newest_seen_ns - stamp <= self._settings.jump_back_ns:
                 return Outcome.OUT_OF_ORDER

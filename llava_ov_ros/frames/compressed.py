@@ -103,7 +103,7 @@ class _Stored:
 
     Attributes:
         pixels: (height, width) or (height, width, 3 or 4).
-        is_rgb: Whether the channels are in the order RGB if the publisher compressed BGR; else they are BGR.
+        is_rgb: Whether the pixels are in the order RGB, if the publisher compressed BGR; otherwise in the order BGR.
         damage: Description of the damage; empty if none was found.
     """
 
@@ -134,7 +134,7 @@ def _of_layout(found: _Stored, layout: str) -> Rgb | Values:
     if pixels.ndim == 2:
         if layout == "32fc1" and pixels.dtype == np.float32:
             return Values(pixels, Meaning.METRES)
-        # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
+        # Publishers that do not convert compress the Bayer pattern as if it were a grey picture.
         bayer = bayer_code(layout)
         if bayer is None and pixels.dtype == np.uint16:
             return Values(pixels, Meaning.MILLIMETRES if layout == "16uc1" else Meaning.BRIGHTNESS)

@@ -36,7 +36,11 @@ class Decoded:
     damage: str
 
     def shown(self, value_range: str) -> Rgb:
-        """The picture, read-only; stored values are shown in the range `default`, `auto` (its own) or two numbers."""
+        """The picture, uint8 (height, width, 3), read-only.
+
+        Args:
+            value_range: Range in which stored values are shown: `default`, `auto` (the picture's own) or two numbers.
+        """
         return first_shown(self.picture, value_range).rgb
 
 

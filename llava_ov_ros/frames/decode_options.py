@@ -16,7 +16,7 @@ PIXELS_WITHOUT_PROOF = 4096 * 4096
 """Most pixels that a few bytes may declare: a picture of one colour takes few bytes, whatever its size."""
 
 MOST_SIDES_RATIO = 32
-"""Most ratio of the longer side to the shorter. No camera's picture is narrower, and code that pads a picture to a
+"""Largest ratio of the longer side to the shorter. No camera's picture is narrower, and code that pads a picture to a
 square or scales its shorter side up to a fixed size would take memory and time for the longer side alone."""
 
 PIXELS_PER_BYTE = 1032

@@ -75,7 +75,11 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames of one camera, oldest first; never empty."""
+    """Frames of one camera, oldest first; never empty.
+
+    Raises:
+        ValueError: There is no frame.
+    """
 
     camera: str
     frames: tuple[Frame, ...]

@@ -9,7 +9,9 @@ from .frame import NS_PER_S, Clip, Frame
 
 @dataclass(frozen=True)
 class GrowthSettings:
-    """When a growing clip begins anew.
+    """Length, window and spacing of a growing clip; they decide when it re-anchors.
+
+    A clip that re-anchors begins anew with its newest frames.
 
     Attributes:
         max_frames: Most frames of the clip. A clip that would become longer re-anchors.
@@ -19,7 +21,7 @@ class GrowthSettings:
             end only until the next frame arrives. With 0 every frame stays.
 
     Raises:
-        ValueError: The numbers do not fit together.
+        ValueError: `min_frames` is not from 1 to `max_frames`, or a time is negative.
     """
 
     max_frames: int = 4

@@ -103,7 +103,7 @@ def read_jpeg_header(payload: bytes) -> JpegHeader:
 def decode_jpeg(payload: bytes) -> Jpeg:
     """Decodes a JPEG, even if it is damaged, and reports the damage.
 
-    In every JPEG a missing end-of-image marker is detected. In a JPEG of one scan of Huffman codes, which is what
+    In every JPEG a missing end-of-image marker is detected. In a JPEG of one scan of Huffman codes, the form that
     cameras send, two more faults are detected: codes that end before the picture is complete, or 8 bytes or more before
     the data end (after lost bytes, or a changed bit that later codes depend on); and restart markers out of order. Not
     detected are a changed bit after which the codes continue as before, damage between two restart markers, and damage

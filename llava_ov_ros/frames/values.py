@@ -72,7 +72,10 @@ class Values:
             yield slice(top, top + rows), self._of(self.stored[top : top + rows])
 
     def sample(self) -> npt.NDArray[Any]:
-        """All values of a picture of up to 2**20 pixels; of a larger picture every n-th value in each direction."""
+        """A sample of the values, (rows, columns).
+
+        Up to 2**20 pixels it has all values; of a larger picture it has every n-th value in each direction.
+        """
         every = math.ceil(math.sqrt(self.stored.size / _MOST_SAMPLES))
         return self._of(self.stored[::every, ::every])
 

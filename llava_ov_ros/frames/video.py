@@ -1,4 +1,4 @@
-"""One H.264 or H.265 video, message by message, through FFmpeg (the package av, extra `video`)."""
+"""Decodes one H.264 or H.265 video, message by message, through FFmpeg (the package av, extra `video`)."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def first_logits(
         model: The language model.
         prefix: Keys and values of the prefix that all rows share.
         suffixes: Embeddings of each row's suffix, (tokens, hidden).
-        capacity: Most tokens of a row behind the prefix, including its answer.
+        capacity: Most tokens of a row after the prefix, including its answer.
 
     Returns:
         The suffixes' keys and values, and the logits of each answer's first token, (rows, vocabulary).

@@ -79,7 +79,7 @@ def multi_image_tokens(features: torch.Tensor, newline: torch.Tensor) -> torch.T
 def anyres_tokens(
     features: torch.Tensor, newline: torch.Tensor, grid: tuple[int, int], picture: tuple[int, int]
 ) -> torch.Tensor:
-    """Tokens of one image in most detail: the whole view, then the map of tiles with a newline behind each row.
+    """Tokens of one image in most detail: the whole view, then the map of tiles with a newline after each row.
 
     The padding is cut off the map, and the map is shrunk to about nine tiles' worth of tokens (llava_arch.py:350-406).
 

@@ -69,7 +69,7 @@ class StepBuffers:
         keys: Keys of the rows, (layers, rows, kv heads, suffix, D).
         values: Values of the rows, (layers, rows, kv heads, suffix, D).
         ids: The tokens that the step appends, (rows,).
-        lengths: Number of tokens that each row has behind the prefix, (rows,).
+        lengths: Number of tokens that each row has after the prefix, (rows,).
         prefix_length: Number of tokens of the prefix, ().
         logits: Logits of the last step, float32 (rows, vocabulary).
     """

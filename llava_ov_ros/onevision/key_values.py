@@ -146,7 +146,7 @@ class SuffixKeyValues:
         rows, count, _ = x.shape
         device = x.device
         slots = self._lengths[:, None] + torch.arange(count, device=device)
-        # Slots behind a row's end may hold padding: no token attends to it, and later tokens overwrite it.
+        # Slots after a row's end may contain padding: no token attends to it, and later tokens overwrite it.
         used = max(self._known_lengths) + count
         hidden = torch.arange(used, device=device) > slots[:, :, None]
         row_index = torch.arange(rows, device=device)[:, None]

@@ -121,7 +121,10 @@ def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """Root-mean-square norm in float32, rounded to the input's type before the weight as in transformers."""
+    """Root-mean-square norm of x, (..., hidden), with a weight (hidden,).
+
+    The norm is computed in float32 and, as in transformers, rounded to the type of x before the weight is applied.
+    """
     wide = x.float()
     wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + epsilon)
     return weight * wide.to(x.dtype)

@@ -104,7 +104,7 @@ def usual_batch(config: Any, settings: EngineSettings) -> Capacity:
 
 
 def _tokens_per_frame(config: Any) -> int:
-    """Tokens of a frame in mode video."""
+    """Visual tokens of a frame in mode video."""
     side = config.vision_config.image_size // config.vision_config.patch_size
     return int(((side + 1) // 2) ** 2)
 

@@ -50,7 +50,7 @@ class PromptStyle:
     Attributes:
         system: Text of the system turn, or None for no such turn.
         after_user: Text between the word `user` and the user's text.
-        after_turn: Text behind the end token of a turn.
+        after_turn: Text after the end token of a turn.
     """
 
     system: str | None

@@ -30,7 +30,7 @@ class Own:
     Attributes:
         key: Sort key by content, so that a set of questions has one order however it was asked.
         prompt: Token ids of the whole prompt, None for each visual item.
-        suffix: Embeddings of all tokens behind the last frame, (tokens, hidden).
+        suffix: Embeddings of all tokens after the last frame, (tokens, hidden).
         choices: Token ids of each candidate answer; empty if text is generated.
     """
 
@@ -147,7 +147,7 @@ class PromptParts:
             ask: The question.
             mode: How the clips become visual tokens.
             prefix_tokens: Tokens of the prefix.
-            between: Embeddings that follow the last frame, from `head`.
+            between: Embeddings that follow the last frame, (0 or 1, hidden), from `head`.
 
         Raises:
             AskError: Prompt and answer are longer than the model's context, or two choices have the same tokens.
@@ -217,5 +217,5 @@ def _alike(choices: Sequence[str], tokens: Sequence[tuple[int, ...]]) -> list[st
 
 
 def _behind_last_item(ids: Sequence[int | None]) -> int:
-    """Index of the first token behind the last visual item."""
+    """Index of the first token after the last visual item."""
     return max(index for index, token in enumerate(ids) if token is None) + 1

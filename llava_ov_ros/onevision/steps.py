@@ -113,7 +113,7 @@ class StaticSteps:
         Args:
             prefix: Keys and values of the prefix that all rows share.
             key_values: Keys and values of the suffixes.
-            capacity: Most tokens of a row behind the prefix, including its answer.
+            capacity: Most tokens of a row after the prefix, including its answer.
 
         Returns:
             This object, or eager steps if memory does not suffice.

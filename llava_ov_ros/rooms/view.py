@@ -183,7 +183,7 @@ def sensor_noise(height: int, width: int, rng: Random) -> NDArray[np.float32]:
 
 
 def through_jpeg(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """Encode a picture as JPEG and decode it again."""
+    """Encode a picture, RGB uint8 (height, width, 3), as JPEG and decode it again."""
     data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded: NDArray[np.uint8] = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return decoded
