@@ -1,10 +1,10 @@
-"""The mistake of whoever asks, told apart from a model that fails; for layers that know no model, too."""
+"""The error of a request that cannot be answered as asked, in contrast to a failure of the model."""
 
 from __future__ import annotations
 
 
 class AskError(ValueError):
-    """A question that the model cannot take as it is asked; the text says what to change.
+    """The model cannot take this question, for example because the prompt is too long; the message says what to change.
 
-    The model is well, and answers the next question.
+    The model itself is unharmed and answers the next question.
     """

@@ -1,4 +1,4 @@
-"""Finds the directory of a model before anything heavy is imported, and says how the model is called."""
+"""Finds the directory of a checkpoint and the model's name, without importing torch or transformers."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from .share import MODELS
 MODEL_FORMS = (
     "a shipped name (rooms), else a directory (./rooms is never the shipped one), else a hub name (organisation/model)"
 )
-"""How a model is named, for help texts."""
+"""The ways to name a model, for help texts and messages."""
 
 HUB_FILES = ("*.json", "*.safetensors", "merges.txt", "prompt_style")
-# The hub has no names that begin with a point, and `./NAME` is a path.
+# No hub name begins with a dot, and `./NAME` is a path.
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 class CheckpointError(ValueError):
-    """A model that cannot be loaded; the text names the path and what is missing or wrong there."""
+    """A checkpoint cannot be loaded; the message names the path and what is missing or wrong there."""
 
 
 class DamageError(CheckpointError):
-    """A checkpoint of which a file is missing or damaged, so that another copy of it would load."""
+    """A file of the checkpoint is missing or damaged; an intact copy of the same checkpoint would load."""
 
 
 def find_checkpoint(model: str) -> Path:
-    """The directory of a model, downloaded from the model hub where the model is a hub name.
+    """The directory of a checkpoint; a hub name is downloaded from the model hub first.
 
     Args:
-        model: A shipped name such as `rooms`, a directory, or a hub name `organisation/model`; the first of these
-            that fits, in this order.
+        model: A shipped name such as `rooms`, a directory, or a hub name `organisation/model`, tried in this order.
 
     Raises:
-        CheckpointError: There is nothing of that name; the text says where it was looked for. Or the directory has no
+        CheckpointError: No model has that name (the message says where it was looked for), or the directory has no
             tokenizer.
     """
     directory = local_checkpoint(model) or _from_hub(model)
@@ -43,16 +42,16 @@ def find_checkpoint(model: str) -> Path:
 
 
 def local_checkpoint(model: str) -> Path | None:
-    """As `find_checkpoint`, but None for a hub name, about which the hub is not asked.
+    """The directory of a shipped or local checkpoint, or None for a hub name; never uses the network.
 
     Raises:
-        CheckpointError: There is nothing of that name, and it is no hub name.
+        CheckpointError: The name is empty, or neither a shipped name, a checkpoint's directory nor a hub name.
     """
     if not model.strip():
         raise CheckpointError(f"no model is named: give {MODEL_FORMS}")
     directory = MODELS.path(model)
     if directory.is_dir():
-        # An adapter has none, and is refused with more to say.
+        # An adapter has no config.json; `load_engine` refuses it with a message of its own.
         if not any((directory / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise CheckpointError(
                 f"model directory {directory.resolve()} has no config.json: give the directory that holds the "
@@ -68,7 +67,7 @@ def local_checkpoint(model: str) -> Path | None:
 
 
 def _is_llava(directory: Path) -> bool:
-    """Whether a checkpoint's architecture is one that may be loaded; all others are refused with more to say."""
+    """Whether config.json names a LLaVA architecture; `load_engine` refuses all others with a message of its own."""
     try:
         return "Llava" in (directory / "config.json").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -76,10 +75,10 @@ def _is_llava(directory: Path) -> bool:
 
 
 def check_tokenizer_files(directory: Path) -> None:
-    """Check that a checkpoint has the files of its tokenizer: tokenizer.json, or vocab.json and merges.txt.
+    """Check that a checkpoint has its tokenizer's files: tokenizer.json, or vocab.json and merges.txt.
 
     Raises:
-        DamageError: One is missing.
+        DamageError: There is no tokenizer.json, and vocab.json or merges.txt is missing.
     """
     if (directory / "tokenizer.json").is_file():
         return
@@ -93,10 +92,10 @@ def check_tokenizer_files(directory: Path) -> None:
 
 
 def model_name(directory: Path) -> str:
-    """How the model in a directory is called in answers and records.
+    """The model's name in answers and records: the name of its directory, or `organisation/model` in the hub's cache.
 
-    The snapshots of a model hub's cache are called by commits; their model is `organisation/model`. The cache names its
-    folders so in huggingface_hub's `repo_folder_name`: models--organisation--model/snapshots/COMMIT.
+    The cache of the model hub names a snapshot's directory by its commit (huggingface_hub, `repo_folder_name`):
+    models--organisation--model/snapshots/COMMIT.
     """
     kind, _, name = directory.parent.parent.name.partition("--")
     if directory.parent.name == "snapshots" and kind == "models" and name:
@@ -112,7 +111,7 @@ def _from_hub(model: str) -> Path:
         return Path(snapshot_download(model, allow_patterns=list(HUB_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        # What the hub itself has answered comes with its response; all else is on the way to it.
+        # An error with a response is an answer of the hub; any other error means that the hub was not reached.
         is_answer = isinstance(error, HFValidationError) or getattr(error, "response", None) is not None
         remedies = ["correct the name", "download the model where there is a network and name its directory"]
         said = "the model hub does not give it" if is_answer else "the model hub cannot be reached"

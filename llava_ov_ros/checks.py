@@ -1,4 +1,4 @@
-"""What a check of the machine has found: one line, and what to do about it."""
+"""The result of one check of `llava-ov doctor`: a level, one line about the finding, and a remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """How serious a result is."""
 
     OK = "ok"
     NOTE = "note"
@@ -17,13 +17,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
     Attributes:
-        name: What was looked at, such as `shared memory`.
-        level: OK; NOTE: something that only some need is not there; WARN: it may do harm; FAIL: it will not work.
-        found: What is there, with the value.
-        remedy: What to do; empty where all is well.
+        name: Name of the check, such as `shared memory`.
+        level: OK; NOTE: an optional part is missing; WARN: this may do harm; FAIL: the node will not work.
+        found: The state of the machine, with the value that was measured.
+        remedy: What the user should do; empty if the level is OK.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What Fast DDS does by itself, and the profile that is shipped for large pictures."""
+"""Fast DDS: its environment variables and default shared memory, and the profile shipped for large pictures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .share import shipped
 # Fast DDS 2 (Jazzy) reads the first name, Fast DDS 3 (Kilted) the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 DEFAULT_SEGMENT_BYTES = 512 * 1024
-"""Shared memory of a participant without a profile."""
+"""Shared memory of a DDS participant without a profile, in bytes."""
 _PROFILE = "config/fastdds.xml"
 
 
 def shipped_profile() -> Path | None:
-    """The shipped profile, or None where it is not there."""
+    """Path of the shipped profile, or None if it is not installed."""
     return shipped(_PROFILE)
 
 
 def named_profile() -> str:
-    """The shipped profile for people: its path, or how it is called in the package."""
+    """The shipped profile for messages: its path, or its path within the package if it is not installed."""
     return str(shipped_profile() or _PROFILE)

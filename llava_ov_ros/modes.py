@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Mode = Literal["video", "multi_image", "image"]
-"""At 384 px: video 196 tokens a frame and one newline at the end; multi_image 730 a frame; image one frame in up to
-nine tiles and a whole view (anyres_max_9)."""
+"""At 384 px, `video` makes 196 tokens a frame and one newline at the clip's end, `multi_image` 730 a frame; `image`
+encodes one frame as up to nine tiles and a view of the whole frame (anyres_max_9)."""
 
 MODES: tuple[Mode, ...] = get_args(Mode)

@@ -1,4 +1,4 @@
-"""Finds what is shipped beside the package: the small model, configuration, the demonstration's bag."""
+"""Finds the files that are shipped with the package: models, configuration, the demonstration's bag."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ PACKAGE = "llava_ov_ros"
 
 
 def shipped(relative: str) -> Path | None:
-    """Path of a file or folder such as `models/rooms`, or None where it is not there.
+    """Path of a shipped file or folder such as `models/rooms`, or None if it is not installed.
 
-    Looks in the source tree, in a colcon install space and in a pip environment: each has it at a fixed place
-    above this module.
+    The folders above this module are searched: those of a source tree, a colcon install space or a pip environment.
     """
     for folder in Path(__file__).absolute().parents:
         if (folder / "package.xml").is_file() and (folder / relative).exists():
@@ -24,31 +23,33 @@ def shipped(relative: str) -> Path | None:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is shipped of one sort and called by its name, where a user may name a path of their own as well.
+    """Shipped files of one category (models, prompts, vocabularies), by name; users may also give a path of their own.
 
-    One rule for all sorts: a shipped name wins over a file or folder that happens to be called the same, and `./NAME`
-    is always the path.
+    A shipped name takes precedence over a file or folder of the same name; `./NAME` is always a path.
 
     Attributes:
-        folder: Where these are shipped, such as `config/prompts`.
-        suffix: Of their files, which is no part of their names.
+        folder: Folder in which the files are shipped, such as `config/prompts`.
+        suffix: Suffix of the files; it is no part of their names.
     """
 
     folder: str
     suffix: str = ""
 
     def shipped(self) -> dict[str, Path]:
-        """Everything that is shipped of this sort, by name, sorted."""
+        """Paths of all shipped files of this category by name, sorted."""
         folder = shipped(self.folder)
         files = sorted(folder.iterdir()) if folder is not None else []
         return {file.name.removesuffix(self.suffix): file for file in files if file.name.endswith(self.suffix)}
 
     def path(self, name: str) -> Path:
-        """Where the thing of a name is: the shipped one, or what the name says as a path (`~` is expanded)."""
+        """Path of the shipped file of this name; otherwise the name itself as a path, with `~` expanded."""
         return self.shipped().get(name) or Path(name).expanduser()
 
     def beside(self, folder: Path, name: str) -> str:
-        """A name that stands in a file of a folder, for `path`: paths are relative to that folder first."""
+        """Resolve a name found in a file of `folder`, as an argument for `path`.
+
+        A name that is not shipped is a path, relative to `folder` if it exists there, else to the working directory.
+        """
         return name if name in self.shipped() or not (folder / name).exists() else str(folder / name)
 
 

@@ -1,4 +1,4 @@
-"""How much the aliases of a YAML file repeat, found before anything goes through all of it."""
+"""Refuses YAML files whose aliases stand for too many values, before anything expands them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 import yaml
 
 MOST_REPEATED = 100_000
-"""Values, with all that aliases repeat, of a file that has aliases."""
+"""Most values of a file that has aliases, with every alias counted as the values that it stands for."""
 
 
 class AliasError(ValueError):
-    """Aliases that nobody writes by hand.
+    """The aliases of a YAML file stand for too many values, or one of them contains itself.
 
     Attributes:
-        line: Where, from 1; 0 where it is the file as a whole.
+        line: Line of the error, from 1; 0 if it concerns the whole file.
     """
 
     def __init__(self, text: str, line: int = 0) -> None:
@@ -23,11 +23,14 @@ class AliasError(ValueError):
 
 
 def read_checked(text: str) -> tuple[yaml.Node | None, Any]:
-    """A text of YAML as its composed node and as plain values; both None where the text is empty.
+    """Read a YAML text whose aliases have been checked.
+
+    Returns:
+        The composed node (with line numbers) and the plain values; both None if the text is empty.
 
     Raises:
-        AliasError: Its aliases repeat too much; nothing has gone through all that they stand for.
-        Exception: One of `yaml_problem.UNREADABLE`, where it cannot be read.
+        AliasError: The aliases stand for too many values; they have not been expanded.
+        Exception: The text cannot be read; one of `yaml_problem.UNREADABLE`.
     """
     loader = yaml.SafeLoader(text)
     node = loader.get_single_node()
@@ -36,13 +39,15 @@ def read_checked(text: str) -> tuple[yaml.Node | None, Any]:
 
 
 def check_aliases(root: yaml.Node | None) -> None:
-    """Refuses aliases that stand for so many values that whoever reads, checks or prints them takes all memory.
+    """Check that the aliases of a YAML file do not expand to more values than memory can hold.
 
     Args:
-        root: The file's composed node, in which an alias is the very node that it stands for.
+        root: The file's composed node, in which an alias is the same object as the node that it stands for; None for
+            an empty file.
 
     Raises:
-        AliasError: They stand for more than `MOST_REPEATED` values, or one contains itself.
+        AliasError: With its aliases expanded the file has more than `MOST_REPEATED` values, or an alias contains
+            itself.
     """
     sizes: dict[int, int] = {}
     # A file without aliases has as many values as nodes, and may be of any size.
@@ -51,7 +56,10 @@ def check_aliases(root: yaml.Node | None) -> None:
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for; `sizes` has those of the nodes that were counted, 0 while they are."""
+    """Number of values of a node, aliases expanded.
+
+    `sizes` maps the id of each node to its number of values, or to 0 while that node is being counted.
+    """
     known = sizes.get(id(node))
     if known is None:
         sizes[id(node)] = 0

@@ -1,4 +1,4 @@
-"""What is wrong with a file that is no YAML, said without a word of the file: it may be any file, with any secrets."""
+"""Describes why a file cannot be read as YAML without citing it: whoever names a file may not be allowed to read it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import yaml
 from .yaml_aliases import AliasError
 
 UNREADABLE = (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""What reading a file as YAML may raise: PyYAML lets through what its constructors meet in `!!int ''` or `!!bool x`."""
-# PyYAML names aliases, anchors, tags and their handles, all in quotes.
+"""Errors that reading a YAML file may raise. PyYAML passes on those of its constructors, as for `!!int ''`."""
+# PyYAML's messages cite aliases, anchors, tags and their handles, all in quotes.
 _QUOTED = re.compile(r"""(['"])(.*?)\1""")
 _TAB = "found character '\\t' that cannot start any token"
 _ADVICE = {
@@ -20,17 +20,17 @@ _ADVICE = {
     "found unexpected end of stream": "look for a quote that is not closed",
     "could not find expected ':'": "look at the indentation, and for a key without ':'",
 }
-"""What to do about PyYAML's commonest findings, by how they begin."""
+"""Remedies for the commonest errors of PyYAML, by the beginning of its message."""
 
 
 def yaml_problem(error: Exception) -> str:
-    """What an error says that was raised while a file was read as YAML, to follow the file's path.
+    """Describe an error of reading a YAML file, for a message: the text follows the file's path without a blank.
 
     Args:
-        error: One of UNREADABLE.
+        error: An instance of one of UNREADABLE.
 
     Returns:
-        The line, where it is known, and the problem: `:3: not YAML: found undefined alias (...)`.
+        The line, if it is known, and the problem, such as `:3: not YAML: found undefined alias (...)`.
     """
     if isinstance(error, OSError):
         return f": {error.strerror}"
@@ -49,7 +49,7 @@ def yaml_problem(error: Exception) -> str:
 
 
 def _found(problem: str) -> str:
-    """A finding of PyYAML without words of the file, and what to do about it where that is known."""
+    """A message of PyYAML without words of the file, and the remedy if one is known."""
     if problem == _TAB:
         return "found a tab: YAML wants blanks"
     advice = next((text for begin, text in _ADVICE.items() if problem.startswith(begin)), "")
@@ -57,5 +57,8 @@ def _found(problem: str) -> str:
 
 
 def _mark(quoted: re.Match[str]) -> str:
-    """What is quoted, where it is no word of the file: a mark such as ':', or a token's name such as '<block end>'."""
+    """Replacement for a quoted part of PyYAML's message: `(...)` for words of the file.
+
+    A mark such as ':' and a token's name such as '<block end>' stay.
+    """
     return "(...)" if re.search(r"\w", quoted[2]) and not quoted[2].startswith("<") else quoted[0]

@@ -1,4 +1,4 @@
-"""Camera messages to frames and clips: decoding, admission, bounded buffers. Knows no model and no rclpy."""
+"""Turns camera messages into frames and clips: decoding, admission, bounded buffers. Knows no model and no rclpy."""
 
 from .admission import AdmissionSettings
 from .buffer import FrameBuffer, NoFramesError

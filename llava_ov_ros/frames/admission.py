@@ -1,4 +1,4 @@
-"""Which frames enter a camera's buffer: by rate before decoding, by change and sharpness after it."""
+"""Decides which frames enter a camera's buffer: by rate before decoding, by change and sharpness after it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ SHARPNESS_PX = 160
 
 @dataclass(frozen=True)
 class AdmissionSettings:
-    """What a frame needs to enter the buffer; a zero switches a test off.
+    """The rate, change and sharpness that a frame needs to enter the buffer; zero switches a test off.
 
     Attributes:
         rate_hz: At most this many frames per second of stamp time.
-        min_change: Mean absolute difference of 32x32 gray thumbnails to the last admitted frame, in grey
-            levels (0 to 255). Camera noise is about 1, a hand moving through the picture about 5.
-        min_sharpness: Variance of the Laplacian of the picture scaled to 160 px width. Blurred frames have
-            less; the scale depends on the scene, so look at the diagnostics before setting it.
+        min_change: Least mean absolute difference of the frame's 32x32 grey thumbnail to that of the last admitted
+            frame, in grey levels (0 to 255). Camera noise is about 1, a hand moving through the picture about 5.
+        min_sharpness: Least variance of the Laplacian of the picture scaled to 160 px width. Typical values depend on
+            the scene: look at the diagnostics before you set it.
+
+    Raises:
+        ValueError: A value is negative.
     """
 
     rate_hz: float = 2.0
@@ -50,8 +53,9 @@ class RateGate:
         """Whether a frame may enter.
 
         Args:
-            stamp_ns: Its stamp in nanoseconds.
-            interval_ns: Time since the frame before it, admitted or not; the next is expected as much later.
+            stamp_ns: The frame's stamp in nanoseconds.
+            interval_ns: Time since the previous frame, admitted or not, in nanoseconds; the next frame is expected
+                after the same time.
         """
         if self._due_ns is None or self._period_ns == 0:
             return True
@@ -60,19 +64,19 @@ class RateGate:
         return stamp_ns + early_ns >= self._due_ns
 
     def advance(self, stamp_ns: int) -> None:
-        """Move the due time on by a period, after a frame with this stamp has used its turn."""
-        # After a pause the grid starts anew; frames that were missed are not made up for in a burst.
+        """Move the due time on by one period after the frame with this stamp was let through."""
+        # After a pause the due times restart at this stamp, so that no burst makes up for missed frames.
         if self._due_ns is None or stamp_ns - self._due_ns > self._period_ns // 2:
             self._due_ns = stamp_ns
         self._due_ns += self._period_ns
 
     def reset(self) -> None:
-        """Forget the due time, as after stamps that jumped back."""
+        """Forget the due time, for example after stamps that jumped back."""
         self._due_ns = None
 
 
 def thumbnail(rgb: Rgb) -> npt.NDArray[np.float32]:
-    """Gray picture of 32x32, float32, for comparing two frames.
+    """Grey picture for comparing two frames, float32 (32, 32).
 
     Args:
         rgb: Picture, uint8 (height, width, 3).
@@ -82,7 +86,7 @@ def thumbnail(rgb: Rgb) -> npt.NDArray[np.float32]:
 
 
 def change(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
-    """Mean absolute difference of two thumbnails in grey levels."""
+    """Mean absolute difference of two thumbnails, float32 (32, 32) each, in grey levels."""
     return float(np.abs(before - after).mean())
 
 

@@ -1,4 +1,4 @@
-"""What a decoder does not tell of H.264 and H.265: where key frames are, their size, and whether frames are missing.
+"""Reads from H.264 and H.265 what FFmpeg's decoders do not report: key frames, their size, and missing frames.
 
 Section numbers are those of ITU-T H.264 and H.265.
 """
@@ -14,16 +14,16 @@ from .bit_reader import BitReader
 _START_CODE = b"\0\0\1"
 _MOST_LEADING_ZEROS = 8
 _MOST_UNITS = 4096
-# As much of a NAL unit as is looked into: a sequence parameter set has a few hundred bytes, a slice's header fewer.
+# Most bytes read of a NAL unit: a sequence parameter set has a few hundred bytes, a slice's header fewer.
 _PARAMETER_BYTES, _SLICE_BYTES = 4096, 32
-# Profiles whose parameter sets tell the chroma format (7.3.2.1.1).
+# Profiles whose parameter sets hold the chroma format (7.3.2.1.1).
 _HIGH_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 _H264_SLICE, _H264_KEY_SLICE, _H264_PARAMETERS = 1, 5, 7
 _H265_FIRST_KEY, _H265_LAST_KEY, _H265_LAST_SLICE, _H265_PARAMETERS = 16, 23, 31, 33
 
 
 class Codec(Enum):
-    """A codec of video that is decoded; the value is its name."""
+    """A supported video codec; the value is its name."""
 
     H264 = "H.264"
     H265 = "H.265"
@@ -34,11 +34,12 @@ class Parameters:
     """A sequence parameter set.
 
     Attributes:
-        number: Its own number.
+        number: Id of the parameter set.
         width: Pixels of a row.
         height: Rows.
-        frame_number_bits: Of a frame's number in H.264; 0 where numbers tell nothing: H.265, or gaps are allowed.
-        colour_planes: Whether the colour planes are coded on their own.
+        frame_number_bits: Bits of H.264's `frame_num`; 0 if frame numbers cannot reveal missing frames: in H.265, or if
+            the stream allows gaps.
+        colour_planes: Whether the colour planes are coded separately.
     """
 
     number: int
@@ -50,14 +51,14 @@ class Parameters:
 
 @dataclass(frozen=True)
 class AccessUnit:
-    """What a message of video holds.
+    """The content of one message of video.
 
     Attributes:
-        parameters: The sequence parameter sets in it.
-        has_picture: Whether it holds a picture, or a part of one.
-        is_key: Whether that picture needs none before it: IDR of H.264, IRAP of H.265.
-        first_slice: The beginning of its first slice in H.264, behind the byte that tells the kind; empty in H.265.
-        is_reference: Whether that slice's picture is one that others may need.
+        parameters: The sequence parameter sets of the message.
+        has_picture: Whether the message holds a picture or a part of one.
+        is_key: Whether the picture is a key frame: IDR of H.264, IRAP of H.265.
+        first_slice: In H.264 the beginning of the first slice, after the NAL unit's header byte; empty in H.265.
+        is_reference: Whether the picture is a reference for others (H.264).
     """
 
     parameters: tuple[Parameters, ...]
@@ -68,11 +69,11 @@ class AccessUnit:
 
 
 def read_unit(data: bytes, codec: Codec) -> AccessUnit:
-    """Look through a message.
+    """Read the NAL units of a message.
 
     Raises:
         VideoDamageError: A header is cut off.
-        ValueError: It is no stream with start codes (Annex B).
+        ValueError: The data are no stream with start codes (Annex B), or have too many NAL units.
     """
     parameters: list[Parameters] = []
     has_picture = is_key = is_reference = False
@@ -97,7 +98,7 @@ def read_unit(data: bytes, codec: Codec) -> AccessUnit:
 
 
 def _nal_units(data: bytes, codec: Codec) -> Iterator[tuple[int, int]]:
-    """Begin and end of each NAL unit, behind its start code."""
+    """Begin and end offset of each NAL unit, without its start code."""
     found = 0
     begin = data.find(_START_CODE, 0, _MOST_LEADING_ZEROS + len(_START_CODE))
     if begin < 0 or any(data[:begin]):
@@ -160,7 +161,7 @@ def _h264_parameters(payload: bytes) -> Parameters:
 
 
 def _skip_scaling_list(reader: BitReader, size: int) -> None:
-    """7.3.2.1.1.1."""
+    """Skip a scaling list (7.3.2.1.1.1)."""
     last = following = 8
     for _ in range(size):
         if following:
@@ -194,12 +195,12 @@ def _h265_parameters(payload: bytes) -> Parameters:
 
 
 def _crop_units(chroma: int) -> tuple[int, int]:
-    """Pixels that one step of cropping cuts off, across and down (6.2)."""
+    """Pixels of one cropping unit, across and down (6.2)."""
     return 2 if chroma in (1, 2) else 1, 2 if chroma == 1 else 1
 
 
 class FrameNumberCheck:
-    """Counts along with the frame numbers of H.264 (7.4.3), whose decoder conceals missing frames without a word."""
+    """Finds gaps in the frame numbers of H.264 (7.4.3), since FFmpeg's decoder conceals missing frames silently."""
 
     def __init__(self) -> None:
         self._parameters: Parameters | None = None
@@ -207,17 +208,17 @@ class FrameNumberCheck:
         self._ambiguous = False
 
     def forget(self) -> None:
-        """Begin anew with the next key frame; what is known of the parameter sets stays."""
+        """Forget the last frame number, but keep the parameter sets; counting resumes with the next picture."""
         self._last = None
 
     def gap_before(self, unit: AccessUnit) -> str:
-        """What says that frames which others may need are missing before a message's; empty where none are.
+        """Describe the gap if reference frames are missing before a message; empty if none are.
 
         Raises:
             VideoDamageError: The slice's header is cut off.
         """
         for parameters in unit.parameters:
-            # With several, a slice tells only by way of another header which one is meant.
+            # With several sequence parameter sets, a slice names its own only through a picture parameter set.
             self._ambiguous |= self._parameters is not None and self._parameters.number != parameters.number
             self._parameters = parameters
         known = self._parameters

@@ -1,4 +1,4 @@
-"""Reads numbers bit by bit, as the headers of H.264 and H.265 have them."""
+"""Reads the numbers of H.264 and H.265 headers bit by bit."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ class VideoDamageError(ValueError):
 
 
 class BitReader:
-    """Reads from the first bit on; whatever reads beyond the end raises VideoDamageError."""
+    """Reads numbers from the first bit on; reading beyond the end raises VideoDamageError."""
 
     def __init__(self, payload: bytes) -> None:
-        """Take the payload of a NAL unit, behind its header.
+        """Create a reader at the first bit.
 
         Args:
-            payload: With the emulation prevention bytes, which are left out (ITU-T H.264, 7.4.1).
+            payload: A NAL unit without its header. Its emulation prevention bytes are removed (ITU-T H.264, 7.4.1).
         """
         raw = payload.replace(b"\0\0\3", b"\0\0")
         self._bits = int.from_bytes(raw)

@@ -1,4 +1,4 @@
-"""A bounded buffer of one camera's frames, and the selection of clips from it. No clock of its own."""
+"""A bounded buffer of one camera's frames, and the selection of clips from it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from .frame import NS_PER_S, Clip, Frame
 
 
 class NoFramesError(LookupError):
-    """No buffered frame lies in the time asked for; the text says what is buffered."""
+    """No buffered frame lies in the range that was asked for; the message says which range is buffered."""
 
 
 class FrameBuffer:
     """Frames of one camera with strictly increasing stamps, bounded in count and bytes.
 
-    The newest frame is always kept, even where it alone exceeds `max_bytes`.
+    The newest frame is always kept, even if it alone exceeds `max_bytes`.
+
+    Raises:
+        ValueError: `max_frames` or `max_bytes` is below 1.
     """
 
     def __init__(self, camera: str, max_frames: int, max_bytes: int) -> None:
@@ -37,21 +40,25 @@ class FrameBuffer:
 
     @property
     def oldest_ns(self) -> int:
-        """Stamp of the oldest frame held; 0 where there is none."""
+        """Stamp of the oldest frame in nanoseconds; 0 if the buffer is empty."""
         return self._frames[0].stamp_ns if self._frames else 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all that is held: pictures, or the values that they are made of."""
+        """Bytes of all buffered pictures, or of the stored values from which they are rendered."""
         return self._bytes
 
     @property
     def newest(self) -> Frame | None:
-        """The frame with the newest stamp."""
+        """The newest frame; None if the buffer is empty."""
         return self._frames[-1] if self._frames else None
 
     def append(self, frame: Frame) -> None:
-        """Add a frame that is newer than all others; drop the oldest ones that exceed a bound."""
+        """Add a frame, and drop the oldest frames that exceed a bound.
+
+        Raises:
+            ValueError: The frame is not newer than all buffered frames.
+        """
         newest = self.newest
         if newest is not None and frame.stamp_ns <= newest.stamp_ns:
             raise ValueError(f"stamp {frame.stamp_ns} is not newer than {newest.stamp_ns}")
@@ -69,7 +76,7 @@ class FrameBuffer:
         """The frames with from_ns <= stamp <= to_ns, thinned evenly to at most `max_frames`.
 
         Raises:
-            NoFramesError: No frame lies in the range; the text gives the range that is buffered.
+            NoFramesError: No frame lies in the range; the message gives the range that is buffered.
         """
         inside = [frame for frame in self._frames if from_ns <= frame.stamp_ns <= to_ns]
         if not self._frames:
@@ -84,10 +91,13 @@ class FrameBuffer:
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
-    """At most `count` frames at evenly spaced places, the newest always among them.
+    """Choose at most `count` frames at evenly spaced indices, always including the newest.
 
-    Integer arithmetic (no rounding mode is involved), so the choice is the same everywhere; the original
-    code's `np.linspace` (LLaVA-OneVision tutorial, cell 8) truncates likewise. With count 1 it is the newest.
+    Integer arithmetic has no rounding mode, so every machine chooses the same frames; the original code's
+    `np.linspace` (LLaVA-OneVision tutorial, cell 8) truncates likewise. With `count` 1 the newest frame is chosen.
+
+    Raises:
+        ValueError: `count` is less than 1.
     """
     if count < 1:
         raise ValueError(f"a clip of {count} frames was asked for: it needs at least 1")
@@ -100,7 +110,7 @@ def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
 
 
 def seconds(stamp_ns: int) -> str:
-    """A stamp as decimal seconds for messages, to the millisecond."""
+    """A stamp in seconds for messages, truncated to milliseconds, such as `12.345 s`."""
     sign = "-" if stamp_ns < 0 else ""
     whole, rest = divmod(abs(stamp_ns), NS_PER_S)
     return f"{sign}{whole}.{rest // 1_000_000:03d} s"

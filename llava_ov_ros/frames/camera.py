@@ -1,4 +1,4 @@
-"""One camera: takes messages in, admits and decodes them, keeps the buffer, knows when it is stale or frozen."""
+"""One camera: decodes and admits its messages, buffers the frames, cuts clips, measures staleness and freezing."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class CameraSettings:
     """How one camera's messages become clips.
 
     Attributes:
-        stamp_source: Where the time of a frame comes from.
-        decode: Rotation, range of values, size bound.
-        admission: Rate, change, sharpness.
-        growth: How the clip grows that stands for "now".
+        stamp_source: Whether a frame's time is its header stamp or its arrival.
+        decode: Rotation, range of values, size bound, damaged pictures.
+        admission: Rate, change and sharpness that a frame needs to enter the buffer.
+        growth: Length, window and spacing of the growing clip.
         buffer_frames: Most frames kept.
         buffer_bytes: Most bytes of pictures kept.
         future_tolerance_ns: Stamps later than the clock by more than this are refused.
-        jump_back_ns: Stamps earlier than the newest by more than this start the buffer anew (a looped bag);
-            by less, the frame is out of order and refused, unless the newest itself lies too far in the future.
+        jump_back_ns: A stamp earlier than the newest by more than this empties the buffer (a looped bag). A frame that
+            is earlier by less is refused as out of order, unless the newest stamp itself lies too far in the future.
     """
 
     stamp_source: StampSource = StampSource.HEADER
@@ -51,9 +51,9 @@ class CameraSettings:
 
 
 class Camera:
-    """Messages of one camera in, clips out. Safe to use from two threads (messages in one, clips in another).
+    """Turns the messages of one camera into clips. Two threads may use it: one for messages, one for clips.
 
-    It has no clock: the caller passes the time, so that recorded and live data take the same path.
+    The class has no clock: the caller passes the time, so that recorded and live data take the same path.
     """
 
     def __init__(self, name: str, settings: CameraSettings) -> None:
@@ -85,38 +85,40 @@ class Camera:
 
     @property
     def counts_since_fresh(self) -> CameraCounts:
-        """What was counted after the newest usable frame; all, where there was none."""
+        """The counts since the newest usable frame; all counts if there was none."""
         with self._lock:
             return self._counts.since(self._counts_when_fresh)
 
     @property
     def future_tolerance_ns(self) -> int:
-        """How much later than the clock a stamp may be."""
+        """How much later than the clock a stamp may be, in nanoseconds."""
         return self._settings.future_tolerance_ns
 
     @property
     def buffered(self) -> tuple[int, int]:
-        """Frames and bytes held."""
+        """Number and bytes of the buffered frames."""
         with self._lock:
             return len(self._buffer), self._buffer.nbytes
 
     @property
     def shown_range(self) -> ValueRange | None:
-        """Stored values that the growing clip shows darkest and brightest; None where no such range is known."""
+        """Stored values that the growing clip shows darkest and brightest; None if its frames have no such range."""
         with self._lock:
             current = self._growing.current
             return None if current is None else range_of(current)
 
     def offer(self, message: Any, now_ns: int) -> Outcome:
-        """Take a message of a type of `message_types.IMAGE_TYPES`. Those of a video have to be offered all, in order.
+        """Take a message: decode its frame if the frame is due, and buffer the frame if it is admitted.
+
+        Every message of a video must be offered, in order, since later pictures depend on earlier ones.
 
         Args:
-            message: The message; its data may be kept, so the caller must not change it.
-            now_ns: The clock's time in nanoseconds. With the stamp source arrival it is the frame's time, and also of
-                a message whose own stamp is zero.
+            message: A message of one of `message_types.IMAGE_TYPES`. Its data may be kept: do not change them.
+            now_ns: The clock's time in nanoseconds. It becomes the frame's time if the stamp source is arrival or the
+                message's own stamp is zero.
 
         Returns:
-            What became of it; the counters record the same.
+            Whether the frame was admitted, or why not; the counters record the same.
         """
         with self._lock:
             try:
@@ -130,19 +132,19 @@ class Camera:
             return outcome
 
     def count_malformed(self, reason: str) -> None:
-        """Count a message that could not even be read; `offer` does so for what it cannot decode."""
+        """Count a message that could not be deserialised; `offer` counts those that cannot be decoded."""
         with self._lock:
             self._counts = replace(self._counts, last_error=reason).after(Outcome.MALFORMED)
 
     def end_stream(self) -> None:
-        """Give the decoder of a video up, as when no more messages come; the next begins with a key frame."""
+        """Discard the video decoder's state, as when the publisher has gone; decoding resumes with a key frame."""
         with self._lock:
             self._decoder.begin_anew()
 
     def _take(self, message: Any, now_ns: int) -> Outcome:
         header_stamp, frame_id = stamp_and_frame(message)
         stamp = self._time_of(header_stamp, now_ns)
-        # What is not due, too: the pictures of a video after it need it.
+        # Also a message that is not due: later pictures of a video depend on it.
         picture = self._decoder.follow(message)
         if stamp in (Outcome.FUTURE_STAMP, Outcome.OUT_OF_ORDER):
             return stamp
@@ -158,7 +160,7 @@ class Camera:
             self._counts = replace(self._counts, blank=self._counts.blank + 1, last_blank=shown.blank)
         self._watch_picture(decoded.picture, stamp)
         outcome = self._judge(shown)
-        # A malformed, damaged or blurred frame does not use up the turn: the next good one takes it.
+        # A malformed, damaged or blurred frame does not use up the turn at the admission rate: the next good one does.
         if outcome is not Outcome.BLURRED:
             self._gate.advance(stamp)
             self._fresh_ns = stamp
@@ -179,12 +181,15 @@ class Camera:
         return outcome
 
     def _time_of(self, header_stamp: int, now_ns: int) -> int | Outcome:
-        """A message's time in nanoseconds, where its picture is due; else why it is not. Notes jumps back."""
+        """Time of a message's frame in nanoseconds if the frame is due, else why it is refused.
+
+        A stamp that jumps back empties the buffer here.
+        """
         stamp = header_stamp
         if self._settings.stamp_source is StampSource.ARRIVAL:
             stamp = now_ns
             if stamp == self._newest_seen_ns:
-                # A clock that stands or ticks slower than the camera (simulated time) is no disorder of its messages.
+                # Simulated time may stand still or tick slower than the camera: the messages are in order all the same.
                 return Outcome.NOT_DUE
         elif stamp == 0:
             stamp = now_ns
@@ -192,7 +197,8 @@ class Camera:
         elif stamp > now_ns + self._settings.future_tolerance_ns:
             return Outcome.FUTURE_STAMP
         if self._newest_seen_ns is not None and stamp <= self._newest_seen_ns:
-            # Where the clock was set back, what is buffered lies in the future, however far stamps may jump.
+            # After the clock was set back, the buffered frames lie in the future: then any earlier stamp empties the
+            # buffer.
             is_of_now = self._newest_seen_ns <= now_ns + self._settings.future_tolerance_ns
             if is_of_now and self._newest_seen_ns - stamp <= self._settings.jump_back_ns:
                 return Outcome.OUT_OF_ORDER
@@ -205,10 +211,10 @@ class Camera:
         return stamp
 
     def _judge(self, shown: Shown) -> Outcome:
-        """Refuse a frame that is blurred or changed too little; remember what the next is compared with.
+        """Admit a frame unless it is blurred or changed too little; keep the thumbnail for the next comparison.
 
-        Where clips decide the range of values, two frames are compared in the range of the earlier one, so that no
-        change of a range passes for one of the scene.
+        If clips decide the range of values, two frames are compared in the range of the earlier one, so that a changed
+        range is not taken for a changed scene.
         """
         settings = self._settings.admission
         if settings.min_sharpness > 0:
@@ -230,9 +236,9 @@ class Camera:
         return Outcome.ADMITTED
 
     def _watch_picture(self, picture: Rgb | Values, stamp: int) -> None:
-        """Note since which stamp the camera has sent the same picture, exact to the grey level or the stored value.
+        """Note since which stamp the camera has sent an identical picture (every grey level or stored value equal).
 
-        The pixels count and not the message's bytes: row padding and JPEG comments may change in a frozen camera.
+        The pixels are compared, not the message's bytes: row padding and JPEG comments of a frozen camera may change.
         """
         digest = zlib.crc32(picture.stored.data if isinstance(picture, Values) else picture.data)
         if digest != self._digest:
@@ -252,35 +258,34 @@ class Camera:
         self._fresh_ns = None
 
     def age_ns(self, now_ns: int) -> int | None:
-        """How long ago, in nanoseconds, the buffer last showed the scene; None before the first frame.
+        """Age of the newest usable frame in nanoseconds; None before the first frame.
 
-        It is negative where the newest frame is stamped later than `now_ns`, as after a clock that was set back.
-
-        A frame that changed too little to be admitted counts, because the newest one then still holds;
-        malformed and blurred ones do not.
+        The age is negative if that frame is stamped later than `now_ns`, as after the clock was set back. A frame that
+        changed too little to be admitted is usable, since the buffered frame still shows the scene; malformed and
+        blurred frames are not.
         """
         with self._lock:
             return None if self._fresh_ns is None else now_ns - self._fresh_ns
 
     def age_on_arrival_ns(self) -> int:
-        """How old, by its stamp, the newest usable frame was when it arrived, in nanoseconds; 0 before the first."""
+        """Age of the newest usable frame at its arrival, by its stamp, in nanoseconds; 0 before the first frame."""
         with self._lock:
             return 0 if self._fresh_ns is None else self._age_on_arrival_ns
 
     def same_picture_ns(self) -> int:
-        """For how long, by stamps, the camera has sent an identical picture."""
+        """For how long the camera has sent an identical picture: the difference of its stamps in nanoseconds."""
         with self._lock:
             return self._picture_until_ns - self._picture_since_ns if self._digest is not None else 0
 
     def set_growth(self, growth: GrowthSettings) -> None:
-        """Change how the growing clip grows; it begins anew from what is buffered."""
+        """Change the settings of the growing clip and build it anew from the buffered frames."""
         with self._lock:
             self._growing = GrowingClip(self.name, growth)
             for frame in self._buffer:
                 self._growing.add(frame, self._buffer.oldest_ns)
 
     def growing_clip(self) -> Clip:
-        """The clip that stands for "now": it grows frame by frame and rarely changes its beginning.
+        """The growing clip: it stands for now, grows frame by frame, and its first frame rarely changes.
 
         Raises:
             NoFramesError: The buffer is empty.
@@ -289,13 +294,13 @@ class Camera:
             return self._showing.of(self._growing.current or self._buffer.clip(0, 0, 1))
 
     def coming_clip(self) -> Clip | None:
-        """What the growing clip will begin with after it has re-anchored; None where nothing of it is known yet."""
+        """The frames that the growing clip will begin with after it has re-anchored; None if none has arrived yet."""
         with self._lock:
             coming = self._growing.coming
             return None if coming is None else self._showing.of(coming)
 
     def recent_clip(self, window_ns: int, max_frames: int) -> Clip:
-        """The window that ends with the newest frame.
+        """The last `window_ns` nanoseconds up to the newest frame, as at most `max_frames` evenly spread frames.
 
         Raises:
             NoFramesError: The buffer is empty.
@@ -306,10 +311,10 @@ class Camera:
             return self._showing.of(self._buffer.clip(end_ns - window_ns, end_ns, max_frames))
 
     def clip(self, from_ns: int, to_ns: int, max_frames: int) -> Clip:
-        """Frames between two stamps, at most `max_frames`, evenly spread.
+        """The frames between two stamps (inclusive), as at most `max_frames` evenly spread frames.
 
         Raises:
-            NoFramesError: None lies there; the text says what is buffered.
+            NoFramesError: No buffered frame lies there; the message says which range is buffered.
         """
         with self._lock:
             return self._showing.of(self._buffer.clip(from_ns, to_ns, max_frames))

@@ -1,4 +1,4 @@
-"""sensor_msgs/CompressedImage to RGB or values: compressed and compressedDepth, and what else drivers write."""
+"""Decodes sensor_msgs/CompressedImage to RGB or stored values: compressed, compressedDepth, and drivers' variants."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class CompressedMessage(Protocol):
 
 @dataclass(frozen=True)
 class StoredFormat:
-    """What is known of the compressed data before looking into it.
+    """The content of `CompressedImage.format`.
 
     Attributes:
-        layout: Lower-case encoding of the pixels that were compressed; empty where the format does not say.
-        is_compressed_depth: The transport is compressedDepth, so a 12-byte header comes first.
-        is_rvl: The codec is RVL; all other codecs are told apart by their first bytes.
+        layout: Lower-case encoding of the pixels that were compressed; empty if the format does not name it.
+        is_compressed_depth: Whether the transport is compressedDepth, whose data begin with a 12-byte header.
+        is_rvl: Whether the codec is RVL; all other codecs are recognised by their first bytes.
     """
 
     layout: str
@@ -52,11 +52,11 @@ def decode_compressed(msg: CompressedMessage, options: DecodeOptions) -> tuple[R
         options: Size limit; the picture is not rotated here.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous, or its values where it has one channel of more than 8 bits;
-        and what is damaged in it, empty where nothing was found.
+        The picture, uint8 (height, width, 3), C-contiguous, or its stored values if it has one channel of more than 8
+        bits; and a description of its damage, empty if none was found.
 
     Raises:
-        ValueError: The data are no such picture.
+        ValueError: The data are no supported picture, or their size is refused.
         cv2.error: The data are a picture that OpenCV cannot decode.
     """
     data = bytes(memoryview(msg.data))
@@ -74,20 +74,20 @@ def decode_compressed(msg: CompressedMessage, options: DecodeOptions) -> tuple[R
 def stored_format(text: str, data: bytes) -> StoredFormat:
     """Reads `CompressedImage.format`, whose patterns sensor_msgs/msg/CompressedImage.msg lists.
 
-    `ENCODING; CODEC compressed [STORED]` and `ENCODING; compressedDepth [CODEC]` are what image_transport writes.
-    A single word (jpeg, jpg, png), an empty string and anything else say nothing of the pixels: they are BGR or
-    gray by their number of channels, and depth in millimetres where the transport is compressedDepth.
+    image_transport writes `ENCODING; CODEC compressed [STORED]` and `ENCODING; compressedDepth [CODEC]`. A single word
+    (jpeg, jpg, png), an empty string and anything else do not tell the encoding: the pixels are then BGR or grey by
+    their number of channels, and depth in millimetres if the transport is compressedDepth.
 
     Args:
         text: The format.
-        data: The message's data, which tell a plain PNG from a compressedDepth one where the format does not.
+        data: The message's data, which show whether a PNG is plain or of compressedDepth if the format does not.
     """
     encoding, _, rest = text.lower().partition(";")
     words = rest.split()
     if words[:1] == ["compresseddepth"]:
         return StoredFormat(encoding.strip(), is_compressed_depth=True, is_rvl=words[1:2] == ["rvl"])
     if words[1:2] == ["compressed"]:
-        # The word after it is missing where the publisher compressed the pixels without converting them.
+        # STORED is missing if the publisher compressed the pixels without converting them.
         return StoredFormat(words[2] if len(words) > 2 else encoding.strip())
     if text.strip().lower() == "rvl":
         return StoredFormat("16uc1", is_compressed_depth=True, is_rvl=True)
@@ -103,8 +103,8 @@ class _Stored:
 
     Attributes:
         pixels: (height, width) or (height, width, 3 or 4).
-        is_rgb: Colours are red first, taking it that the publisher compressed BGR; else blue first.
-        damage: What is damaged; empty where nothing was found.
+        is_rgb: Whether the pixels are in the order RGB, if the publisher compressed BGR; otherwise in the order BGR.
+        damage: Description of the damage; empty if none was found.
     """
 
     pixels: npt.NDArray[Any]
@@ -113,7 +113,7 @@ class _Stored:
 
 
 def _decompress(payload: bytes, codec: str, declared: tuple[int, int]) -> _Stored:
-    """Decodes a picture of one of `CODECS` unchanged; `check_header` has found codec and size."""
+    """Decodes a picture without conversion; `check_header` gave the codec, one of `CODECS`, and the declared size."""
     if codec == "JPEG":
         jpeg = decode_jpeg(payload)
         found = _Stored(jpeg.pixels, jpeg.is_rgb, jpeg.damage)
@@ -129,17 +129,17 @@ def _decompress(payload: bytes, codec: str, declared: tuple[int, int]) -> _Store
 
 
 def _of_layout(found: _Stored, layout: str) -> Rgb | Values:
-    """Decompressed pixels by the layout that the publisher compressed: RGB, or values as they are."""
+    """Interpret decompressed pixels by the encoding that the publisher compressed: as RGB or as stored values."""
     pixels = found.pixels
     if pixels.ndim == 2:
         if layout == "32fc1" and pixels.dtype == np.float32:
             return Values(pixels, Meaning.METRES)
-        # Publishers that do not convert compress the Bayer pattern as if it were a gray picture.
+        # Publishers that do not convert compress the Bayer pattern as if it were a grey picture.
         bayer = bayer_code(layout)
         if bayer is None and pixels.dtype == np.uint16:
             return Values(pixels, Meaning.MILLIMETRES if layout == "16uc1" else Meaning.BRIGHTNESS)
         return to_rgb8(pixels, bayer or cv2.COLOR_GRAY2RGB)
-    # OpenCV takes and gives BGR. A publisher that handed it RGB ("compressed rgb8") therefore wrote a file with
+    # OpenCV reads and writes BGR. A publisher that passed RGB to it ("compressed rgb8") therefore wrote a file with
     # red and blue exchanged, and decoding it gives RGB. image_transport's subscriber has the same rule.
     is_rgb = layout.startswith("rgb") != found.is_rgb
     if pixels.shape[2] == 4:
@@ -151,7 +151,7 @@ def _compressed_depth(data: bytes, stored: StoredFormat, options: DecodeOptions)
     """Decodes compressed_depth_image_transport: a 12-byte ConfigHeader, then a 16-bit PNG or RVL picture."""
     header, payload = data[:CONFIG_HEADER_BYTES], data[CONFIG_HEADER_BYTES:]
     if data.startswith(PNG_MAGIC):
-        # Publishers other than image_transport forget the header; millimetres do not need it.
+        # Publishers other than image_transport omit the header; millimetres do not need it.
         header, payload = b"", data
     if not payload:
         raise ValueError(f"data has {len(data)} bytes, the compressedDepth header alone has {CONFIG_HEADER_BYTES}")

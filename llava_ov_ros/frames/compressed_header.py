@@ -1,4 +1,4 @@
-"""What the header of a compressed picture declares, read before a decoder allocates memory for it."""
+"""Checks the header of a compressed picture before a decoder allocates memory for the size that it declares."""
 
 from __future__ import annotations
 
@@ -38,17 +38,18 @@ _LARGEST_TILE = 1024 * 1024
 
 
 def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]:
-    """Refuses data that are no picture, declare a size that is absurd or too large for them, or lack a PNG's end.
+    """Identify the codec of a compressed picture, and check the size that its header declares.
 
     Args:
         payload: A whole file.
-        max_pixels: Most pixels that it may have.
+        max_pixels: Most pixels of the picture.
 
     Returns:
-        The codec's name, such as JPEG, and the picture's (width, height) as they are declared.
+        The codec's name, one of `CODECS`, and the declared (width, height).
 
     Raises:
-        ValueError: The data are refused; the text says why.
+        ValueError: The data are no picture of a known codec, the declared size is absurd or too large for the data, or
+            a PNG has no end.
     """
     if payload.startswith(JPEG_MAGIC):
         codec, read_size = "JPEG", _jpeg_size
@@ -63,7 +64,7 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
     elif payload.startswith(BMP_MAGIC):
         codec, read_size = "BMP", bmp_size
     elif is_avif(payload):
-        # Its decoder takes the memory that the coded video asks for, whatever size the file declares.
+        # AVIF's decoder allocates what the coded video demands, whatever size the file declares.
         raise ValueError("AVIF is not read, since nothing bounds its memory before it is decoded: send JPEG or WebP")
     else:
         raise ValueError(
@@ -84,22 +85,22 @@ def check_header(payload: bytes, max_pixels: int) -> tuple[str, tuple[int, int]]
 
 
 def _is_costly(payload: bytes, codec: str) -> bool:
-    """Whether decoding takes about 20 bytes a pixel, where others take about 10: colour of 16 bits, or JPEG 2000."""
+    """Whether decoding takes about 20 bytes a pixel instead of about 10: 16-bit colour, or JPEG 2000."""
     if codec == "PNG":
         return payload[_PNG_BITS] == 16 and payload[_PNG_BITS + 1] in _PNG_COLOURS
     return codec == "JPEG 2000" or (codec == "TIFF" and _tiff_pixel_bits(_tiff_values(payload)) > 32)
 
 
 def _jpeg_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of the frame header."""
+    """Width and height in the frame header."""
     header = read_jpeg_header(payload)
     return header.width, header.height
 
 
 def _png_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of the header chunk; makes sure that it is the first and only one, and that no chunk is cut off.
+    """Width and height in the IHDR chunk, which must be the first and only one of its name; no chunk may be cut off.
 
-    OpenCV allocates what a chunk declares as its length, up to 4 GB, before it looks for the bytes.
+    OpenCV allocates the length that a chunk declares, up to 4 GB, before it reads the chunk's bytes.
     """
     name, width, height = struct.unpack_from(">4sII", payload, len(PNG_MAGIC) + 4)
     if name != b"IHDR":
@@ -116,9 +117,9 @@ def _png_size(payload: bytes) -> tuple[int, int]:
 
 
 def _tiff_size(payload: bytes) -> tuple[int, int]:
-    """Width and height from the tags of the first directory; makes sure that no decoder reads another size there.
+    """Width and height in the tags of the first directory, which must be unambiguous.
 
-    Tiles count as pixels, too, since a decoder holds a whole one, however small the picture is.
+    The size of a tile is limited, too, since a decoder holds a whole tile, however small the picture is.
     """
     values = _tiff_values(payload)
     if (bits := _tiff_pixel_bits(values)) > _MOST_TIFF_BITS_OF_A_PIXEL:
@@ -135,7 +136,7 @@ def _tiff_pixel_bits(values: dict[int, int]) -> int:
 
 
 def _tiff_values(payload: bytes) -> dict[int, int]:
-    """The tags of `_TIFF_SIZE_TAGS`, which decide how much memory a decoder takes: each once, as a plain number."""
+    """Values of the tags of `_TIFF_SIZE_TAGS`, which decide a decoder's memory; each may occur once, as one number."""
     order = "<" if payload.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(f"{order}I", payload, 4)
     (entries,) = struct.unpack_from(f"{order}H", payload, directory)

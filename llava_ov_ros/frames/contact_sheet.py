@@ -1,4 +1,4 @@
-"""The evidence picture: the frames used, and under them questions and answers."""
+"""Draws the evidence picture: the frames of an answer, and below them the question and the answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .frame import NS_PER_S, Clip, Rgb
 
-# A font with Chinese characters where the machine has one; Pillow's own has Latin letters only.
+# Fonts with Chinese characters, where installed; Pillow's own font has Latin letters only.
 CJK_FONTS = (
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
     "/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc",
@@ -24,7 +24,7 @@ CJK_FONTS = (
 MARGIN_PX = 8
 CAPTION_PX = 18
 MOST_LINES = 12
-"""Of one paragraph."""
+"""Most lines of one paragraph."""
 ELLIPSIS = "…"
 BACKGROUND = (24, 26, 30)
 WHITE = (240, 240, 240)
@@ -38,7 +38,7 @@ class Line:
     """One paragraph under the frames.
 
     Attributes:
-        text: What it says; wrapped to the sheet's width, and cut off after MOST_LINES lines.
+        text: The paragraph's text; wrapped to the sheet's width, and cut off after MOST_LINES lines.
         colour: RGB, 0 to 255.
         size_px: Height of the letters.
     """
@@ -58,9 +58,9 @@ def _font(size_px: int, chinese: bool) -> Font:
 
 
 def _wrap(text: str, font: Font, width_px: int, most_lines: int = MOST_LINES) -> list[str]:
-    """Break a text into lines, at spaces where there are any and between characters where there are none.
+    """Break a text into lines: at spaces, or between characters where a line has no space.
 
-    Of a text that has more, the first `most_lines` with an ellipsis; the rest is not even measured.
+    A longer text is cut off after `most_lines` lines with an ellipsis, and the rest is not measured.
     """
     lines = list(islice(_lines(text[: most_lines * width_px + 1], font, width_px), most_lines + 1))
     if len(lines) <= most_lines:
@@ -88,18 +88,18 @@ def _lines(text: str, font: Font, width_px: int) -> Iterator[str]:
 
 
 def _fitting(text: str, font: Font, width_px: int) -> int:
-    """How many characters of the text's beginning have room beside each other, at least one of them."""
-    # Most letters are wider than two pixels, and marks that have no width are no reason to measure a whole book.
+    """Number of characters at the text's beginning that fit into the width; at least 1."""
+    # Most letters are wider than two pixels; the bound keeps characters without a width from costing a long search.
     counts = range(1, min(len(text), width_px // 2) + 1)
     return max(1, bisect_right(counts, float(width_px), key=lambda count: float(font.getlength(text[:count]))))
 
 
 def contact_sheet(clips: Sequence[Clip], lines: Sequence[Line], *, tile_px: int = 240, columns: int = 4) -> Rgb:
-    """Draw clips, one row block per camera, each frame with its time before the newest, then the lines.
+    """Draw the frames of each clip in rows, each with its time relative to the newest frame, and below them the lines.
 
     Args:
-        clips: Frames to show, oldest first within a camera.
-        lines: Paragraphs below.
+        clips: Clips to show, one per camera.
+        lines: Paragraphs below the frames.
         tile_px: Width of one frame in the sheet.
         columns: Frames per row.
 

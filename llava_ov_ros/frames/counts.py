@@ -1,4 +1,4 @@
-"""What became of a camera's messages, and how often."""
+"""The outcomes of a camera's messages, and how often each occurred."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """Whether a message's frame was admitted, or why it was not."""
 
     ADMITTED = "admitted"
     NOT_DUE = "not due at the admission rate"
@@ -23,11 +23,11 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class CameraCounts:
-    """What has happened to a camera's messages since the start; the diagnostics publish it.
+    """Counters of a camera's messages since the start; the diagnostics publish them.
 
-    `damaged` counts all damaged pictures: refused, or used where `DecodeOptions.on_damaged` says so, in which case
-    each is counted as what became of it, too. So is each picture of one grey level, as `blank`. `shown_anew` counts
-    frames that came into a clip with another range of values than before.
+    Each message counts as `received` and under its `Outcome`. `damaged` counts refused damaged pictures, and also those
+    that are used (`DecodeOptions.on_damaged`), which count under their outcome, too. `blank` likewise counts pictures
+    of one grey level. `shown_anew` counts frames that entered a clip with another range of values than before.
     """
 
     received: int = 0
@@ -56,7 +56,7 @@ class CameraCounts:
         return replace(self, received=self.received + 1, **{name: getattr(self, name) + 1})
 
     def since(self, earlier: CameraCounts) -> CameraCounts:
-        """What was counted after an earlier moment; `last_error` is empty where nothing malformed or damaged came."""
+        """The counts minus `earlier`; `last_error` is empty if no malformed or damaged message came in between."""
         counted = {name: getattr(self, name) - getattr(earlier, name) for name in _COUNTED}
         error = self.last_error if counted["malformed"] or counted["damaged"] else ""
         return replace(self, **counted, last_error=error)

@@ -1,4 +1,4 @@
-"""A camera message of either kind to an RGB picture or stored values, or to the one error."""
+"""Decodes a raw or compressed camera message to an RGB picture or stored values."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ class Decoded:
     """A decoded picture.
 
     Attributes:
-        picture: uint8 (height, width, 3), or values where it has one channel of more than 8 bits; C-contiguous and
+        picture: uint8 (height, width, 3), or stored values for one channel of more than 8 bits; C-contiguous and
             read-only.
-        damage: What is damaged in it, with the camera's name; empty where nothing was found.
+        damage: A message about the damage, with the camera's name; empty if none was found.
     """
 
     picture: Rgb | Values
     damage: str
 
     def shown(self, value_range: str) -> Rgb:
-        """The picture, its values in a range: default, auto (the picture's own) or two numbers; read-only."""
+        """The picture, uint8 (height, width, 3), read-only.
+
+        Args:
+            value_range: Range in which stored values are shown: `default`, `auto` (the picture's own) or two numbers.
+        """
         return first_shown(self.picture, value_range).rgb
 
 
 def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
-    """Decodes a message of one picture, and shows its values in the range of the options.
-
-    With the range auto it is the picture's own.
+    """Decodes a message of one picture; stored values are shown in the range of the options.
 
     Args:
         message: The message; its data must not be changed afterwards.
@@ -60,7 +62,7 @@ def decode(message: Any, camera_name: str, options: DecodeOptions) -> Rgb:
 
 
 def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> Decoded:
-    """Decodes an Image or RawImage, or a CompressedImage, which have the field `format`; video takes a MessageDecoder.
+    """Decodes a message of one picture and reports its damage; messages of video need a `MessageDecoder`.
 
     Args:
         message: The message; its data must not be changed afterwards.
@@ -68,11 +70,11 @@ def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> 
         options: Rotation, size limit, and whether a damaged picture is used.
 
     Returns:
-        The picture. Of an rgb8 Image and of one of values, without padding and rotation, it is a view, which keeps the
-        message's memory alive; of everything else it is a copy.
+        The picture. For rgb8 and for stored values, without padding and rotation, it is a view that keeps the message's
+        memory alive; otherwise it is a copy.
 
     Raises:
-        DamagedError: The picture is damaged, and such ones are refused.
+        DamagedError: The picture is damaged, and the options refuse damaged pictures.
         ImageError: The message holds no picture that can be decoded.
     """
     is_compressed = hasattr(message, "format")
@@ -92,7 +94,7 @@ def decode_and_check(message: Any, camera_name: str, options: DecodeOptions) -> 
 
 
 def finish(picture: Rgb | Values, options: DecodeOptions) -> Rgb | Values:
-    """Turn a decoded picture as the options say, and make it read-only."""
+    """Rotate a decoded picture as the options say, and make it read-only."""
     pixels = picture.stored if isinstance(picture, Values) else picture
     if options.rotate_deg:
         pixels = cv2.rotate(pixels, _ROTATIONS[options.rotate_deg])

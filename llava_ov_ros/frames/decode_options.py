@@ -1,4 +1,4 @@
-"""What a camera's owner chooses about decoding: rotation, the range of values shown, the size and damage refused."""
+"""The options of decoding: rotation, range of values, size limit, damaged pictures; checks of sizes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ REFUSE, USE = "refuse", "use"
 ON_DAMAGED = (REFUSE, USE)
 
 PIXELS_WITHOUT_PROOF = 4096 * 4096
-"""A picture of one colour may be stored in a few bytes, whatever its size: up to this size that is believed."""
+"""Most pixels that a few bytes may declare: a picture of one colour takes few bytes, whatever its size."""
 
 MOST_SIDES_RATIO = 32
-"""Longer sides against shorter ones. No picture of a scene is narrower, and whoever makes a square of one or scales
-its shorter side up to a fixed width takes memory and time for the longer side alone."""
+"""Largest ratio of the longer side to the shorter. No camera's picture is narrower, and code that pads a picture to a
+square or scales its shorter side up to a fixed size would take memory and time for the longer side alone."""
 
 PIXELS_PER_BYTE = 1032
-"""Deflate makes at most 1032 bytes of one (zlib's technical details), so no PNG of whole bytes has more pixels."""
+"""Most pixels per byte of data: deflate expands one byte to at most 1032 (zlib's technical details)."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class DecodeOptions:
 
     Attributes:
         rotate_deg: Clockwise turn of the decoded picture: 0, 90, 180 or 270.
-        value_range: Which values of pictures of one channel with more than 8 bits are shown darkest and brightest:
-            `default`, `auto` or two numbers such as `0..4095`.
-        max_pixels: Most pixels (width * height) that a message may have.
-        on_damaged: What becomes of a picture that can be decoded and of which parts are damaged: `refuse` or `use`.
+        value_range: Stored values that are shown darkest and brightest, for pictures of one channel with more than 8
+            bits: `default`, `auto` or two numbers such as `0..4095`.
+        max_pixels: Most pixels (width * height) of a picture.
+        on_damaged: Whether to `refuse` or `use` a picture that can be decoded although parts of it are damaged.
 
     Raises:
-        ValueError: A value is outside its range; the text names it.
+        ValueError: A value is outside its range; the message names it.
     """
 
     rotate_deg: int = 0
@@ -58,21 +58,21 @@ _ONE_LARGE = threading.Lock()
 
 
 def one_large_at_a_time(width: int, height: int) -> AbstractContextManager[Any]:
-    """Held while a picture is decompressed: of the cameras' threads only one at a time has a large one in work.
+    """The lock to hold while a picture is decompressed, so that only one camera's thread decompresses a large one.
 
     Args:
         width: Pixels of a row.
-        height: Rows; a picture of more than `LARGE_PIXELS` is large.
+        height: Rows. A picture of more than `LARGE_PIXELS` pixels is large; for others the lock does nothing.
     """
     return _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext()
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses a size in pixels before anything of that size is allocated.
+    """Check a declared size before memory is allocated for it.
 
     Raises:
-        ValueError: There is no pixel, there are more than `max_pixels`, or the sides differ by more than
-            `MOST_SIDES_RATIO` times.
+        ValueError: The picture has no pixel, or more than `max_pixels`, or one side is more than `MOST_SIDES_RATIO`
+            times the other.
     """
     if width < 1 or height < 1:
         raise ValueError(f"size is {width}x{height}: a picture needs at least one pixel")
@@ -88,9 +88,9 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def check_claim(width: int, height: int, data_bytes: int) -> None:
-    """Refuses compressed data that are too few for the size that they declare, before anything of it is allocated.
+    """Check that compressed data are long enough for the size that they declare, before memory is allocated.
 
-    A run-length code stores any number of equal pixels in a few bytes, so a few bytes can ask for any memory.
+    A run-length code stores any number of equal pixels in a few bytes, so a few bytes could demand any memory.
 
     Args:
         width: Declared pixels of a row.
@@ -98,7 +98,7 @@ def check_claim(width: int, height: int, data_bytes: int) -> None:
         data_bytes: Length of the compressed data.
 
     Raises:
-        ValueError: There are more than `PIXELS_WITHOUT_PROOF` pixels, and more than `PIXELS_PER_BYTE` for a byte.
+        ValueError: The picture has more than `PIXELS_WITHOUT_PROOF` pixels, and more than `PIXELS_PER_BYTE` per byte.
     """
     pixels = width * height
     if pixels > PIXELS_WITHOUT_PROOF and pixels > PIXELS_PER_BYTE * data_bytes:

@@ -12,13 +12,13 @@ CONFIG_HEADER_BYTES = 12
 
 
 def check_quantisation(config_header: bytes) -> None:
-    """Check the two numbers of the quantisation.
+    """Check the two parameters A and B of the quantisation.
 
     Args:
         config_header: The first 12 bytes of the message's data, little-endian.
 
     Raises:
-        ValueError: One of them is not a number that a publisher can have written.
+        ValueError: A or B is not finite, or A is not positive, which no publisher writes.
     """
     a, b = struct.unpack("<4xff", config_header)
     if not (math.isfinite(a) and math.isfinite(b) and a > 0):

@@ -1,4 +1,4 @@
-"""What the other layers see of a camera: a decoded frame, and a clip of frames from one camera."""
+"""The data that other layers get from a camera: a decoded frame, and a clip of frames of one camera."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NS_PER_S = 1_000_000_000
 
 
 class Rendered(Protocol):
-    """A picture that is made each time it is looked at, from values that are kept in its place."""
+    """A picture that is rendered from stored values on each access, to save memory."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -27,11 +27,11 @@ class Rendered(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are kept."""
+        """Bytes of the stored values."""
         ...
 
     def rgb(self) -> Rgb:
-        """The picture, uint8 (height, width, 3); the same each time."""
+        """The picture, uint8 (height, width, 3); equal on each call."""
         ...
 
 
@@ -39,9 +39,9 @@ class StampSource(StrEnum):
     """Where a frame's time comes from."""
 
     HEADER = "header"
-    """`header.stamp` of the message; where that is zero, its arrival."""
+    """`header.stamp` of the message; if that is zero, the time of arrival."""
     ARRIVAL = "arrival"
-    """The clock when the message arrived, for drivers that stamp by another clock, as one that counts since boot."""
+    """The time of arrival, for drivers that stamp by another clock, such as one that counts from boot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,13 @@ class Frame:
 
     Attributes:
         camera: The camera's name, as questions use it.
-        stamp_ns: The frame's time in integer nanoseconds: `header.stamp` of the message, or when it arrived.
+        stamp_ns: The frame's time in integer nanoseconds: `header.stamp` of the message, or its time of arrival.
         frame_id: `header.frame_id` of the message.
-        picture: The picture, uint8 (height, width, 3), or what makes it.
-        header_stamp_ns: `header.stamp` of the message where the frame's time is another; None: it is the frame's time.
-        value_range: Stored values that are shown darkest and brightest; None: the picture stores none of more than 8
-            bits, or there is nothing to see in them.
-        blank: Its one grey level in words, where it shows no more; else empty.
+        picture: The picture, uint8 (height, width, 3), or stored values that render it.
+        header_stamp_ns: `header.stamp` of the message if it differs from the frame's time, else None.
+        value_range: Stored values that are shown darkest and brightest; None if the picture has 8 bits per channel, or
+            if its values do not differ.
+        blank: A description of the one grey level or colour of a blank picture; empty for all other pictures.
     """
 
     camera: str
@@ -75,7 +75,11 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames of one camera, oldest first; never empty."""
+    """Frames of one camera, oldest first; never empty.
+
+    Raises:
+        ValueError: There is no frame.
+    """
 
     camera: str
     frames: tuple[Frame, ...]
@@ -96,9 +100,9 @@ def stamp_ns(stamp: Any) -> int:
 
 
 def stamp_and_frame(message: Any) -> tuple[int, str]:
-    """Stamp in nanoseconds and coordinate frame of a message: of its header, or its own where it has none.
+    """Stamp in nanoseconds and coordinate frame of a message.
 
-    The messages of foxglove_msgs have `timestamp` and `frame_id` instead of a header.
+    Both come from the header; the messages of foxglove_msgs have the fields `timestamp` and `frame_id` instead.
     """
     header = getattr(message, "header", None)
     if header is None:

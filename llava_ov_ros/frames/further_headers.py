@@ -1,4 +1,4 @@
-"""What the header of a WebP, BMP or JPEG 2000 declares, read before a decoder allocates memory for it."""
+"""Reads the size that the header of a WebP, BMP or JPEG 2000 declares, before a decoder allocates memory for it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ def is_avif(payload: bytes) -> bool:
 
 
 def webp_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of a WebP file (RFC 9649); of an extended one, which libwebp holds to it, the canvas.
+    """Width and height of a WebP file (RFC 9649).
+
+    For an extended file this is the canvas; libwebp refuses a picture of another size.
 
     Raises:
-        ValueError: It is cut off, an animation, or holds no picture.
-        struct.error: It ends within the header.
+        ValueError: The file is cut off, an animation, or holds no picture.
+        struct.error: The file ends within the header.
     """
     riff_bytes, chunk = struct.unpack_from("<I4x4s", payload, 4)
     if riff_bytes + 8 > len(payload):
@@ -53,11 +55,11 @@ def webp_size(payload: bytes) -> tuple[int, int]:
 
 
 def bmp_size(payload: bytes) -> tuple[int, int]:
-    """Width and height of a BMP file; rows may be stored from the top, which a negative height says.
+    """Width and height of a BMP file; a negative height in the header only means that the top row comes first.
 
     Raises:
-        ValueError: Its header is of no known kind.
-        struct.error: It ends within the header.
+        ValueError: The header has no known form.
+        struct.error: The file ends within the header.
     """
     (header,) = struct.unpack_from("<I", payload, 14)
     if header == _BMP_CORE_HEADER:
@@ -73,8 +75,8 @@ def jpeg2000_size(payload: bytes) -> tuple[int, int]:
     """Width and height of a JPEG 2000 file or codestream (ITU-T T.800, A.5.1 and I.4).
 
     Raises:
-        ValueError: It has no codestream, or more components or bits than a camera's picture.
-        struct.error: It ends within the header.
+        ValueError: The file has no codestream, or more components or bits than a camera's picture.
+        struct.error: The file ends within the header.
     """
     at = 0 if payload.startswith(CODESTREAM_MAGIC) else _codestream(payload)
     if payload[at : at + 4] != CODESTREAM_MAGIC:
@@ -91,7 +93,7 @@ def jpeg2000_size(payload: bytes) -> tuple[int, int]:
 
 
 def _codestream(payload: bytes) -> int:
-    """Where the first codestream of a JP2 file begins, box by box."""
+    """Offset of the first codestream of a JP2 file, found box by box."""
     position = 0
     while True:
         length, name = struct.unpack_from(">I4s", payload, position)

@@ -1,4 +1,4 @@
-"""A clip that grows from its anchor and re-anchors, so that what was computed for its frames stays valid."""
+"""The growing clip: its first frame stays until it is full, so that a model's keys and values stay valid."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from .frame import NS_PER_S, Clip, Frame
 
 @dataclass(frozen=True)
 class GrowthSettings:
-    """When a growing clip begins anew.
+    """Length, window and spacing of a growing clip; they decide when it re-anchors.
+
+    A clip that re-anchors begins anew with its newest frames.
 
     Attributes:
-        max_frames: A clip that would become longer re-anchors.
-        min_frames: To so many of its newest frames.
+        max_frames: Most frames of the clip. A clip that would become longer re-anchors.
+        min_frames: Number of newest frames with which a re-anchored clip begins.
         window_ns: A clip whose first frame is older than its newest by more than this re-anchors, too.
-        spacing_ns: Frames that follow the last one by less only stand at the clip's end until the next frame comes.
-            0: every frame stays.
+        spacing_ns: Least distance of two frames that stay in the clip. A frame that follows sooner stands at the clip's
+            end only until the next frame arrives. With 0 every frame stays.
 
     Raises:
-        ValueError: The numbers do not fit together.
+        ValueError: `min_frames` is not from 1 to `max_frames`, or a time is negative.
     """
 
     max_frames: int = 4
@@ -38,10 +40,10 @@ class GrowthSettings:
 
 
 class GrowingClip:
-    """The newest frames of one camera. Each new frame is added at the end; the beginning changes rarely.
+    """The newest frames of one camera. Each new frame is appended; the first frame changes rarely.
 
-    A window that slides by one frame would change the first frame, and with it everything that a model has computed
-    for all later ones. Here the first frame, the anchor, stays until the clip is full.
+    A sliding window would change its first frame with every new frame, and so invalidate the keys and values of all
+    later frames. Here the first frame, the anchor, stays until the clip is full.
     """
 
     def __init__(self, camera: str, settings: GrowthSettings) -> None:
@@ -50,7 +52,7 @@ class GrowingClip:
         self._frames: list[Frame] = []
         self._newest: Frame | None = None
         self._spacing_ns = settings.spacing_ns if settings.max_frames > 1 else 0
-        # A place is kept for the newest frame where that does not stay.
+        # With a spacing, one place is reserved for a newest frame that does not stay.
         self._most = settings.max_frames - (self._spacing_ns > 0)
         self._least = min(settings.min_frames, self._most)
 
@@ -58,8 +60,8 @@ class GrowingClip:
         """Add the newest frame.
 
         Args:
-            frame: Newer than all before it.
-            oldest_ns: Frames with an older stamp are not kept elsewhere any more, so not here either.
+            frame: A frame that is newer than all before.
+            oldest_ns: Stamp of the oldest frame in the camera's buffer; older frames are dropped here, too.
         """
         self._newest = frame
         frames = self._frames
@@ -77,7 +79,7 @@ class GrowingClip:
 
     @property
     def current(self) -> Clip | None:
-        """The clip as it is, the newest frame always at its end; None where there is no frame."""
+        """The clip, always with the newest frame at its end; None if there is no frame."""
         if self._newest is None:
             return None
         stays = bool(self._frames) and self._frames[-1] is self._newest
@@ -85,9 +87,9 @@ class GrowingClip:
 
     @property
     def coming(self) -> Clip | None:
-        """Those frames of now that the clip will begin with after it has re-anchored; None where there are none yet.
+        """The present frames that the clip will begin with after it has re-anchored; None if there are none yet.
 
-        Whoever prepares it while there is time finds it ready when the clip changes over to it.
+        An idle model may prefill them ahead, so that re-anchoring costs no time.
         """
         frames = self._frames[self._most + 1 - self._least :]
         return Clip(self._camera, tuple(frames)) if frames else None

@@ -1,15 +1,15 @@
-"""The error that a camera message without a usable picture raises, and its kind for damaged pictures."""
+"""The errors of a camera message that has no usable picture."""
 
 from __future__ import annotations
 
 
 class ImageError(ValueError):
-    """A message that cannot be turned into a picture.
+    """A message cannot be turned into a picture.
 
     Attributes:
         camera: Name of the camera that sent the message.
         encoding: `Image.encoding` or `CompressedImage.format`, as the message spells it.
-        reason: What is wrong, with the numbers that are wrong.
+        reason: The fault of the message, with the wrong values.
     """
 
     def __init__(self, camera: str, encoding: str, reason: str) -> None:
@@ -23,4 +23,4 @@ class ImageError(ValueError):
 
 
 class DamagedError(ImageError):
-    """A picture of which parts are damaged, where such pictures are refused."""
+    """Parts of a picture are damaged, and damaged pictures are refused."""

@@ -1,7 +1,7 @@
-"""JPEG to pixels, and whether the data are damaged: libjpeg goes on after damage and only prints a warning.
+"""Decodes JPEG and detects damage, since libjpeg continues after damage and only prints a warning.
 
-Pillow's decoder takes data piece by piece and asks for more until the picture is complete. How much it has asked for
-tells whether the code ends where the data end, in the one decode that makes the pixels.
+Pillow's decoder takes data piece by piece and asks for more until the picture is complete. The amount that it asked for
+tells whether the codes end where the data end; no second decode is needed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _SEQUENTIAL_HUFFMAN = frozenset({0xC0, 0xC1})
 _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
 _RESTARTS = re.compile(rb"\xff([\xd0-\xd7])")
 # libjpeg-turbo fills a register of 64 bits before it decodes a code, so it asks for up to 8 bytes more than it needs.
-# They are of ones, with which T.81 fills the last byte (F.1.2.3), and of which no code consists.
+# The padding is all ones: T.81 fills the last byte with ones (F.1.2.3), and no code consists of ones only.
 _PADDING = b"\xff\x00" * 8
 
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What stands before the pixels.
+    """The header of a JPEG.
 
     Attributes:
         width: Pixels of a row.
         height: Rows.
-        scan: Where in the data the first scan begins.
-        is_sequential: Huffman codes, each block at once; not progressive, lossless or arithmetic.
-        has_restarts: Restart markers stand between the codes.
+        scan: Offset of the first scan in the data.
+        is_sequential: Whether the JPEG is sequential with Huffman codes; not progressive, lossless or arithmetic.
+        has_restarts: Whether restart markers stand between the codes.
     """
 
     width: int
@@ -56,9 +56,9 @@ class Jpeg:
     """A decoded JPEG.
 
     Attributes:
-        pixels: uint8, (height, width) gray or (height, width, 3).
-        is_rgb: Three channels are red first; else blue first.
-        damage: What is damaged; empty where nothing was found.
+        pixels: uint8, (height, width) grey or (height, width, 3).
+        is_rgb: Whether three channels are in the order RGB; else BGR.
+        damage: Description of the damage; empty if none was found.
     """
 
     pixels: npt.NDArray[Any]
@@ -70,7 +70,7 @@ def read_jpeg_header(payload: bytes) -> JpegHeader:
     """Reads the markers up to the first scan.
 
     Raises:
-        ValueError: There is no picture.
+        ValueError: The data have no scan, or no frame header before it.
         struct.error: The data end within a marker.
     """
     size = None
@@ -101,26 +101,27 @@ def read_jpeg_header(payload: bytes) -> JpegHeader:
 
 
 def decode_jpeg(payload: bytes) -> Jpeg:
-    """Decodes a JPEG, damaged or not.
+    """Decodes a JPEG, even if it is damaged, and reports the damage.
 
-    Found is, in any JPEG, that the end-of-image marker is missing. In a JPEG of one scan of Huffman codes, which is
-    what cameras send, also that the codes end before the picture is complete or 8 bytes or more before the data do, as
-    they do where bytes were lost or a bit was changed that the codes depend on; and that restart markers are not in
-    their order. Not found is a changed bit after which the codes go on as before; damage between two restart markers;
-    and damage in a progressive JPEG that has its end.
+    In every JPEG a missing end-of-image marker is detected. In a JPEG of one scan of Huffman codes, the form that
+    cameras send, two more faults are detected: codes that end before the picture is complete, or 8 bytes or more before
+    the data end (after lost bytes, or a changed bit that later codes depend on); and restart markers out of order. Not
+    detected are a changed bit after which the codes continue as before, damage between two restart markers, and damage
+    in a progressive JPEG that has its end.
 
     Args:
-        payload: The file; `read_jpeg_header` has accepted it.
+        payload: A whole file that `read_jpeg_header` accepts.
 
     Raises:
-        ValueError: No picture can be made of it.
+        ValueError: No picture can be decoded.
     """
     header = read_jpeg_header(payload)
     scan_bytes = header.scan + 2
     first_end = payload.find(_END_OF_IMAGE, scan_bytes)
     next_scan = payload.find(_SCAN, scan_bytes)
     is_checked = header.is_sequential and (next_scan < 0 or 0 <= first_end < next_scan)
-    # A thumbnail in the header has an end of its own, hence the start; between scans stand tables with any bytes.
+    # The search starts at the scan since a thumbnail in the header has an end marker of its own. With several scans
+    # the last marker counts, since the tables between scans may hold any bytes.
     end = first_end if is_checked else payload.rfind(_END_OF_IMAGE, scan_bytes)
     damage = "" if end >= 0 else f"the JPEG is cut off: its {len(payload)} bytes have no end-of-image marker"
     end = end if end >= 0 else len(payload)
@@ -136,12 +137,12 @@ def decode_jpeg(payload: bytes) -> Jpeg:
 
 
 def _by_pillow(payload: bytes, end: int, is_checked: bool) -> Jpeg | None:
-    """Decodes with Pillow; None where it cannot, or where OpenCV's colours are meant (CMYK).
+    """Decode with Pillow; None if Pillow cannot, or for colour spaces that OpenCV converts (CMYK).
 
     Args:
-        payload: The file.
-        end: Where its end-of-image marker is, or should be.
-        is_checked: Whether the codes shall end there.
+        payload: A whole file.
+        end: Offset where the end-of-image marker is or should be.
+        is_checked: Whether to report damage if the codes do not end there.
     """
     codes_end = len(payload[:end].rstrip(b"\xff"))
     if is_checked:
@@ -154,7 +155,7 @@ def _by_pillow(payload: bytes, end: int, is_checked: bool) -> Jpeg | None:
         file = JpegImagePlugin.JpegImageFile(pieces)
         if file.mode not in ("L", "RGB"):
             return None
-        # All of a piece at once.
+        # Feed each piece to the decoder at once.
         file.decodermaxblock = len(payload)
         file.load()
     except (OSError, SyntaxError, ValueError, IndexError, KeyError, struct.error):
@@ -167,7 +168,7 @@ def _by_pillow(payload: bytes, end: int, is_checked: bool) -> Jpeg | None:
 
 
 class _Pieces(io.BytesIO):
-    """A file that gives nothing from behind a cut together with what lies before it."""
+    """A file that never returns bytes from both sides of a cut in one read."""
 
     def __init__(self, data: bytes, cuts: tuple[int, ...]) -> None:
         super().__init__(data)
@@ -182,5 +183,5 @@ class _Pieces(io.BytesIO):
 
 
 def _restarts_in_order(codes: bytes) -> bool:
-    """Restart markers count from 0 to 7 and begin again."""
+    """Whether the restart markers count from 0 to 7 and begin again."""
     return all(marker[0] == 0xD0 + number % 8 for number, marker in enumerate(_RESTARTS.findall(codes)))

@@ -1,4 +1,4 @@
-"""The messages of one camera in their order to pictures: a single picture each, or a video that needs them all."""
+"""Decodes the messages of one camera in order: single pictures, or a video in which each picture needs earlier ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class MessageDecoder:
-    """Decodes what one camera sends; it has to see every message, since pictures of a video need those before them."""
+    """Decodes the messages of one camera. It must get every message, since pictures of a video need earlier ones."""
 
     def __init__(self, camera_name: str, options: DecodeOptions) -> None:
-        """Begin before the first message.
+        """Create a decoder that has seen no message.
 
         Args:
-            camera_name: Names the camera in errors.
-            options: How its pictures are decoded.
+            camera_name: Name of the camera, for errors.
+            options: How the camera's pictures are decoded.
         """
         self._camera_name = camera_name
         self._options = options
@@ -33,26 +33,26 @@ class MessageDecoder:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a key frame has to come before the next picture."""
+        """Whether the video's next picture needs a key frame first."""
         return self._stream is not None and self._stream.is_waiting
 
     def begin_anew(self) -> None:
-        """Give the video's decoder up: what comes next does not go on from what was before."""
+        """Discard the video decoder's state, since the next message does not continue the previous ones."""
         self._stream = None
 
     def follow(self, message: Any) -> Callable[[], Decoded] | None:
-        """Take the next message. A video is decoded here, all else where the picture is wanted.
+        """Take the next message. Video is decoded at once, a single picture only when the result is called.
 
         Args:
-            message: Of a type of `message_types.IMAGE_TYPES`, rclpy's or rosbags'.
+            message: A message of one of `message_types.IMAGE_TYPES`, of rclpy's or rosbags' class.
 
         Returns:
-            What makes the picture, and raises ImageError where it cannot; None where the message has none, or where a
-            key frame has to come first (`is_waiting`).
+            A function that makes the picture or raises ImageError. None if the message of a video has no picture, or
+            needs a key frame first (`is_waiting`).
 
         Raises:
             DamagedError: The message of a video is damaged, or frames before it are missing.
-            ImageError: It is of a video that is not decoded.
+            ImageError: The video's codec or form is not supported.
         """
         try:
             codec = video_codec(message)

@@ -1,4 +1,4 @@
-"""The message types that carry pictures or video, and what names of topics say of them."""
+"""The message types that carry pictures or video, and the transports that topic names tell."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ IMAGE_TYPES = (
     FOXGLOVE_COMPRESSED_IMAGE,
     FOXGLOVE_RAW_IMAGE,
 )
-"""All that can be decoded."""
+"""All message types that can be decoded."""
 VIDEO_TYPES = (FFMPEG_PACKET, COMPRESSED_VIDEO)
-"""Those of them that carry nothing but video; COMPRESSED_IMAGE may, as its format says."""
+"""The message types that carry nothing but video; COMPRESSED_IMAGE carries video if its format names a video codec."""
 TRANSPORTS = {
     "raw": IMAGE,
     "compressed": COMPRESSED_IMAGE,
@@ -28,14 +28,14 @@ TRANSPORTS = {
     "ffmpeg": FFMPEG_PACKET,
     "foxglove": COMPRESSED_VIDEO,
 }
-"""Message types of the transports of image_transport, all but raw with a topic that ends in the transport's name."""
+"""Message type of each transport of image_transport. A topic ends in its transport's name, except for raw."""
 NAMED_IN_FULL = tuple(kind for kind in IMAGE_TYPES if kind != IMAGE)
-"""Message types that stand for a transport where a topic is named in full."""
+"""Message types that a user may give in place of a transport; the topic is then named in full."""
 NO_THEORA = "Theora is not decoded: publish compressed, or H.264 (foxglove, ffmpeg)"
 
 
 def transport_of(topic: str, kind: str) -> str:
-    """How a topic is to be subscribed to: the transport that its type and name belong to, else the type itself.
+    """The transport with which to subscribe to a topic: the one that its type and name match, else the type itself.
 
     Args:
         topic: The topic's whole name.
@@ -48,10 +48,10 @@ def transport_of(topic: str, kind: str) -> str:
 
 
 def topic_base(topic: str, transport: str) -> str:
-    """A topic's name without the transport, which `transport_of` has found for it."""
+    """The topic's name without its transport, as found by `transport_of`."""
     return topic.removesuffix(f"/{transport}") if appends(transport) else topic
 
 
 def appends(transport: str) -> bool:
-    """Whether a transport's topics end in its name."""
+    """Whether the topics of a transport end in the transport's name."""
     return transport in TRANSPORTS and transport != "raw"

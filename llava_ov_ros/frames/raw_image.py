@@ -1,4 +1,4 @@
-"""sensor_msgs/Image to RGB or stored values, for every encoding that cameras publish."""
+"""Decodes sensor_msgs/Image to RGB or stored values, for every encoding that cameras publish."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TO_8_BIT = 255 / 65535
 
 
 class ImageMessage(Protocol):
-    """The fields of sensor_msgs/Image and foxglove_msgs/RawImage that decoding reads, rclpy's and rosbags' alike.
+    """The fields of sensor_msgs/Image and foxglove_msgs/RawImage that decoding reads, of rclpy's and rosbags' classes.
 
-    Only the former has `is_bigendian`; the latter's samples are little-endian.
+    Only sensor_msgs/Image has `is_bigendian`; the samples of RawImage are little-endian.
     """
 
     height: int
@@ -30,7 +30,7 @@ class ImageMessage(Protocol):
 
 
 class _Packed(NamedTuple):
-    """How an encoding lays out a pixel, and OpenCV's conversion to RGB (None: it is RGB)."""
+    """Sample type and channels of an encoding, and OpenCV's conversion to RGB (None: the pixels are RGB)."""
 
     sample: npt.DTypeLike
     channels: int
@@ -84,22 +84,22 @@ _VALUES: dict[str, tuple[npt.DTypeLike, Meaning]] = {
 }
 
 ENCODINGS = frozenset({*_PACKED, *_VALUES, *_HALF_CHROMA_PACKED, *_QUARTER_CHROMA_PLANES, "nv24"})
-"""Lower-case `Image.encoding`s that can be decoded."""
+"""Supported values of `Image.encoding`, in lower case."""
 
 
 def decode_image(msg: ImageMessage, options: DecodeOptions) -> Rgb | Values:
     """Decodes a sensor_msgs/Image or foxglove_msgs/RawImage; encodings are those of sensor_msgs/image_encodings.hpp.
 
-    16-bit samples of colours become 8-bit ones as in cv_bridge: colours first, then times 255 / 65535, rounded. One
-    channel of more than 8 bits stays as it is.
+    16-bit colour becomes 8-bit as in cv_bridge: the colours are converted first, then multiplied by 255 / 65535 and
+    rounded. One channel of more than 8 bits is kept as stored values.
 
     Args:
         msg: The message.
         options: Size limit; the picture is not rotated here.
 
     Returns:
-        The picture, uint8 (height, width, 3), C-contiguous, or its values. For rgb8 and for values in the machine's
-        byte order, both without padding, a view of `msg.data`.
+        The picture, uint8 (height, width, 3), C-contiguous, or its stored values. For rgb8, and for stored values in
+        the machine's byte order, it is a view of `msg.data` if the message has no padding.
 
     Raises:
         ValueError: The message is malformed or its encoding is unknown.
@@ -134,28 +134,28 @@ def decode_image(msg: ImageMessage, options: DecodeOptions) -> Rgb | Values:
 
 
 def _without_the_rest(pixels: npt.NDArray[Any], data: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Pixels without what else the message holds: a view keeps all of it alive, so it has to be left behind."""
+    """Copy pixels that are a view of a part of the data, since a view keeps the whole message alive."""
     is_whole = pixels.nbytes == data.nbytes and pixels.flags.c_contiguous
     return pixels if is_whole or pixels.flags.owndata else pixels.copy()
 
 
 def to_rgb8(pixels: npt.NDArray[Any], code: int | None) -> Rgb:
-    """Converts colours, then 16-bit samples to 8-bit ones.
+    """Converts colours to RGB, then 16-bit samples to 8-bit ones.
 
     Args:
         pixels: uint8 or uint16, (height, width) or (height, width, channels).
-        code: OpenCV's colour conversion to RGB; None where the pixels are RGB.
+        code: OpenCV's colour conversion to RGB; None if the pixels are RGB.
 
     Returns:
         The picture, uint8 (height, width, 3).
 
     Raises:
-        ValueError: The picture is too small to tell its colours, or the samples are neither uint8 nor uint16.
+        ValueError: The picture is smaller than a Bayer pattern, or the samples are neither uint8 nor uint16.
     """
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"samples are {pixels.dtype}, a picture needs uint8 or uint16")
     if code in _BAYER_TO_RGB.values() and min(pixels.shape) < LEAST_BAYER_PX:
-        # OpenCV answers black there instead of an error.
+        # OpenCV returns a black picture there instead of an error.
         raise ValueError(
             f"size is {pixels.shape[1]}x{pixels.shape[0]}, a Bayer pattern needs {LEAST_BAYER_PX} pixels each way"
         )
@@ -187,7 +187,7 @@ def _rows(
         width: Pixels of a row.
         channels: Samples of a pixel.
         step: Bytes from one row to the next.
-        is_bigendian: Byte order of samples that have several bytes.
+        is_bigendian: Whether samples of several bytes are big-endian.
 
     Returns:
         (height, width) for one channel, else (height, width, channels), in native byte order.
@@ -213,10 +213,10 @@ def _rows(
 
 
 def _luma_step(encoding: str, data_bytes: int, height: int, width: int, step: int) -> int:
-    """The step of the luma plane, of which the message says nothing certain.
+    """The step of the luma plane, which the message's own step does not reliably tell.
 
     sensor_msgs counts two channels for nv21 and nv24, so drivers that fill in width * channels give twice the
-    width, although the rows are packed; the number of bytes tells.
+    width, although the rows are packed. The number of bytes shows which step is right.
     """
     packed_bytes = width * height * 3 if encoding == "nv24" else width * height * 3 // 2
     return width if step == 2 * width and data_bytes == packed_bytes else step

@@ -32,7 +32,7 @@ def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
         The picture, uint16 (rows, columns).
 
     Raises:
-        ValueError: The size is absurd or too large for so little code, or the code yields more or fewer pixels.
+        ValueError: The size is absurd or too large for so little code, or the code holds more or fewer pixels.
     """
     if len(payload) < _SIZE_BYTES:
         raise ValueError(f"RVL data has {len(payload)} bytes, its size alone takes {_SIZE_BYTES}")
@@ -44,13 +44,13 @@ def decode_rvl(payload: bytes, max_pixels: int) -> npt.NDArray[np.uint16]:
 
 
 def _decompressed(payload: bytes, rows: int, columns: int) -> npt.NDArray[np.uint16]:
-    """The picture of a payload whose size has been checked."""
+    """Decompress a payload whose size has been checked, to uint16 (rows, columns)."""
     pixel_count = rows * columns
-    # No encoder needs more than 6 nibbles a pixel, so what lies behind that is not worth expanding.
+    # No encoder needs more than 6 nibbles a pixel, so any further bytes are not expanded.
     code = payload[_SIZE_BYTES : _SIZE_BYTES + 3 * pixel_count + 12]
     values = _variable_length_values(code)
 
-    # A view hands out plain integers, as a list of all of them would, which took 36 bytes for each.
+    # A memoryview yields plain integers as a list would, but a list takes 36 bytes for each.
     known = values.data
     run_starts: list[int] = []
     run_lengths: list[int] = []
@@ -84,7 +84,7 @@ def _decompressed(payload: bytes, rows: int, columns: int) -> npt.NDArray[np.uin
 def _variable_length_values(code: bytes) -> npt.NDArray[np.int32]:
     """Splits the code into its values: 3 bits a nibble, least significant first, bit 3 set if more follow.
 
-    The code is split a piece at a time, since the work on a nibble takes 50 times its memory.
+    The code is split in pieces, since the intermediate arrays take 50 times the memory of the nibbles.
     """
     words = np.frombuffer(code, dtype="<u4", count=len(code) // 4)
     pieces = [np.empty(0, dtype=np.int32)]
@@ -106,7 +106,7 @@ def _variable_length_values(code: bytes) -> npt.NDArray[np.int32]:
 
 
 def _values_of_nibbles(nibbles: npt.NDArray[np.uint8], last: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
-    """The values of nibbles, uint8 (nibbles,), of which the places of each value's last one are given."""
+    """The values of nibbles, uint8 (nibbles,); `last` holds the index of each value's last nibble."""
     first = np.concatenate(([0], last[:-1] + 1))
     lengths = last - first + 1
     longest = int(lengths.max())

@@ -1,4 +1,4 @@
-"""Frames as a clip shows them: of a camera whose range is found by itself, the clip decides which gray levels."""
+"""Renders stored values as grey pictures; with an automatic range, all frames of a clip share the clip's range."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MOST_RANGES = 4
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """Values and a range in which they are shown; the picture itself is made each time it is looked at.
+    """Stored values and the range in which they are shown; the picture is rendered on each access.
 
     Attributes:
-        values: As the camera measured them.
-        spread: Of all that is measured.
-        value_range: Shown; None: black.
+        values: The values that the camera measured.
+        spread: The spread of all measurements; None if there are none.
+        value_range: The range of values that is shown; None renders a black picture.
     """
 
     values: Values
@@ -34,7 +34,7 @@ class Rendering:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that are kept."""
+        """Bytes of the stored values."""
         return self.values.stored.nbytes
 
     def rgb(self) -> Rgb:
@@ -42,7 +42,7 @@ class Rendering:
         return self.rgb_in(self.value_range)
 
     def rgb_in(self, value_range: ValueRange | None) -> Rgb:
-        """The picture in another range."""
+        """The picture in another range, uint8 (height, width, 3), read-only."""
         rgb = show(self.values, value_range)
         rgb.flags.writeable = False
         return rgb
@@ -53,9 +53,10 @@ class Shown:
     """A decoded picture as a camera keeps it.
 
     Attributes:
-        picture: uint8 (height, width, 3), or values with their own range where the clip decides.
-        value_range: What is shown darkest and brightest; None: not known, or the picture stores no such values.
-        blank: Its one grey level in words, where it has no more; else empty.
+        picture: uint8 (height, width, 3); with an automatic range the values, which the clip renders in its own range.
+        value_range: Stored values that are shown darkest and brightest; None if the picture has 8 bits per channel, or
+            if its values do not differ.
+        blank: A description of the one grey level or colour of a blank picture; empty for all other pictures.
     """
 
     picture: Rgb | Rendering
@@ -64,17 +65,17 @@ class Shown:
 
     @property
     def rgb(self) -> Rgb:
-        """The picture, of values in their own range."""
+        """The picture, uint8 (height, width, 3); stored values are shown in the picture's own range."""
         return self.picture.rgb() if isinstance(self.picture, Rendering) else self.picture
 
 
 def first_shown(picture: Rgb | Values, value_range: str, before: ValueRange | None = None) -> Shown:
-    """A picture as it has just been decoded.
+    """Show a picture that was just decoded, before it is part of a clip.
 
     Args:
-        picture: Gray levels and colours as they are, or values.
-        value_range: default, auto or two numbers; it is for values only.
-        before: The range of the picture before, which an automatic one keeps where it still fits.
+        picture: uint8 (height, width, 3), or stored values.
+        value_range: `default`, `auto` or two numbers; applies to stored values only.
+        before: Range of the previous picture; an automatic range keeps it if it still fits.
     """
     if not isinstance(picture, Values):
         return Shown(picture, blank=blank_picture(picture))
@@ -90,21 +91,21 @@ def first_shown(picture: Rgb | Values, value_range: str, before: ValueRange | No
 
 
 def range_of(clip: Clip) -> ValueRange | None:
-    """The range in which a clip's frames are shown alike: that of the first of them that shows anything.
+    """The range in which all frames of a clip are shown: that of its first frame that has one.
 
-    It does not change while the clip grows, and it depends on nothing but the frames.
+    The range does not change while the clip grows, and it depends on nothing but the frames.
     """
     return next((frame.value_range for frame in clip.frames if frame.value_range is not None), None)
 
 
 class ClipShowing:
-    """Shows the frames of clips in the ranges of these clips.
+    """Shows each frame of a clip in the clip's range of values.
 
-    The same frame in the same range is the same object each time, as long as the frame is buffered: whoever has
-    encoded it knows it again.
+    The same frame in the same range is the same object each time, as long as the frame is buffered, so that the
+    engine's cache of encoded frames recognises it.
 
     Attributes:
-        anew: How often a frame came into a clip with another range than before, and so has to be encoded anew.
+        anew: How often a frame entered a clip with another range than before, and so must be encoded again.
     """
 
     def __init__(self) -> None:
@@ -112,7 +113,7 @@ class ClipShowing:
         self.anew = 0
 
     def of(self, clip: Clip) -> Clip:
-        """A clip whose frames are shown in its range."""
+        """The clip with all its frames shown in the clip's range."""
         if not any(isinstance(frame.picture, Rendering) for frame in clip.frames):
             return clip
         found = range_of(clip)

@@ -1,4 +1,4 @@
-"""Which stored values of a picture are shown darkest and brightest: as a user writes it, and as it is found."""
+"""The range of stored values that is shown from darkest to brightest: given by a user or found automatically."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 DEFAULT, AUTO = "default", "auto"
 BETWEEN = ".."
 LEAST_STEPS = 256
-"""Least span of an automatic range: one step for a gray level, so that noise alone does not become a picture."""
+"""Least span of an automatic range in steps: one step per grey level, so that noise alone does not fill the range."""
 SAME_SHARE = 0.1
-"""An automatic range stays as long as neither end of the one found differs by more of the latter's span."""
+"""Share of the new range's span by which both its ends may differ from the previous range, which then stays."""
 
 
 @dataclass(frozen=True)
 class ValueRange:
-    """Two values of a picture, in the numbers that it stores.
+    """A range of stored values.
 
     Attributes:
-        black: Shown darkest, and so is what lies beyond it.
-        white: Shown brightest, likewise; less than `black` where small values are shown bright.
+        black: Value that is shown darkest, as are all values beyond it.
+        white: Value that is shown brightest, as are all values beyond it; less than `black` if small values are bright.
 
     Raises:
-        ValueError: They are equal, or one of them is no finite number.
+        ValueError: The two values are equal, or one of them is no finite number.
     """
 
     black: float
@@ -39,7 +39,7 @@ class ValueRange:
 
     @property
     def goes_below_zero(self) -> bool:
-        """Whether values below zero are values like others."""
+        """Whether the range has values below zero; then they count as measurements."""
         return min(self.black, self.white) < 0
 
 
@@ -47,17 +47,17 @@ def check_value_range(text: str) -> None:
     """Check that a text is `default`, `auto` or a range such as `0..4095`.
 
     Raises:
-        ValueError: It is neither; the text names it and what is allowed.
+        ValueError: The text is none of these; the message names it and the allowed forms.
     """
     if text not in (DEFAULT, AUTO):
         given_range(text)
 
 
 def given_range(text: str) -> ValueRange:
-    """The range that a text such as `0..4095` or `10000..300` names: the value shown darkest, then the brightest.
+    """Read a range such as `0..4095` or `10000..300`: the value shown darkest, then the value shown brightest.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: The text has another form.
     """
     black, _, white = text.partition(BETWEEN)
     try:
@@ -71,12 +71,12 @@ def given_range(text: str) -> ValueRange:
 
 @dataclass(frozen=True)
 class Spread:
-    """What values a picture holds: its 1st and 99th percentile, or its least and greatest where these are equal.
+    """The spread of a picture's measurements.
 
     Attributes:
-        low: The former.
-        high: The latter; equal to `low` where all values are equal.
-        has_gaps: A hundredth of the pixels or more holds no measurement.
+        low: The 1st percentile; the minimum if the 1st and the 99th percentile are equal.
+        high: The 99th percentile or, likewise, the maximum; equal to `low` if all measurements are equal.
+        has_gaps: Whether a hundredth of the pixels or more holds no measurement.
     """
 
     low: float
@@ -85,20 +85,20 @@ class Spread:
 
 
 def automatic_range(spread: Spread | None, *, is_depth: bool, step: float) -> ValueRange | None:
-    """The range that shows what a picture holds, its ends rounded outwards to a step.
+    """The range that shows a picture's measurements, with its ends rounded outwards to a step.
 
     Args:
-        spread: What the picture holds; None where it has no measurement.
-        is_depth: Small values are shown bright.
-        step: Least difference of two values that counts. A range spans at least LEAST_STEPS of them.
+        spread: Spread of the picture's measurements; None if there are none.
+        is_depth: Whether small values are shown bright.
+        step: Smallest difference of two values that counts. A range spans at least LEAST_STEPS steps.
 
     Returns:
-        The range; None where there are no two different values.
+        The range; None if there are no two different values.
     """
     if spread is None or spread.low == spread.high:
         return None
     missing = max(0.0, LEAST_STEPS * step - (spread.high - spread.low))
-    # A decimal step has no exact inverse, and a value that is on a step already must stay where it is.
+    # A decimal step such as 0.001 has no exact inverse, and a value that is a multiple of a step must not move.
     per_unit = round(1 / step)
     low = max(0, math.floor(round((spread.low - missing / 2) * per_unit, 6))) / per_unit
     high = math.ceil(round((spread.high + missing / 2) * per_unit, 6)) / per_unit
@@ -106,9 +106,13 @@ def automatic_range(spread: Spread | None, *, is_depth: bool, step: float) -> Va
 
 
 def steady_range(before: ValueRange | None, found: ValueRange | None) -> ValueRange | None:
-    """The range before, where the one found differs little from it; else the one found.
+    """The previous range if the new one differs little from it, else the new one.
 
-    Pictures of one scene then have one range, and those that are in several clips are shown alike in all of them.
+    Pictures of one scene then share one range, and a frame of several clips is shown alike in all of them.
+
+    Args:
+        before: The previous range; None if there was none.
+        found: The automatic range of the new picture; None if it shows nothing.
     """
     if before is None or found is None:
         return found

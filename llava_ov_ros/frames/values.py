@@ -1,6 +1,6 @@
-"""Pictures of one channel with more than 8 bits: their stored values, and how a range of them becomes gray levels.
+"""Pictures of one channel with more than 8 bits: their stored values, and the mapping of a range to grey levels.
 
-REP 118: depth as 16UC1 is millimetres, as 32FC1 metres. mono16 is brightness.
+REP 118: depth as 16UC1 is in millimetres, as 32FC1 in metres. mono16 is brightness.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHARE_SEEN = 0.01
 
 
 class Meaning(Enum):
-    """What the values of an encoding are, with the range that is shown by default."""
+    """The quantity and unit of an encoding's values; the enum's value is the range that is shown by default."""
 
     BRIGHTNESS = ValueRange(0.0, 65535.0)
     """As cv_bridge converts mono16: times 255 / 65535."""
@@ -35,12 +35,12 @@ class Meaning(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A picture as the camera measured it.
+    """The stored values of a picture, as the camera measured them.
 
     Attributes:
         stored: uint16, int16 or float32, (height, width), C-contiguous.
-        meaning: What the values are.
-        convert: Makes float32 values of some rows of `stored`; None where they are the values.
+        meaning: Quantity and unit of the values.
+        convert: Converts rows of `stored` to float32 values of that unit; None if `stored` holds them already.
     """
 
     stored: npt.NDArray[Any]
@@ -49,36 +49,43 @@ class Values:
 
     @property
     def is_depth(self) -> bool:
-        """Whether small values are shown bright, and 0 means that nothing was measured."""
+        """Whether the values are depth: small values are shown bright, and 0 means that nothing was measured."""
         return self.meaning is not Meaning.BRIGHTNESS
 
     @property
     def step(self) -> float:
-        """Least difference of two values that counts: a millimetre, or one."""
+        """Smallest difference of two values that counts: a millimetre for depth, else 1."""
         return 0.001 if self.meaning is Meaning.METRES else 1.0
 
     def _of(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return rows if self.convert is None else self.convert(rows)
 
     def bands(self) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-        """The values some rows at a time, so that no array of the whole picture is made beside them."""
+        """The values in bands of rows, so that no second array of the whole picture is made.
+
+        Yields:
+            The band's rows as a slice, and its values, (rows, width).
+        """
         height, width = self.stored.shape
         rows = max(1, _PIXELS_AT_A_TIME // width)
         for top in range(0, height, rows):
             yield slice(top, top + rows), self._of(self.stored[top : top + rows])
 
     def sample(self) -> npt.NDArray[Any]:
-        """All values of up to 2**20 pixels; of a larger picture every n-th in each direction."""
+        """A sample of the values, (rows, columns).
+
+        Up to 2**20 pixels it has all values; of a larger picture it has every n-th value in each direction.
+        """
         every = math.ceil(math.sqrt(self.stored.size / _MOST_SAMPLES))
         return self._of(self.stored[::every, ::every])
 
 
 def spread_of(values: Values, value_range: ValueRange | None = None) -> Spread | None:
-    """The 1st and 99th percentile (numpy.percentile) of what a picture measured; None where it measured nothing.
+    """The 1st and 99th percentile (numpy.percentile) of a picture's measurements; None if there are none.
 
     Args:
         values: The picture.
-        value_range: In which it is shown, which says what is a measurement; None: what is greater than 0.
+        value_range: The range in which the picture is shown, for `measured`.
     """
     sample = values.sample()
     held = measured(sample, value_range)
@@ -92,7 +99,10 @@ def spread_of(values: Values, value_range: ValueRange | None = None) -> Spread |
 
 
 def measured(values: npt.NDArray[Any], value_range: ValueRange | None = None) -> npt.NDArray[np.bool_]:
-    """Which values are measurements: none that is 0 or less (but where the range goes below), NaN or infinite."""
+    """Mask of the values that are measurements, of the same shape.
+
+    NaN and infinite values are no measurements; nor are values of 0 or less, unless the range goes below zero.
+    """
     if value_range is not None and value_range.goes_below_zero:
         finite: npt.NDArray[np.bool_] = np.isfinite(values)
         return finite
@@ -101,16 +111,17 @@ def measured(values: npt.NDArray[Any], value_range: ValueRange | None = None) ->
 
 
 def show(values: Values, value_range: ValueRange | None) -> Rgb:
-    """Shows values as gray: linear from 0 (of depth 1) at `black` and beyond to 255 at `white` and beyond, rounded.
+    """Render stored values as grey levels: linear from 0 (for depth 1) at `black` to 255 at `white`, rounded.
 
-    Pixels without a measurement are 0, a level that no measured pixel of a depth picture has.
+    Values beyond the range are clipped to it. Pixels without a measurement become 0, a level that no measured pixel of
+    a depth picture has.
 
     Args:
         values: The picture.
-        value_range: Its values that are shown darkest and brightest; None: the picture is black.
+        value_range: Stored values that are shown darkest and brightest; None renders a black picture.
 
     Returns:
-        The gray picture, uint8 (height, width, 3) with three equal channels.
+        The grey picture, uint8 (height, width, 3) with three equal channels.
     """
     rgb: Rgb = np.zeros((*values.stored.shape, 3), dtype=np.uint8)
     if value_range is not None:
@@ -121,7 +132,7 @@ def show(values: Values, value_range: ValueRange | None) -> Rgb:
 
 
 def _levels(values: npt.NDArray[Any], value_range: ValueRange, is_depth: bool) -> npt.NDArray[np.float32]:
-    """Gray levels, float32, not rounded yet."""
+    """Grey levels, float32, not rounded yet."""
     ends = value_range.black, value_range.white
     levels = np.clip(values.astype(np.float32), min(ends), max(ends))
     levels -= np.float32(value_range.black)
@@ -133,19 +144,20 @@ def _levels(values: npt.NDArray[Any], value_range: ValueRange, is_depth: bool) -
 
 
 LEAST_CONTRAST = 16
-"""A picture with no more between its gray levels is as good as blank: 12 bits shown as 16 have so much."""
+"""Grey levels between dark and bright up to which a picture counts as blank: 12 bits shown as 16 span 16 levels."""
 
 
 def blank_values(spread: Spread | None, value_range: ValueRange | None, *, is_depth: bool) -> str:
-    """Why a picture of values shows next to nothing in a range; empty where it shows enough.
+    """Describe why a picture of stored values is as good as blank in a range; empty if it is not.
 
     Args:
-        spread: What the picture holds.
-        value_range: What is shown darkest and brightest; None: an automatic range that found nothing.
-        is_depth: The darkest measurement is shown as 1.
+        spread: Spread of the picture's measurements; None if there are none.
+        value_range: Stored values that are shown darkest and brightest; None: the automatic range found no two
+            different values.
+        is_depth: Whether the values are depth, whose darkest measurement is shown as 1.
 
     Returns:
-        Its gray levels in words.
+        The picture's grey levels and their cause.
     """
     if spread is None:
         nothing = "no pixel holds a measurement" if is_depth else "every pixel is 0"
@@ -163,13 +175,13 @@ def blank_values(spread: Spread | None, value_range: ValueRange | None, *, is_de
 
 
 def blank_picture(rgb: Rgb) -> str:
-    """The one colour that a picture shows, in words; empty where it shows more.
+    """Describe the one colour of a picture; empty if the picture has more than one.
 
     Args:
         rgb: uint8 (height, width, 3).
     """
     first = rgb[0, 0]
-    # Nearly always the first row tells. Where none does, no array of the picture's size is made.
+    # The first row nearly always has two colours; the bands avoid an array of the whole picture's size.
     rows = max(1, _PIXELS_AT_A_TIME // rgb.shape[1])
     if (rgb[0] != first).any() or any((rgb[top : top + rows] != first).any() for top in range(0, len(rgb), rows)):
         return ""

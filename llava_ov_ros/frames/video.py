@@ -1,4 +1,4 @@
-"""One H.264 or H.265 video, message by message, through FFmpeg (the package av, extra `video`)."""
+"""Decodes one H.264 or H.265 video, message by message, through FFmpeg (the package av, extra `video`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPTIONS = {Codec.H264: {}, Codec.H265: {"err_detect": "explode"}}
 
 
 def has_av() -> bool:
-    """Whether video can be decoded here."""
+    """Whether video can be decoded: the package av is installed."""
     try:
         import av  # noqa: F401
     except ImportError:
@@ -33,13 +33,13 @@ def has_av() -> bool:
 
 
 def video_codec(message: Any) -> Codec | None:
-    """The codec of a message; None where it is a single picture.
+    """The video codec of a message; None if the message is a single picture.
 
-    `CompressedImage.format` and `CompressedVideo.format` name it (`h264`, `h265`, `hevc`), and the first word of
-    `FFMPEGPacket.encoding` names it or the encoder (`libx264`, `hevc_nvenc`, `h264;yuv420p;bgr8;bgr8`).
+    `CompressedImage.format` and `CompressedVideo.format` name the codec (`h264`, `h265`, `hevc`); the first word of
+    `FFMPEGPacket.encoding` names the codec or the encoder (`libx264`, `hevc_nvenc`, `h264;yuv420p;bgr8;bgr8`).
 
     Raises:
-        ValueError: It is video of another codec.
+        ValueError: The message is video of an unsupported codec.
     """
     is_packet = hasattr(message, "pts")
     if not is_packet and not hasattr(message, "format"):
@@ -59,22 +59,22 @@ def _named_codec(name: str) -> Codec | None:
 
 
 class VideoStream:
-    """Decodes the messages of one video in their order.
+    """Decodes the messages of one video in order.
 
-    Nothing is decoded before a key frame, nor from damage or a missing frame to the next one: each picture is what the
-    encoder meant it to be. One thread decodes, so that no picture waits for another.
+    Nothing is decoded before the first key frame, nor between damage or a missing frame and the next key frame, so that
+    every picture is as the encoder intended. FFmpeg uses one thread, since its frame threads would delay each picture.
 
     Attributes:
-        codec: What it decodes.
-        is_waiting: Whether a key frame has to come before the next picture.
+        codec: The video's codec.
+        is_waiting: Whether the next picture needs a key frame first.
     """
 
     def __init__(self, codec: Codec, max_pixels: int) -> None:
-        """Make a decoder.
+        """Create a decoder that waits for a key frame.
 
         Args:
-            codec: Of the video.
-            max_pixels: Most pixels of a picture; more are refused before memory is taken for them.
+            codec: Codec of the video.
+            max_pixels: Most pixels of a picture; a larger one is refused before memory is allocated for it.
 
         Raises:
             ValueError: The package av is not installed.
@@ -91,21 +91,21 @@ class VideoStream:
         self._frame_numbers = FrameNumberCheck()
         self._context: CodecContext = av.CodecContext.create(_DECODERS[codec], "r")
         self._context.thread_count = 1
-        # A coded picture may be larger than what is shown of it, by less than a block of 64 each way.
+        # The coded picture may exceed the displayed one by less than a block of 64 each way.
         self._context.options = {**_OPTIONS[codec], "max_pixels": str(4 * max_pixels + 64 * 64)}
 
     def push(self, data: bytes) -> VideoFrame | None:
         """Decode the next message.
 
         Args:
-            data: With start codes (Annex B): one picture, parameter sets, or both.
+            data: NAL units with start codes (Annex B): one picture, parameter sets, or both.
 
         Returns:
-            Its picture; None where it has none, or where a key frame has to come first (`is_waiting`).
+            The message's picture; None if it has none, or needs a key frame first (`is_waiting`).
 
         Raises:
-            VideoDamageError: It is damaged, or frames before it are missing.
-            ValueError: It is no such video, or one that is not decoded.
+            VideoDamageError: The message is damaged, or frames before it are missing.
+            ValueError: The data have no start codes, the picture is too large, or the video has B-frames.
         """
         try:
             return self._push(data)
@@ -133,7 +133,7 @@ class VideoStream:
         try:
             frame = self._decode(data)
         except VideoDamageError:
-            # For libavcodec it is an error that parameter sets stand alone; it has read them then.
+            # libavcodec reports parameter sets without a picture as an error, although it has read them.
             if unit.has_picture:
                 raise
             return None
@@ -156,7 +156,7 @@ class VideoStream:
                 "its pictures come in another order than its messages (B-frames), so that a picture could not be "
                 "shown before later ones: encode without them (bframes=0, or tune=zerolatency)"
             )
-        # After damage, a picture of an earlier message may come, too.
+        # After damage, the decoder may also return the picture of an earlier message.
         own = [frame for frame in frames if frame.pts == self._number]
         if not own:
             return None
@@ -168,10 +168,10 @@ class VideoStream:
 
 
 def frame_to_rgb(frame: VideoFrame) -> Rgb:
-    """A decoded frame in the colours that its stream declares, as av converts it: uint8 (height, width, 3).
+    """Convert a decoded frame to RGB, uint8 (height, width, 3), by the colour space that its stream declares.
 
     Raises:
-        ValueError: It cannot be converted.
+        ValueError: FFmpeg cannot convert the frame's pixel format.
     """
     import av
 

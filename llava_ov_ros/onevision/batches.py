@@ -1,22 +1,22 @@
-"""Which questions about the same clips are prefilled together."""
+"""Groups questions about the same clips into batches that are prefilled together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 SHORT_TOKENS = 256
-"""A question with its history up to so many tokens goes together with any others of that kind."""
+"""Most tokens of a short question (with its history); short questions are batched in any combination."""
 
 
 def batches(numbers: Sequence[int], lengths: Mapping[int, int], size: int) -> Iterator[Sequence[int]]:
-    """Questions in batches: the short ones in their order, then those with long texts, shorter ones first.
+    """Group questions into batches: first the short ones in their order, then the long ones by length.
 
-    All rows of a batch are as long as its longest: one long text beside short ones takes as much time and memory as if
-    all were long. Long ones go together only where rows times the longest are no more than those of short ones.
+    All rows of a batch are padded to its longest, so one long text among short ones would cost as much as if all were
+    long. Long questions share a batch only if rows times longest row is at most that of a full batch of short ones.
 
     Args:
-        numbers: Of the questions.
-        lengths: Of each, tokens that are prefilled for it alone.
+        numbers: Numbers of the questions.
+        lengths: Tokens of each question's suffix.
         size: Most questions of a batch.
 
     Yields:
@@ -26,7 +26,7 @@ def batches(numbers: Sequence[int], lengths: Mapping[int, int], size: int) -> It
     for begin in range(0, len(short), size):
         yield short[begin : begin + size]
     batch: list[int] = []
-    # Stable: where two are equally long, the order is still that of `numbers`.
+    # The sort is stable: questions of equal length keep the order of `numbers`.
     for number in sorted((one for one in numbers if lengths[one] > SHORT_TOKENS), key=lambda one: lengths[one]):
         if batch and (len(batch) + 1) * lengths[number] > size * SHORT_TOKENS:
             yield batch

@@ -1,10 +1,10 @@
-"""Names of tensors without what differs between versions of transformers and the original code."""
+"""Canonical names of tensors, independent of the version of transformers and of the original code's names."""
 
 from __future__ import annotations
 
 import re
 
-# The parts of the model, under whatever prefix a version of transformers or the original code puts them.
+# The parts of the model; versions of transformers and the original code put different prefixes before them.
 _PARTS = (
     (re.compile(r"vision_tower\.(?:vision_tower\.)?(?:vision_model\.)?(.*)"), "vision_tower."),
     (re.compile(r"multi_modal_projector\.(.*)"), "multi_modal_projector."),

@@ -1,4 +1,4 @@
-"""Loads a checkpoint strictly: every tensor has its place, every place its tensor, and all numbers are finite."""
+"""Loads a checkpoint strictly: each weight of the model gets exactly one tensor, and all numbers are finite."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded model and all that is needed to talk to it.
+    """A loaded model with its tokenizer, prompt template and rules.
 
     Attributes:
-        name: Short name for answers.
+        name: The model's name in answers.
         model: LlavaOnevisionForConditionalGeneration in evaluation mode.
-        tokenizer: Reads and writes its tokens.
-        style: How its prompts are written.
+        tokenizer: The model's tokenizer.
+        style: Template of its prompts.
         end_ids: Tokens that end an answer.
-        rules: What earlier tokens do to the choice of the next one.
+        rules: The rules about earlier tokens.
     """
 
     name: str
@@ -49,17 +49,17 @@ class Checkpoint:
 
 
 def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.dtype, attention: str) -> Checkpoint:
-    """Loads a checkpoint that has been opened.
+    """Load the tokenizer and the weights of a checkpoint.
 
     Args:
-        files: What `open_checkpoint` found.
-        device: Where the weights go.
+        files: The checkpoint's files, from `open_checkpoint`.
+        device: Device of the weights.
         dtype: Floating-point type of the weights.
         attention: Attention implementation of the vision tower: sdpa or eager.
 
     Raises:
-        CheckpointError: A file or a tensor is missing, superfluous, misshapen or not finite, or the tokenizer does not
-            fit the model.
+        CheckpointError: A file is missing, a tensor is missing, superfluous, misshapen or not finite, or the tokenizer
+            does not fit the model.
     """
     tokenizer, style, end_id = _read_prompting(files)
     directory = files.directory
@@ -78,7 +78,7 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
 
 
 def check_loadable(files: CheckpointFiles) -> None:
-    """Checks what `load_checkpoint` checks, but for the numbers in the tensors, none of which is read.
+    """Check everything that `load_checkpoint` checks, except the numbers in the tensors, which are not read.
 
     Raises:
         CheckpointError: A tensor is missing, superfluous or misshapen, or the tokenizer does not fit the model.
@@ -104,10 +104,22 @@ def assembled(
     rules: TokenRules | None = None,
     origin: str = "model",
 ) -> Checkpoint:
-    """Puts tensors into a model.
+    """Build a model from tensors.
+
+    Args:
+        config: LlavaOnevisionConfig.
+        tensors: The weights, by names in transformers' format or the original layout.
+        tokenizer: The model's tokenizer.
+        name: The model's name in answers.
+        style: Template of its prompts.
+        end_ids: Tokens that end an answer.
+        device: Device of the tensors.
+        attention: Attention implementation of the vision tower: sdpa or eager.
+        rules: The rules about earlier tokens; None: no rules.
+        origin: Source of the tensors, with which error messages begin.
 
     Raises:
-        CheckpointError: A tensor is missing, superfluous or misshapen; `origin` begins its text.
+        CheckpointError: A tensor is missing, superfluous or misshapen, or `config` describes no model.
     """
     model = _empty_model(config, attention, origin)
     _fill(model, tensors, origin)
@@ -117,7 +129,7 @@ def assembled(
 
 
 def _read_prompting(files: CheckpointFiles) -> tuple[PromptTokenizer, PromptStyle, int]:
-    """The tokenizer, how prompts are written, and the id of the token that ends a turn.
+    """The tokenizer, the template of prompts, and the id of the token that ends a turn.
 
     Raises:
         CheckpointError: A file is missing, or the tokenizer does not fit the model.
@@ -142,10 +154,11 @@ def _read_tokenizer(directory: Path) -> PromptTokenizer:
 
 
 def _checked_end_id(tokenizer: PromptTokenizer, files: CheckpointFiles) -> int:
-    """Id of the token that ends a turn, once the tokenizer has been found to fit the model.
+    """Check that the tokenizer fits the model, and return the id of the token that ends a turn.
 
     Raises:
-        CheckpointError: A token has no row of the embedding, or the template's control tokens are missing.
+        CheckpointError: A token has no row in the embedding, the tokenizer does not reproduce a sample text, or the
+            template's control tokens are missing.
     """
     shape = next((shape for name, shape in files.shapes.items() if canonical_name(name) == EMBEDDING), (0,))
     if tokenizer.greatest_id >= shape[0]:
@@ -191,7 +204,7 @@ def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtyp
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
             raise DamageError(f"{file} cannot be read: {shown(str(error))}") from None
         for name, stored in part.items():
-            # A copy, since a mapped file's tensors lie at odd addresses: kernels would round otherwise, file by file.
+            # Copied, since tensors of a mapped file have unaligned addresses, with which kernels round differently.
             tensor = stored.to(dtype if stored.is_floating_point() else stored.dtype, copy=True)
             _check_finite(stored, tensor, name, file)
             tensors[name] = tensor
@@ -199,7 +212,7 @@ def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtyp
 
 
 def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: Path) -> None:
-    # The sum of finite numbers is finite in float64, and that of others is not: one pass, nothing is kept.
+    # In float64 the sum is finite if and only if all numbers are: one pass, without a mask of the tensor's size.
     if not tensor.is_floating_point() or tensor.sum(dtype=torch.float64).isfinite():
         return
     if stored.sum(dtype=torch.float64).isfinite():
@@ -212,10 +225,10 @@ def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: P
 
 
 def _empty_model(config: Any, attention: str, origin: str) -> Any:
-    """The model without memory for its weights.
+    """The model on the meta device, without memory for its weights.
 
     Raises:
-        CheckpointError: transformers cannot make one of the configuration.
+        CheckpointError: transformers cannot build a model from the configuration.
     """
     try:
         with torch.device("meta"):
@@ -227,15 +240,16 @@ def _empty_model(config: Any, attention: str, origin: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _warn_once(text: str) -> None:
-    """A node that rests loads its model many times."""
+    """Log a warning once per process: a node with `idle_unload_s` loads its model many times."""
     LOG.warning(text)
 
 
 def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
-    """Puts every tensor into its place.
+    """Assign the tensors to the model's weights.
 
     Raises:
-        CheckpointError: One is missing, superfluous or misshapen; the text names up to five.
+        CheckpointError: A tensor is missing, superfluous or misshapen (the message names up to five), or lm_head
+            differs from the embedding although they are tied.
     """
     found = {canonical_name(name): t for name, t in tensors.items() if _is_stored(name)}
     if HEAD not in found and EMBEDDING in found:
@@ -257,15 +271,15 @@ def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
 
 
 def _is_stored(name: str) -> bool:
-    """Whether a tensor of a file is a weight: older versions also stored buffers, which are computed here."""
+    """Whether a file's tensor is a weight, not a buffer: older versions stored buffers, which are recomputed here."""
     return not name.endswith((".inv_freq", "position_ids"))
 
 
 def _check_places(model: Any, found: Mapping[str, tuple[int, ...]], origin: str) -> None:
-    """Check that every tensor has a place in a model and every place a tensor, by canonical names and shapes.
+    """Check that tensors and the model's weights match one to one, by canonical names and shapes.
 
     Raises:
-        CheckpointError: One is missing, superfluous or misshapen; the text names up to five.
+        CheckpointError: A tensor is missing, superfluous or misshapen; the message names up to five.
     """
     shapes = {canonical_name(name): tuple(t.shape) for name, t in model.state_dict().items()}
     wrong = [
@@ -284,7 +298,7 @@ def _check_places(model: Any, found: Mapping[str, tuple[int, ...]], origin: str)
 
 
 def _fill_computed_buffers(model: Any, config: Any, device: torch.device, origin: str) -> None:
-    """Recomputes what no checkpoint stores: rotary frequencies and the tower's position numbers."""
+    """Compute the buffers that checkpoints do not store: rotary frequencies and the tower's position ids."""
     language_model = model.model.language_model
     try:
         rotary = type(language_model.rotary_emb)(config.text_config)

@@ -1,4 +1,4 @@
-"""What a checkpoint's files say before any weight is read: configuration, rules, names and shapes of its tensors."""
+"""Reads a checkpoint's configuration, rules, and names and shapes of tensors, before any weight is read."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ EMBEDDING = "language_model.embed_tokens.weight"
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """What a checkpoint's files say.
+    """A checkpoint's files, and their content except for the weights.
 
     Attributes:
-        directory: Where they are.
+        directory: Directory of the checkpoint.
         config: LlavaOnevisionConfig.
-        rules: Of greedy answers.
-        end_ids: End tokens that the configuration and generation_config.json name.
-        shapes: Of every tensor, under the name that it has in the files.
+        rules: The rules about earlier tokens.
+        end_ids: End tokens that config.json and generation_config.json name.
+        shapes: Shape of every tensor, by its name in the files.
         weights: The safetensors files.
     """
 
@@ -50,19 +50,19 @@ class CheckpointFiles:
 
 
 def open_checkpoint(directory: Path) -> CheckpointFiles:
-    """Reads the configuration and the tensors' shapes of a checkpoint.
+    """Read the configuration and the tensors' shapes of a checkpoint, and check them.
 
-    It is in transformers' format, whatever version wrote it, or in the original lmms-lab layout.
+    The checkpoint may have transformers' format (of any version) or the original lmms-lab layout.
 
     Args:
-        directory: Holds config.json, tokenizer.json (or vocab.json and merges.txt) and the weights as safetensors.
+        directory: Directory with config.json, tokenizer.json (or vocab.json and merges.txt) and safetensors files.
 
     Raises:
-        CheckpointError: A file is missing or says something else than a LLaVA-OneVision's would.
+        CheckpointError: A file is missing, or is none of a LLaVA-OneVision checkpoint that the engine can compute.
     """
     check_adapters(directory)
     raw, file = read_json(directory, "config.json"), directory / "config.json"
-    # The original's model_type is "llava", which transformers takes for another model: the architecture decides.
+    # The original's model_type is "llava", which means another model in transformers, so the architecture decides.
     architectures = raw.get("architectures")
     if architectures not in ([ARCHITECTURE], [original.ARCHITECTURE]):
         raise CheckpointError(
@@ -92,10 +92,10 @@ def open_checkpoint(directory: Path) -> CheckpointFiles:
 
 
 def whole_file(directory: Path, name: str) -> Path:
-    """A file of a checkpoint.
+    """Path of a file of a checkpoint, after a check that it has content.
 
     Raises:
-        DamageError: It is missing, empty, or only Git LFS's pointer to it.
+        DamageError: The file is missing, empty, or a Git LFS pointer.
     """
     file = directory / name
     if not file.is_file():
@@ -112,15 +112,15 @@ def whole_file(directory: Path, name: str) -> Path:
 
 
 def read_json(directory: Path, name: str, absent: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The object in a JSON file of a checkpoint.
+    """Read the object of a JSON file of a checkpoint.
 
     Args:
-        directory: Of the checkpoint.
-        name: Of the file.
-        absent: What stands for a file that is not there; None: there must be one.
+        directory: Directory of the checkpoint.
+        name: Name of the file.
+        absent: Object to return if the file is missing; None raises an error then.
 
     Raises:
-        DamageError: The file is missing, no JSON, or holds something else than an object.
+        DamageError: The file is missing, is no JSON, or has no object at its top level.
     """
     if absent is not None and not (directory / name).is_file():
         return absent
@@ -138,7 +138,7 @@ def _no_number(text: str) -> float:
 
 
 def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes: Mapping[str, Any] | None) -> Any:
-    """The LlavaOnevisionConfig of a config.json; with the shapes of its tensors where it is in the original layout."""
+    """Build the LlavaOnevisionConfig of a config.json; `original_shapes` is given for the original layout only."""
     try:
         if original_shapes is not None:
             tile_px = original.tile_px(raw, read_json(directory, "preprocessor_config.json", {}))
@@ -150,7 +150,7 @@ def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{file}: {shown(reason)}") from None
     text, given = config.text_config, raw["text_config"]
-    # transformers 5 writes how positions are rotated where 4 does not look, and 4 then takes its defaults.
+    # transformers 5 writes rope_parameters, which 4 ignores in favour of its defaults, so they are copied here.
     rope = given.get("rope_parameters") or {}
     if rope and hasattr(text, "rope_theta"):
         text.rope_theta = rope.get("rope_theta", text.rope_theta)
@@ -170,7 +170,7 @@ def _check_processors(directory: Path, config: Any) -> None:
 
 
 def _generation(directory: Path, raw: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """How answers are generated, and the file that says so; without generation_config.json, config.json does."""
+    """The generation settings and their file: generation_config.json, or config.json if that is missing."""
     if (directory / "generation_config.json").is_file():
         return directory / "generation_config.json", read_json(directory, "generation_config.json")
     return directory / "config.json", rules_in_config(raw)
@@ -185,7 +185,7 @@ def _check_placeholders(config: Any, file: Path, rows: int) -> None:
 
 
 def _ids(found: Any, file: Path, rows: int) -> frozenset[int]:
-    """End tokens as a file names them: an id, a list of ids, or nothing."""
+    """Check a file's eos_token_id (an id, a list of ids, or None), and return the ids."""
     ids = [] if found is None else found if isinstance(found, list) else [found]
     if not all(type(one) is int and 0 <= one < max(rows, 1) for one in ids):
         raise CheckpointError(f"{file}: eos_token_id is {cited(found)}: it must be token ids below {rows}")
@@ -212,7 +212,7 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
 
 
 def _check_one_of_each(directory: Path, names: Iterable[str]) -> None:
-    """Two names for one place, such as those of an averaged copy: which of them is meant cannot be told."""
+    """Refuse two tensors with the same place in the model, such as those of an averaged copy."""
     places: dict[str, str] = {}
     for name in names:
         before = places.setdefault(canonical_name(name), name)
@@ -225,7 +225,7 @@ def _check_one_of_each(directory: Path, names: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class _TensorEntry:
-    """A tensor of a safetensors file: its shape, and its type as the file names it (F32, BF16, I8, ...)."""
+    """A tensor of a safetensors file: its shape, and the file's name of its type (F32, BF16, I8, ...)."""
 
     shape: tuple[int, ...]
     dtype: str

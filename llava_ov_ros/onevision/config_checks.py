@@ -1,4 +1,4 @@
-"""Refuses configurations that say something else than what the engine computes."""
+"""Refuses configurations of models that the engine does not compute."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .pixels import MEAN, STD
 
 ASPECT_RATIO = "anyres_max_9"
 BICUBIC = 3  # PIL.Image.Resampling.BICUBIC
-# Rotary embeddings that depend on nothing but the position: their table is made once, for all positions.
+# Rotary embeddings that depend only on the position, so that one table serves all prompts.
 ROPE_TYPES = ("default", "linear", "yarn", "llama3")
 
 
 def rope_of(text: Any) -> Mapping[str, Any]:
-    """How positions are rotated: `rope_parameters` of transformers 5, `rope_scaling` of 4; may be empty."""
+    """Parameters of the rotary embedding: `rope_parameters` of transformers 5 or `rope_scaling` of 4; may be empty."""
     found: Mapping[str, Any] = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
     return found
 
 
 def check_config(config: Any, file: Path) -> None:
-    """Check that the engine computes what a configuration says.
+    """Check that the engine computes the model that a configuration describes.
 
     Args:
         config: LlavaOnevisionConfig.
-        file: For the error's text.
+        file: Path of config.json, for the error's message.
 
     Raises:
-        CheckpointError: It does not; the text names the field, its value and what would do.
+        CheckpointError: It does not; the message names the field, its value and the supported values.
     """
     text, vision = config.text_config, config.vision_config
     rope = rope_of(text)
@@ -61,7 +61,7 @@ def check_config(config: Any, file: Path) -> None:
 
 
 def _check_window(text: Any, file: Path) -> None:
-    """A window as long as the context hides nothing."""
+    """Refuse a sliding attention window that is shorter than the context."""
     sliding = "sliding_attention" in (getattr(text, "layer_types", None) or ())
     window = text.sliding_window
     if sliding and (window is None or window < text.max_position_embeddings):
@@ -93,15 +93,16 @@ def _check_tiles(config: Any, file: Path) -> None:
 
 
 def check_preprocessing(content: Mapping[str, Any], file: Path, tile_px: int) -> None:
-    """Check that pictures are prepared here as a checkpoint's own processor would prepare them.
+    """Check that the engine prepares pictures in the same way as a checkpoint's own processor.
 
     Args:
-        content: Of preprocessor_config.json or video_preprocessor_config.json, or a part of processor_config.json.
-        file: For the error's text.
-        tile_px: Side of the tower's input.
+        content: Content of preprocessor_config.json or video_preprocessor_config.json, or a part of
+            processor_config.json.
+        file: Path of the file, for the error's message.
+        tile_px: Side of the tower's input in pixels.
 
     Raises:
-        CheckpointError: Mean, deviation, size or another field differs; the text names the field.
+        CheckpointError: Mean, standard deviation, size or another field differs; the message names the field.
     """
     size = content.get("size")
     sides = list(size.values()) if isinstance(size, Mapping) else [size]

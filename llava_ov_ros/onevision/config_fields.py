@@ -1,4 +1,4 @@
-"""Types and ranges of the fields of a checkpoint's config.json, checked before anything is built from them."""
+"""Checks the types and ranges of the fields of a checkpoint's config.json, before anything is built from them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from jsonschema.validators import extend
 from ..bounds import cited
 from ..checkpoints import CheckpointError
 
-# Larger ones are damage: no published checkpoint of this family comes near them, and tables of that length, or
-# that many layers, would be made before any weight is read.
+# Larger values mean a damaged file: no published checkpoint of this family comes near them, and tables of such a
+# length, or so many layers, would be allocated before any weight is read.
 MOST_LAYERS, MOST_WIDTH, MOST_TOKENS, MOST_POSITIONS, MOST_PX = 1024, 2**20, 2**24, 2**20, 4096
 
 Schema = dict[str, Any]
@@ -94,7 +94,7 @@ TRANSFORMERS: Schema = {
         "tie_word_embeddings": {"type": "boolean"},
     },
 }
-"""Of a checkpoint in transformers' format."""
+"""JSON Schema of config.json in transformers' format."""
 
 ORIGINAL: Schema = {
     "required": ["hidden_size", "num_hidden_layers", "num_attention_heads", "image_grid_pinpoints", "mm_vision_tower"],
@@ -102,16 +102,16 @@ ORIGINAL: Schema = {
     | _QWEN2
     | {
         "mm_vision_tower": {"type": "string"},
-        # The training scripts also wrote "(1x1),...,(6x6)", in tiles.
+        # The training scripts also wrote the text "(1x1),...,(6x6)", in tiles.
         "image_grid_pinpoints": {"anyOf": [_PINPOINTS, {"type": "string", "maxLength": 100000}]},
         "tokenizer_model_max_length": {"type": ["integer", "null"], "minimum": 1},
         "image_aspect_ratio": {"type": "string"},
     },
 }
-"""Of a checkpoint in the original lmms-lab layout."""
+"""JSON Schema of config.json in the original lmms-lab layout."""
 
 
-# A whole number is written without a point, and NaN is no number: libraries fail at what JSON Schema lets pass.
+# Stricter than JSON Schema: 1.0 is no integer and NaN no number, since libraries fail at them.
 _Strict = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -124,7 +124,7 @@ _Strict = extend(
 
 
 def known_fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a config.json in transformers' format, the fields that the engine heeds: others cannot do harm."""
+    """The fields of a config.json in transformers' format that the engine uses; all others are dropped."""
     found = {name: value for name, value in content.items() if name in TRANSFORMERS["properties"]}
     for part, schema in (("text_config", _QWEN2), ("vision_config", _SIGLIP)):
         found[part] = {name: value for name, value in found[part].items() if name in schema}
@@ -135,12 +135,12 @@ def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None
     """Check every field of a JSON file that the engine reads.
 
     Args:
-        content: Of the file.
-        file: For the error's text.
-        schema: JSON Schema of its object.
+        content: Content of the file.
+        file: Path of the file, for the error's message.
+        schema: JSON Schema of the content.
 
     Raises:
-        CheckpointError: A field is missing, of another type or out of its range; the text names file and field.
+        CheckpointError: A field is missing, of another type or out of its range; the message names file and field.
     """
     for error in sorted(_Strict(schema).iter_errors(content), key=lambda one: list(map(str, one.path))):
         field = ".".join(map(str, error.path))
@@ -152,7 +152,7 @@ def check_fields(content: Mapping[str, Any], file: Path, schema: Schema) -> None
 
 
 def _rule(kind: str, value: Any) -> str:
-    """What a value of a field has to be, in words."""
+    """A rule of a JSON Schema in words, for a message."""
     words = {
         "type": "it must be of type",
         "minimum": "it must be at least",

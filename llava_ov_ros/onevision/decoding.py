@@ -1,4 +1,4 @@
-"""Several questions on one prefix: one suffix prefill, then one step per token for all that still go on."""
+"""Decodes the answers to several questions with one prefix: one prefill of all suffixes, then one step per token."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ from .tokens import PromptTokenizer, TextStream
 
 @dataclass(frozen=True)
 class Ask:
-    """One question of several about the same clips.
+    """One question about clips; several may be asked about the same clips.
 
     Attributes:
-        question: The user's text; special tokens in it are text.
-        max_new_tokens: Longest answer.
+        question: The user's text; special tokens in it are encoded as text.
+        max_new_tokens: Most tokens of the answer.
         on_text: Called with each new piece of text, whole characters only.
-        should_stop: Asked before the prefill and between tokens; "cancelled" or "deadline" ends the answer.
+        should_stop: Called before the prefill and between tokens; returning "cancelled" or "deadline" ends the answer.
         sampling: How tokens are chosen.
-        hook: May change the logits before a token is chosen.
+        hook: May change the logits before a token is chosen; None changes nothing.
         history: Questions and answers of earlier turns about the same clips, oldest first.
-        choices: The only answers allowed; they are compared, nothing is generated and no text is streamed. None: any.
-        before: Texts and pictures that the first turn begins with, before the clips; what stands around the pictures is
-            then up to these texts and the question, no newline is added. Not in mode image, which looks at one picture.
+        choices: Candidate answers. Their probabilities are compared, and no text is generated or streamed. None
+            generates free text.
+        before: Texts and pictures before the clips in the first turn. No newlines are then added around the pictures:
+            these texts and the question are all there is. Not in mode image, which looks at one picture.
 
     Raises:
-        ValueError: max_new_tokens is no whole number from 1, there are no choices in the list, one is blank or twice
-            there, or the answer is to be chosen and to be sampled or hooked too.
+        ValueError: `max_new_tokens` is no integer of at least 1; `choices` is empty, or has a blank or repeated text;
+            or `choices` is combined with a hook or a temperature.
     """
 
     question: str
@@ -70,7 +71,11 @@ class Ask:
 
 
 def stop_wish(ask: Ask) -> Finish | None:
-    """Why an answer should end now, if it should."""
+    """The reason for which `should_stop` wants the answer to end now, or None.
+
+    Raises:
+        ValueError: `should_stop` returned something else than "cancelled", "deadline" or None.
+    """
     wish = ask.should_stop()
     if wish == "cancelled":
         return "cancelled"
@@ -82,21 +87,27 @@ def stop_wish(ask: Ask) -> Finish | None:
 
 
 class BatchRow:
-    """One answer while it grows.
+    """One answer while it is generated: a row of the batch.
 
     Attributes:
-        finish: Why it ended; None while it goes on, and where it failed.
-        failure: Why there can be no more of it.
+        number: Number of the question.
+        ask: The question.
+        tokens: Tokens so far, without an end token.
+        probabilities: Probability of each of these tokens.
+        end_probability: Probability of the end token; None before the answer has ended by itself.
+        first_token_at_s: Time of the first token on the monotonic clock; None before it.
+        finish: Why the answer ended; None while it continues, and if it failed.
+        failure: The error that ended the answer, if its logits were not finite.
     """
 
     def __init__(self, number: int, ask: Ask, tokenizer: PromptTokenizer, earlier: EarlierTokens | None = None) -> None:
-        """Begin.
+        """Create an answer without tokens.
 
         Args:
-            number: Of the question.
+            number: Number of the question.
             ask: The question.
-            tokenizer: Makes the text.
-            earlier: What earlier tokens do to the choice of the next one; None: nothing.
+            tokenizer: The model's tokenizer.
+            earlier: Applies the checkpoint's rules about earlier tokens; None if there are none.
         """
         self.number = number
         self.ask = ask
@@ -117,27 +128,27 @@ class BatchRow:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there may be more tokens."""
+        """Whether the answer continues: it has neither ended nor failed."""
         return self.finish is None and self.failure is None
 
     def sample(self, logits: torch.Tensor, own: torch.Tensor) -> tuple[int, float]:
-        """A random next token and its probability.
+        """Draw the next token at random, and return it with its probability.
 
         Args:
-            logits: What it is drawn from, (vocabulary,) in float32.
-            own: The same before earlier tokens changed them: what the probability is of.
+            logits: Logits to draw from, float32 (vocabulary,).
+            own: Logits before the rules about earlier tokens changed them; they give the probability.
         """
         assert self._generator is not None, "the answer is greedy"
         token = sampled(logits, self.ask.sampling, self._generator)
         return token, float(torch.softmax(own, dim=-1)[token])
 
     def fail(self, dtype: torch.dtype) -> None:
-        """Note that the numbers for the next token are none."""
+        """Record that the logits of the next token, computed in `dtype`, are not finite."""
         place = f"token {len(self.tokens) + 1} of the answer"
         self.failure = NotFiniteError(place, str(dtype).removeprefix("torch."))
 
     def take(self, token: int, probability: float, end_ids: frozenset[int]) -> None:
-        """Add the next token, and see whether the answer ends with it."""
+        """Add the next token; end the answer at an end token, at `max_new_tokens`, or if `should_stop` says so."""
         if self.first_token_at_s is None:
             self.first_token_at_s = time.monotonic()
         if token in end_ids:
@@ -156,18 +167,18 @@ class BatchRow:
             self.end(finish)
 
     def end(self, finish: Finish) -> None:
-        """Note why the answer ended. A character that was cut off in its middle is left out of the text."""
+        """Record why the answer ended. An incomplete character at its end is left out of the text."""
         self.finish = finish
 
 
 def answer_of(row: BatchRow, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
-    """An answer that has ended.
+    """Convert an answer that has ended to its result.
 
     Args:
         row: The answer.
-        clips: What it is about.
-        prompt_tokens: Length of the prompt.
-        started_s: When it was asked for, on the monotonic clock.
+        clips: Clips that the answer is about.
+        prompt_tokens: Tokens of the prompt.
+        started_s: Time of the request on the monotonic clock.
     """
     now_s = time.monotonic()
     assert row.finish is not None
@@ -188,16 +199,16 @@ def answer_of(row: BatchRow, clips: tuple[Clip, ...], prompt_tokens: int, starte
 def first_logits(
     model: LanguageModel, prefix: PrefixKeyValues, suffixes: Sequence[torch.Tensor], capacity: int
 ) -> tuple[SuffixKeyValues, torch.Tensor]:
-    """Prefills the suffixes together.
+    """Prefill the suffixes of all rows together.
 
     Args:
         model: The language model.
-        prefix: What stands before all of them.
-        suffixes: Embeddings of each row, (tokens, hidden).
-        capacity: Most tokens of a row, the answer included.
+        prefix: Keys and values of the prefix that all rows share.
+        suffixes: Embeddings of each row's suffix, (tokens, hidden).
+        capacity: Most tokens of a row after the prefix, including its answer.
 
     Returns:
-        Their keys and values, and the logits of the first token of each answer (rows, vocabulary).
+        The suffixes' keys and values, and the logits of each answer's first token, (rows, vocabulary).
     """
     longest = max(len(suffix) for suffix in suffixes)
     padded = torch.stack([functional.pad(suffix, (0, 0, 0, longest - len(suffix))) for suffix in suffixes])
@@ -213,15 +224,15 @@ def decode(
     end_ids: frozenset[int],
     static_steps: StaticSteps | None = None,
 ) -> Iterator[BatchRow]:
-    """Generates all answers together and yields each as it ends or fails; an ended row costs nothing more.
+    """Generate all answers together, and yield each row as soon as it ends or fails; it then leaves the batch.
 
     Args:
         model: The language model.
-        prefix: Keys and values of what the rows share.
-        suffixes: Embeddings of each row's own part of the prompt, (tokens, hidden).
-        rows: The answers, none of them begun.
+        prefix: Keys and values of the prefix that all rows share.
+        suffixes: Embeddings of each row's suffix, (tokens, hidden).
+        rows: The answers, without tokens.
         end_ids: Tokens that end an answer.
-        static_steps: Runs the steps in fixed shapes; None: in whatever shape there is.
+        static_steps: Runs the steps in fixed shapes; None runs each step in the shape of the batch.
     """
     capacity = max(len(s) + row.ask.max_new_tokens for s, row in zip(suffixes, rows, strict=True))
     key_values, logits = first_logits(model, prefix, suffixes, capacity)
@@ -250,11 +261,11 @@ def decode(
 
 @torch.inference_mode()
 def _chosen(rows: Sequence[BatchRow], logits: torch.Tensor) -> list[tuple[int, float]]:
-    """Next token and probability of each row, the latter not finite where the logits are not.
+    """Next token and probability of each row; the probability is NaN if the row's logits are not finite.
 
-    The greedy ones go in one, which is one wait for the device.
+    The results of all greedy rows are copied together, so that the host waits for the device once.
     """
-    # As the model has them: a single number that is not finite makes the sum such a one.
+    # Before rules and hooks change them: a single logit that is not finite makes the row's sum not finite.
     health = logits.sum(dim=-1)
     ruled = [index for index, row in enumerate(rows) if row.earlier is not None]
     ruled_index = uploaded(ruled, logits.device) if ruled else None
@@ -268,7 +279,7 @@ def _chosen(rows: Sequence[BatchRow], logits: torch.Tensor) -> list[tuple[int, f
     logs = best - logits.logsumexp(dim=-1)
     if ruled_index is not None:
         logs[ruled_index] = own.gather(1, tokens[ruled_index][:, None])[:, 0] - own.logsumexp(dim=-1)
-    # In float64, which holds every token's number, so that there is one wait.
+    # float64 holds every token id exactly, so that one copy, and one wait, suffices.
     found = torch.stack([tokens.double(), logs.exp().double(), health.double()], dim=-1).tolist()
     chosen: list[tuple[int, float]] = []
     for index, (row, (token, probability, total)) in enumerate(zip(rows, found, strict=True)):

@@ -1,4 +1,4 @@
-"""Work on one device among several: the current device while it is done, and uploads that nobody waits for."""
+"""Runs work on one of several devices, and copies values to a device without waiting for it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Yielded = TypeVar("Yielded")
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:
-    """Makes a device the current one of this thread while the context lasts.
+    """Make a device the current device of this thread within the context.
 
-    Tensors know their device; graphs, streams and kernels of other packages go to the current one.
+    Tensors carry their device, but graphs, streams and kernels of other packages use the current device.
     """
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def each_on_device(device: torch.device, items: Iterator[Yielded]) -> Iterator[Yielded]:
-    """The items, each made on a device; whoever takes them is on a device of his own meanwhile."""
+    """Yield the items of an iterator, which runs with `device` as the current device; the consumer keeps its own."""
     try:
         while True:
             with on_device(device):
@@ -37,20 +37,20 @@ def each_on_device(device: torch.device, items: Iterator[Yielded]) -> Iterator[Y
 
 
 def free_unused(device: torch.device) -> None:
-    """Gives memory that torch keeps for later back to a GPU, for others."""
+    """Return the GPU memory that torch caches to the driver, for other processes; does nothing on a CPU."""
     if device.type == "cuda":
         with on_device(device):
             torch.cuda.empty_cache()
 
 
 def uploaded(values: torch.Tensor | Sequence[object], device: torch.device) -> torch.Tensor:
-    """Values of the host on a device, without a wait for what the device is doing.
+    """Copy values from the host to a device without waiting for the device's queued work.
 
-    A copy from memory that the system may move makes the host wait until it is done; from pinned memory it does not.
+    A copy from pageable memory makes the host wait; one from pinned memory does not.
 
     Args:
-        values: A tensor on the CPU, or numbers, lists of numbers, ... as `torch.tensor` takes them.
-        device: Where they go.
+        values: A tensor on the CPU, or (nested) numbers as `torch.tensor` takes them.
+        device: Destination.
     """
     tensor = values if isinstance(values, torch.Tensor) else torch.tensor(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

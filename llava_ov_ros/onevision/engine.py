@@ -1,4 +1,4 @@
-"""The engine: answers questions about clips, each frame encoded once and nothing prefilled twice."""
+"""The engine: answers questions about clips, encodes each frame once and prefills no token twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .scoring import Choosing, choose
 
 
 class Engine:
-    """Answers questions about clips with a loaded model. To be used from one thread at a time."""
+    """Answers questions about clips with a loaded model. Only one thread may use it at a time."""
 
     def __init__(
         self, checkpoint: Checkpoint, settings: EngineSettings | None = None, plan: MemoryPlan | None = None
@@ -50,31 +50,31 @@ class Engine:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self._loaded().language.embedding.device
 
     @property
     def transformers_model(self) -> Any:
-        """LlavaOnevisionForConditionalGeneration on the same weights."""
+        """The LlavaOnevisionForConditionalGeneration whose weights the engine uses."""
         return self._loaded().checkpoint.model
 
     def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
-        """Tokens of a prompt up to the last frame: what questions about these clips share."""
+        """Number of tokens of the prefix that questions about these clips share."""
         return sum(chunk.tokens for chunk in self._loaded().parts.head(clips, checked_mode(clips, mode))[0])
 
     def memory_bytes(self) -> int:
-        """Bytes in use on the device: all that torch holds on a GPU; weights, tables, caches and buffers on a CPU."""
+        """Bytes in use: on a GPU all memory that torch has allocated; on a CPU weights, tables, caches and buffers."""
         state, device = self._loaded(), self.device
         if device.type == "cuda":
             return int(torch.cuda.memory_allocated(device))
         return state.nbytes
 
     def planned_bytes(self) -> int:
-        """Bytes that the model may come to need, as predicted before it was loaded; 0 where nobody did."""
+        """Bytes that the model may need at most, as planned before it was loaded; 0 without a plan."""
         return self.plan.total if self.plan is not None else 0
 
     def counters(self) -> Counters:
-        """What has been computed so far."""
+        """The counters of the work since the model was loaded."""
         state = self._loaded()
         steps = state.static_steps
         return Counters(
@@ -93,7 +93,7 @@ class Engine:
         )
 
     def drop_caches(self) -> None:
-        """Forget features and prefixes; they are computed again when they are needed."""
+        """Drop cached visual tokens, prefixes and decode steps; they are computed again when needed."""
         state = self._loaded()
         state.features.clear()
         state.prefixes.clear()
@@ -102,12 +102,12 @@ class Engine:
         free_unused(self.device)
 
     def close(self) -> None:
-        """Give the memory back; the engine answers no more."""
+        """Free the memory; the engine answers no more questions."""
         if self._state is None:
             return
         device = self.device
         self._state = None
-        # Modules may refer to each other in rings, which would keep gigabytes until the collector happens to run.
+        # Modules may form reference cycles, which would keep gigabytes until the garbage collector happens to run.
         gc.collect()
         free_unused(device)
 
@@ -123,11 +123,15 @@ class Engine:
         history: Sequence[tuple[str, str]] = (),
         before: Sequence[str | Frame] = (),
     ) -> Ask:
-        """A greedy question for `stream`, free, with choices or held to a grammar; `Ask` itself has more to choose.
+        """Build a greedy question for `stream`: free text, choices, or constrained to a grammar.
+
+        Use `Ask` itself for sampling or other hooks. The arguments are attributes of `Ask`; `grammar` is that of
+        `grammar_hook`.
 
         Raises:
-            ValueError: The choices cannot be told apart or meet a grammar, or max_new_tokens is below 1.
-            GrammarError: The grammar is wrong.
+            ValueError: The choices are empty, blank or repeated, there are choices and a grammar, or `max_new_tokens`
+                is below 1.
+            GrammarError: The grammar is invalid.
         """
         return Ask(
             question,
@@ -141,16 +145,15 @@ class Engine:
         )
 
     def grammar_hook(self, grammar: str) -> LogitHook:
-        """A hook for one `Ask`, whose answer can then be nothing but a text of the grammar.
+        """A hook for one `Ask` that constrains its answer to texts of a grammar.
 
-        Where `max_new_tokens` does not suffice for the longest text, the answer can be cut off all the same: a text
-        has at most as many tokens as bytes, and an end.
+        The answer is still cut off at `max_new_tokens`; a text has at most as many tokens as bytes, plus the end token.
 
         Args:
-            grammar: In llguidance's variant of Lark's syntax.
+            grammar: Grammar in llguidance's variant of Lark's syntax.
 
         Raises:
-            GrammarError: The grammar is wrong; the text says where.
+            GrammarError: The grammar is invalid; the message says where.
         """
         return self._loaded().grammars.hook(grammar)
 
@@ -164,12 +167,15 @@ class Engine:
         on_text: Callable[[str], None] = no_op,
         should_stop: Callable[[], str | None] = no_op,
     ) -> Generated:
-        """Answers one question about clips, greedily; see `stream` for the arguments and errors."""
+        """Answer one question about clips greedily; see `stream` for the arguments and errors, which are raised."""
         ask = self.ask(question, max_new_tokens=max_new_tokens, on_text=on_text, should_stop=should_stop)
         return self.answer_many(clips, [ask], mode=mode)[0]
 
     def answer_many(self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video") -> list[Generated]:
-        """Answers to several questions about the same clips, in the order of the questions; see `stream`."""
+        """Answer several questions about the same clips, and return the answers in their order.
+
+        See `stream` for the arguments; the first error of a question is raised.
+        """
         answers: dict[int, Generated] = {}
         for number, outcome in self.stream(clips, asks, mode=mode):
             if isinstance(outcome, Exception):
@@ -178,10 +184,12 @@ class Engine:
         return [answers[number] for number in range(len(asks))]
 
     def prepare(self, clips: Sequence[Clip], *, mode: str = "video") -> bool:
-        """Do one piece of the work that questions about these clips will need: encode or prefill one chunk.
+        """Encode and prefill the next missing chunk of the prefix that questions about these clips will share.
+
+        Call it repeatedly while nothing more urgent waits, until it returns False.
 
         Returns:
-            Whether there was anything to do. To be called again, when nothing more urgent waits, until there is not.
+            Whether a chunk was prefilled.
         """
         state = self._loaded()
         with on_device(self.device):
@@ -189,7 +197,7 @@ class Engine:
             return state.prefixes.step(chunks)
 
     def prepare_steps(self) -> None:
-        """Make the steps of the usual batches, so that no question waits for their capture; nothing on a CPU."""
+        """Capture the decode steps of the usual batches, so that no question waits for it; does nothing on a CPU."""
         state = self._loaded()
         if state.static_steps is not None and self.device.type == "cuda":
             with on_device(self.device):
@@ -198,24 +206,25 @@ class Engine:
     def stream(
         self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video"
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answers several questions about the same clips together, yielding each as it ends.
+        """Answer several questions about the same clips together, and yield each answer as soon as it ends.
 
-        Where memory runs out, caches are dropped, and then older frames, until it suffices; the answer says so.
+        If memory runs out, the caches are dropped first and then the older halves of the clips, until memory suffices;
+        the answer's remark says how many frames are left.
 
         Args:
-            clips: One per camera. Mode image looks at the newest frame of exactly one camera.
+            clips: One clip per camera. Mode image looks at the newest frame of exactly one camera.
             asks: The questions.
             mode: How frames become visual tokens.
 
         Yields:
-            Number of the question, and its answer, or why there is none: AskError where its prompt is longer than
-            the model's context, two of its choices are the same tokens, or it has pictures before the clip in mode
-            image; MemoryError where memory does not suffice for one frame of each clip, NotFiniteError where the model
-            computed numbers that are none.
+            The question's index in `asks`, and its answer or the error that prevented it. AskError: the prompt is
+            longer than the model's context, two choices have the same tokens, or there are pictures before the clip in
+            mode image. MemoryError: memory does not suffice for one frame of each clip, or ran out after text was
+            streamed. NotFiniteError: the model's logits are not finite.
 
         Raises:
-            ValueError: The request cannot be served: unknown mode, no clip.
-            AskError: Several cameras in mode image.
+            ValueError: The mode is unknown, or there is no clip.
+            AskError: Mode image with several cameras.
         """
         yield from each_on_device(self.device, self._stream(clips, asks, mode))
 
@@ -241,7 +250,7 @@ class Engine:
                 self.drop_caches()
                 alone = all(len(clip.frames) == 1 for clip in used)
                 for number in list(waiting):
-                    # Text that has been given out cannot be taken back by beginning again.
+                    # Text that was streamed cannot be taken back, so such an answer cannot start again.
                     if (without_caches and alone) or (number in rows and rows[number].tokens):
                         del waiting[number]
                         yield number, MemoryError(f"memory ran out, also without caches: {error}")
@@ -260,7 +269,7 @@ class Engine:
         rows: dict[int, BatchRow],
     ) -> Iterator[tuple[int, Generated | Exception]]:
         yield from self._end_unwanted(asks, clips, started_s)
-        # What goes before the clips is part of the prefix: questions share one where that is the same.
+        # Texts and pictures before the clips are part of the prefix, so only questions with equal ones share it.
         for before in dict.fromkeys(ask.before for ask in asks.values()):
             alike = {number: ask for number, ask in asks.items() if ask.before == before}
             yield from self._answer_alike(clips, before, alike, mode, started_s, rows)
@@ -274,7 +283,7 @@ class Engine:
         started_s: float,
         rows: dict[int, BatchRow],
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answers questions with one prefix."""
+        """Answer questions that share one prefix."""
         state = self._loaded()
         try:
             chunks, between = state.parts.head(clips, mode, before)
@@ -284,7 +293,7 @@ class Engine:
         prefix_tokens = sum(chunk.tokens for chunk in chunks)
         own: dict[int, Own] = {}
         for number, ask in asks.items():
-            # Long texts take a while: whose time is up does not wait for those of others.
+            # Long texts take time to encode, so deadlines are checked before each.
             wanted = {number: ask}
             yield from self._end_unwanted(wanted, clips, started_s)
             if not wanted:
@@ -303,7 +312,7 @@ class Engine:
             state.visual.encode([*pictures, *(frame for clip in clips for frame in clip.frames)], mode)
         prefix = state.prefixes.get(chunks)
         lengths = {number: len(its.suffix) for number, its in own.items()}
-        # In an order of their own, so that equal sets of questions are equal batches.
+        # Sorted by content, so that equal sets of questions give equal batches and equal numbers.
         listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
         for batch in batches(listed, lengths, self._settings.batch):
             wanted = {number: asks[number] for number in batch}
@@ -328,7 +337,7 @@ class Engine:
     def _end_unwanted(
         self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
     ) -> Iterator[tuple[int, Generated]]:
-        """Takes the questions away to which nobody wants an answer any more."""
+        """Remove the questions whose `should_stop` says so from `asks`, and yield their empty answers."""
         for number in list(asks):
             wish = stop_wish(asks[number])
             if wish is not None:
@@ -344,7 +353,7 @@ class Engine:
         clips: tuple[Clip, ...],
         started_s: float,
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answers questions that have choices."""
+        """Answer questions that have choices."""
         if not asks:
             return
         state = self._loaded()
@@ -360,11 +369,11 @@ class Engine:
             yield number, answer
 
     def prompt(self, turns: Sequence[Sequence[Segment]], system: str | None = None) -> tuple[Segment, ...]:
-        """A prompt for `complete` in the model's template, from what the user and the assistant say by turns.
+        """Build a prompt for `complete` in the model's template.
 
         Args:
-            turns: The user begins and ends.
-            system: Instead of the template's own system turn.
+            turns: Turns of user and assistant, alternating; the user has the first and the last.
+            system: Text of the system turn; None uses the template's own.
         """
         style = self._loaded().checkpoint.style
         return dialogue(turns, style if system is None else replace(style, system=system))
@@ -372,18 +381,18 @@ class Engine:
     def complete(
         self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode, max_new_tokens: int
     ) -> Generated:
-        """Goes on, greedily, from a prompt of any form, with pictures where they stand in the text.
+        """Generate greedily from a prompt of any form, with visual items anywhere in its text.
 
         Args:
-            prompt: Segments, each text encoded by itself; every `Visual` takes the next item.
-            items: Frames of each `Visual`: of a clip in mode video, else one.
+            prompt: Segments; each text is encoded by itself, and each `Visual` takes the next item.
+            items: Frames of each `Visual`: those of a clip in mode video, else one frame.
             mode: How frames become visual tokens.
-            max_new_tokens: Longest answer; less where the model's context ends before.
+            max_new_tokens: Most tokens of the answer; fewer if the model's context ends before.
 
         Raises:
-            ValueError: Items and places differ in number, or max_new_tokens is below 1.
-            AskError: The prompt is too long.
-            NotFiniteError: The model computed numbers that are none.
+            ValueError: The number of items differs from that of their places, or `max_new_tokens` is below 1.
+            AskError: The prompt alone fills the model's context.
+            NotFiniteError: The model's logits are not finite.
         """
         check_whole("max_new_tokens", max_new_tokens, 1)
         state, started_s = self._loaded(), time.monotonic()
@@ -402,5 +411,5 @@ class Engine:
         return answer_of(row, (), prefix.length + len(suffix), started_s)
 
     def prompt_ids(self, clips: Sequence[Clip], ask: Ask, mode: str = "video") -> list[int | None]:
-        """Token ids of a whole prompt, None for each visual item."""
+        """Token ids of the whole prompt of a question, None for each visual item."""
         return self._loaded().parts.ids(clips, ask, checked_mode(clips, mode))

@@ -1,4 +1,4 @@
-"""What an engine may keep, and what it counts."""
+"""The limits of an engine's caches and batches, and its counters."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ import torch
 
 from ..bounds import check_whole
 
-# A tile at a time costs a CPU nothing extra, and a single new frame does not wait for three others' worth of work.
+# Larger batches gain a CPU nothing, and a single new frame would cost the work of a whole batch.
 TOWER_BATCH = {"cpu": 1, "cuda": 4}
 MIB = 2**20
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Bounds of what the engine keeps.
+    """Limits of an engine's caches and batches, and the clips for which its memory is planned.
 
     Attributes:
-        feature_bytes: Visual tokens of frames; 0 keeps none.
-        prefix_bytes: Keys and values of prompts' beginnings; 0 keeps none.
+        feature_bytes: Most bytes of cached visual tokens; 0 keeps none.
+        prefix_bytes: Most bytes of cached prefixes (keys and values); 0 keeps none.
         batch: Most questions that are answered together.
-        tower_batch: Tiles that the tower takes at once; None: 1 on a CPU, 4 on CUDA.
-        static_steps: Decode in fixed shapes, as captured graphs on CUDA; None: on CUDA only.
-        step_bytes: Buffers of fixed shapes; a batch that needs more decodes as it comes.
-        clip_frames: Longest clip that memory is planned for.
-        cameras: How many have one.
-        pictures: Most pictures of a prompt that has them between its texts, for which memory is planned beside the
-            clips; 0: there are no such prompts.
+        tower_batch: Tiles per pass of the vision tower; None is 1 on a CPU and 4 on CUDA.
+        static_steps: Whether decode steps have fixed shapes, as captured graphs on CUDA; None does so on CUDA only.
+        step_bytes: Most bytes of the buffers for fixed shapes; a batch that needs more takes eager steps.
+        clip_frames: Most frames of a clip for which memory is planned.
+        cameras: Number of clips for which memory is planned, one per camera.
+        pictures: Most pictures between the texts of a prompt, for which memory is planned in addition; 0 plans none.
 
     Raises:
-        ValueError: A number is too small.
+        ValueError: A number is no integer or too small.
     """
 
     feature_bytes: int = 256 * MIB
@@ -56,27 +55,27 @@ class EngineSettings:
         return device.type == "cuda" if self.static_steps is None else self.static_steps
 
     def tiles_at_once(self, device: torch.device) -> int:
-        """The tower's batch on a device."""
+        """Tiles per pass of the vision tower on a device."""
         return self.tower_batch or TOWER_BATCH.get(device.type, 1)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What the engine has computed since it was loaded, and what it did not need to.
+    """The engine's work since it was loaded, the work that its caches saved, and the present size of the caches.
 
     Attributes:
-        frames_encoded: Frames through the vision tower.
-        tiles_encoded: Tiles through the vision tower; more than one per frame in mode image only.
-        feature_hits: Times that a frame's tokens were found.
+        frames_encoded: Frames that the vision tower encoded.
+        tiles_encoded: Tiles that the vision tower encoded; more than one per frame only in mode image.
+        feature_hits: How often the cache had a frame's visual tokens.
         prefix_tokens: Tokens prefilled into prefixes.
-        prefix_tokens_reused: Tokens of prefixes that were found prefilled.
-        suffix_tokens: Tokens prefilled behind prefixes: the questions.
+        prefix_tokens_reused: Tokens of prefixes that the cache had already.
+        suffix_tokens: Tokens prefilled as suffixes (questions and choices).
         decoded_tokens: Tokens generated.
-        feature_bytes: Held now.
-        prefix_bytes: Held now.
-        step_bytes: Buffers of decode steps in fixed shapes, held now.
-        step_shapes: Shapes of decode steps that are there, on CUDA as captured graphs.
-        step_shortage: Why decode steps are not of fixed shapes, though they should be; empty where they are.
+        feature_bytes: Present bytes of cached visual tokens.
+        prefix_bytes: Present bytes of cached prefixes.
+        step_bytes: Present bytes of the buffers of decode steps in fixed shapes.
+        step_shapes: Number of prepared shapes of decode steps, on CUDA as captured graphs.
+        step_shortage: Why decode steps are eager although they should have fixed shapes; empty if they have.
     """
 
     frames_encoded: int

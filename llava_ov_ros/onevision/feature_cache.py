@@ -1,4 +1,4 @@
-"""Features of frames, each computed once and kept while there is room."""
+"""A cache of frames' visual tokens, and the keys by which it knows frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..frames import Frame
 
 
 class FrameIds:
-    """Gives every frame object a number that is never used again, without keeping the frame alive."""
+    """Gives every frame object a number that is never reused, without keeping the frame alive."""
 
     def __init__(self) -> None:
         self._numbers: weakref.WeakKeyDictionary[Frame, int] = weakref.WeakKeyDictionary()
@@ -28,7 +28,7 @@ class FrameIds:
 
 
 class FeatureCache:
-    """Tensors by key, the least recently used dropped first; never more than `max_bytes`."""
+    """Cache of tensors by key, limited to `max_bytes`; the least recently used are dropped first."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -43,7 +43,7 @@ class FeatureCache:
         return key in self._entries
 
     def get(self, key: Hashable, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
-        """What is kept under a key, computed where nothing is."""
+        """The tensor of a key; it is computed, and kept if it fits, if the cache lacks it."""
         found = self._entries.get(key)
         if found is not None:
             self.hits += 1
@@ -59,6 +59,6 @@ class FeatureCache:
         return made
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all tensors."""
         self._entries.clear()
         self.nbytes = 0

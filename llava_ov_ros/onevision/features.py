@@ -1,4 +1,4 @@
-"""Pixels to visual tokens: vision tower, projector, and how each mode pools and arranges them."""
+"""Turns pixels into visual tokens: vision tower, projector, and each mode's pooling and arrangement."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-# anyres_max_9: more tokens than nine tiles have are shrunk to about that many.
+# anyres_max_9: a map with more tokens than nine tiles is shrunk to about nine tiles' worth.
 MAX_TILES = 9
 SHRINK_ABOVE = 1.1
 
 
 def tower_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
-    """Features of tiles after the projector.
+    """Features of tiles: one layer of the vision tower, through the projector.
 
     Args:
         model: LlavaOnevisionForConditionalGeneration.
@@ -27,7 +27,7 @@ def tower_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     # Releases of transformers before 5 have the tower's parts in a module of their own.
     parts = getattr(tower, "vision_model", tower)
     layers = parts.encoder.layers
-    # Of all hidden states, which are those of the embeddings and of each layer, one counts; no other is kept.
+    # Index into the hidden states: 0 is the embeddings, then one per layer. A hook keeps only this one.
     number = model.config.vision_feature_layer % (len(layers) + 1)
     found: list[torch.Tensor] = []
 
@@ -79,9 +79,9 @@ def multi_image_tokens(features: torch.Tensor, newline: torch.Tensor) -> torch.T
 def anyres_tokens(
     features: torch.Tensor, newline: torch.Tensor, grid: tuple[int, int], picture: tuple[int, int]
 ) -> torch.Tensor:
-    """Tokens of one image in most detail: the whole view, then the map of tiles with a newline behind each row.
+    """Tokens of one image in most detail: the whole view, then the map of tiles with a newline after each row.
 
-    The map is freed of its padding and shrunk to about nine tiles' worth of tokens (llava_arch.py:350-406).
+    The padding is cut off the map, and the map is shrunk to about nine tiles' worth of tokens (llava_arch.py:350-406).
 
     Args:
         features: (1 + rows * columns, side * side, hidden), the whole view first.
@@ -108,7 +108,7 @@ def anyres_tokens(
 
 
 def anyres_token_count(grid: tuple[int, int], side: int, picture: tuple[int, int]) -> int:
-    """How many tokens `anyres_tokens` gives.
+    """Number of tokens that `anyres_tokens` returns.
 
     Args:
         grid: (rows, columns) of tiles.

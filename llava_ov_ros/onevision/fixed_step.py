@@ -1,4 +1,4 @@
-"""One decode step of a fixed shape, over buffers that stay where they are: what can be captured as a graph."""
+"""One decode step of a fixed shape over buffers at fixed addresses, which can be captured as a graph."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ SUFFIX_BUCKET = 128
 
 @dataclass(frozen=True)
 class Capacity:
-    """Most rows of a batch, tokens of a prefix, and tokens of a row behind it."""
+    """A shape of decode steps: rows of the batch, tokens of the prefix, and tokens of a row's suffix and answer."""
 
     rows: int
     prefix: int
     suffix: int
 
     def holds(self, other: Capacity) -> bool:
-        """Whether the other one is no larger in any way."""
+        """Whether the other capacity is no larger in any dimension."""
         return self.rows >= other.rows and self.prefix >= other.prefix and self.suffix >= other.suffix
 
     def joined(self, other: Capacity) -> Capacity:
-        """The least that holds both."""
+        """The smallest capacity that holds both."""
         return Capacity(max(self.rows, other.rows), max(self.prefix, other.prefix), max(self.suffix, other.suffix))
 
 
 def rows_bucket(rows: int) -> int:
-    """The power of two that so many rows are computed as."""
+    """The number of rows rounded up to a power of two."""
     return 1 << (rows - 1).bit_length()
 
 
 def bucketed(needed: Capacity) -> Capacity:
-    """The shape that a batch is computed in: few shapes serve all batches."""
+    """The shape in which a batch is computed: rounded up, so that few shapes serve all batches."""
     return Capacity(
         rows_bucket(needed.rows),
         -(-needed.prefix // PREFIX_BUCKET) * PREFIX_BUCKET,
@@ -49,26 +49,29 @@ def buffer_bytes(capacity: Capacity, bytes_per_token: int, vocabulary: int) -> i
     """Bytes of `StepBuffers`.
 
     Args:
-        capacity: Of the buffers.
-        bytes_per_token: Keys and values of a token in all layers.
-        vocabulary: Logits of a row.
+        capacity: Capacity of the buffers.
+        bytes_per_token: Bytes of a token's keys and values in all layers.
+        vocabulary: Number of logits of a row.
     """
     of_row = capacity.suffix * bytes_per_token + vocabulary * torch.float32.itemsize
     return capacity.prefix * bytes_per_token + capacity.rows * (of_row + 2 * torch.long.itemsize) + torch.long.itemsize
 
 
 class StepBuffers:
-    """What the steps of all shapes read and write: a graph needs every address to stay.
+    """The buffers of the decode steps of all shapes. A captured graph needs their addresses to stay.
 
-    A smaller shape uses the beginning of each buffer, so that any number of shapes takes the memory of the largest.
+    A smaller shape uses the beginning of each buffer, so all shapes together take the memory of the largest.
 
     Attributes:
-        prefix_keys: (layers, kv heads, prefix, D); so are prefix_values.
-        keys: (layers, rows, kv heads, suffix, D); so are values.
-        ids: The tokens that the step adds, (rows,).
-        lengths: Tokens that each row has behind the prefix, (rows,).
-        prefix_length: Tokens of the prefix, ().
-        logits: What the last step found, (rows, vocabulary) in float32.
+        capacity: Capacity of the buffers.
+        prefix_keys: Keys of the prefix, (layers, kv heads, prefix, D).
+        prefix_values: Values of the prefix, (layers, kv heads, prefix, D).
+        keys: Keys of the rows, (layers, rows, kv heads, suffix, D).
+        values: Values of the rows, (layers, rows, kv heads, suffix, D).
+        ids: The tokens that the step appends, (rows,).
+        lengths: Number of tokens that each row has after the prefix, (rows,).
+        prefix_length: Number of tokens of the prefix, ().
+        logits: Logits of the last step, float32 (rows, vocabulary).
     """
 
     def __init__(self, model: LanguageModel, capacity: Capacity) -> None:
@@ -83,21 +86,22 @@ class StepBuffers:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of them."""
+        """Bytes of all buffers."""
         return sum(tensor.nbytes for tensor in vars(self).values() if isinstance(tensor, torch.Tensor))
 
 
 @dataclass(frozen=True, eq=False)
 class FixedStep:
-    """A step of one shape.
+    """A decode step of one shape.
 
-    Eager decoding spends several milliseconds per token on starting some thousand small kernels; a replayed graph
-    starts them all at once. Every shape stays, so that masks made from lengths on the device say which keys count.
+    Eager decoding spends several milliseconds per token on launching some thousand small kernels; a replayed graph
+    launches them all at once. All tensors have fixed shapes; masks, computed on the device from the lengths, hide the
+    keys that do not count.
 
     Attributes:
         model: The language model.
-        buffers: Hold at least the shape.
-        shape: How much of the buffers takes part.
+        buffers: Buffers that hold at least the shape.
+        shape: The part of the buffers that the step uses.
     """
 
     model: LanguageModel
@@ -106,11 +110,11 @@ class FixedStep:
 
     @torch.inference_mode()
     def compute(self) -> None:
-        """Add each row's token: logits and lengths change in the buffers. Nothing here waits for the device."""
+        """Append each row's token: updates keys, values, lengths and logits in the buffers without waiting."""
         model, buffers, shape = self.model, self.buffers, self.shape
         device = buffers.ids.device
         lengths = buffers.lengths[: shape.rows]
-        # Rows that have ended run on until the batch shrinks; they must not run out of their place.
+        # Ended rows continue until the batch shrinks; their slots must stay within the buffers.
         slots = lengths.clamp(max=shape.suffix - 1)
         hidden = (torch.arange(shape.suffix, device=device) > slots[:, None])[:, None]
         prefix_hidden = torch.arange(shape.prefix, device=device) >= buffers.prefix_length

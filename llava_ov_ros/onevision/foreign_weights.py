@@ -1,4 +1,4 @@
-"""Recognises weights that are no plain ones: quantised beforehand, or an adapter to be merged into others."""
+"""Refuses weights that are no plain floating-point weights of a model: quantised weights and adapters."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..bounds import shortened
 from ..checkpoints import CheckpointError
 
 PLAIN_TYPES = ("F32", "F16", "BF16", "F64")
-# Files that quantising tools leave beside config.json: AutoAWQ, AutoGPTQ, ModelOpt.
+# Files of quantisation tools (AutoAWQ, AutoGPTQ, ModelOpt) beside config.json.
 _QUANTISED_FILES = ("quant_config.json", "quantize_config.json", "hf_quant_config.json")
-# How the tensors of each format are called, where no file names the format.
+# Names of tensors in each format of quantised weights, for checkpoints without a file that names the format.
 _QUANTISED_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.(absmax|quant_map|nested_absmax|quant_state\..*|SCB|weight_format)$"), "bitsandbytes"),
     (re.compile(r"\.(weight_packed|weight_shape|weight_zero_point)$"), "compressed-tensors"),
@@ -26,10 +26,10 @@ _REMEDY = "take the checkpoint in bfloat16 or float16 instead (the parameter qua
 
 
 def check_adapters(directory: Path) -> None:
-    """Refuse an adapter (PEFT), alone or beside a model: without merging it, it would be ignored.
+    """Refuse a directory with an adapter (PEFT), alone or beside a model, since it would be ignored unless merged.
 
     Raises:
-        CheckpointError: There is one; the text says what it belongs to and how to merge it.
+        CheckpointError: The directory has an adapter; the message names its base model and how to merge it.
     """
     file = directory / "adapter_config.json"
     weights = [one.name for one in sorted(directory.glob("adapter_model*"))]
@@ -54,12 +54,13 @@ def check_quantised(directory: Path, raw: Mapping[str, Any], types: Mapping[str,
     """Refuse weights that are not plain floating-point numbers.
 
     Args:
-        directory: Of the checkpoint.
-        raw: Its config.json.
-        types: Of each tensor, as safetensors calls them.
+        directory: Directory of the checkpoint.
+        raw: Content of config.json.
+        types: Type of each tensor by name, as in safetensors (F32, BF16, I8, ...).
 
     Raises:
-        CheckpointError: They are quantised, or an adapter's that was saved without merging; the text names the format.
+        CheckpointError: The weights are quantised, or of an adapter that was saved without merging; the message names
+            the format.
     """
     parts = [raw, *(part for part in (raw.get("text_config"), raw.get("vision_config")) if isinstance(part, Mapping))]
     for part in parts:

@@ -1,4 +1,4 @@
-"""What comes back from the model, and whether a visual mode fits the clips."""
+"""The model's answer with its probabilities, and the check that a visual mode fits the clips."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..modes import MODES, Mode
 
 
 def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:
-    """The mode, where it exists and fits the clips.
+    """Check that a mode exists and fits the clips, and return it.
 
     Raises:
-        ValueError: There is no such mode, or no clip.
-        AskError: The mode looks at one camera.
+        ValueError: The mode is unknown, or there is no clip.
+        AskError: The mode is image, which looks at one camera, and there are clips of several.
     """
     if not clips:
         raise ValueError("a question needs the clip of at least one camera")
@@ -34,18 +34,18 @@ def checked_mode(clips: Sequence[Clip], mode: str) -> Mode:
 
 
 Finish = Literal["stop", "length", "cancelled", "deadline"]
-"""Why generation ended: the model's end token, the longest answer allowed, or the caller's wish between tokens."""
+"""Why generation ended: an end token, the longest answer allowed, or `should_stop` between two tokens."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of the answers that were allowed.
+    """One candidate answer with its probability.
 
     Attributes:
         text: The answer.
-        log_probability: Natural logarithm of the probability that the model, which knows nothing of the other
-            choices, writes just this text (in the tokenizer's way of writing it) and ends there.
-        probability: The same, among the choices: those of all choices sum to one.
+        log_probability: Natural logarithm of the probability that the model writes exactly this text (in the
+            tokenizer's encoding) and ends there. The prompt does not tell the model the choices.
+        probability: The probability normalised over the choices: those of all choices sum to 1.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Choice:
 
 
 class NotFiniteError(ArithmeticError):
-    """The model computed numbers that are not finite: whatever would be read from them is no answer."""
+    """The model's logits are not finite, so there is no answer."""
 
     def __init__(self, place: str, dtype: str) -> None:
         remedy = (
@@ -66,7 +66,7 @@ class NotFiniteError(ArithmeticError):
 
 
 def weighed(texts: Sequence[str], log_probabilities: Sequence[float]) -> tuple[Choice, ...]:
-    """Choices with their probabilities: the softmax of the logarithms, exact in float64."""
+    """Choices with their normalised probabilities: the softmax of the log probabilities, in float64."""
     best = max(log_probabilities)
     weights = [math.exp(value - best) for value in log_probabilities]
     total = math.fsum(weights)
@@ -81,19 +81,19 @@ class Generated:
     """One generated or chosen answer.
 
     Attributes:
-        text: The answer; end tokens are not part of it.
+        text: The answer, without end tokens.
         token_ids: The tokens of the text.
-        probabilities: Of each of these tokens, at its step, 0 to 1; at temperature 1, whatever was sampled with.
-            Where a hook changed the logits, of what it left: a token that a grammar leaves no choice about has 1. Rules
-            of the checkpoint against repetition decide which token is taken, not how probable the model finds it.
-        finish: Why it ended.
-        prompt_tokens: Length of the prompt, visual tokens included.
-        time_to_first_token_s: From the call to the first token.
-        total_s: From the call to the end.
-        clips: The frames that the answer rests on; fewer than were given where memory ran out.
-        remark: What the caller should know about the answer; mostly empty.
-        end_probability: Of ending after the last token; None where the answer did not end by itself.
-        choices: The answers that were allowed, in the order in which they were given; empty where text was free.
+        probabilities: Probability of each token at its step, 0 to 1, always at temperature 1. If a hook changed the
+            logits, the probabilities are those of the changed logits: a token to which a grammar leaves no alternative
+            has 1. The checkpoint's rules against repetition influence the choice of tokens, but not the probabilities.
+        finish: Why the answer ended.
+        prompt_tokens: Tokens of the prompt, including visual tokens.
+        time_to_first_token_s: Seconds from the call to the first token.
+        total_s: Seconds from the call to the end.
+        clips: The frames that the answer rests on; fewer than the caller gave if memory ran out.
+        remark: A remark for the caller, such as that frames were left out; mostly empty.
+        end_probability: Probability of the end after the last token; None if the answer did not end by itself.
+        choices: The candidate answers in the caller's order; empty if text was generated.
 
     Raises:
         ValueError: A probability is not finite.
@@ -124,11 +124,11 @@ class Generated:
 
     @property
     def confidence(self) -> float:
-        """How sure the model is, 0 to 1.
+        """Confidence of the model in the answer, 0 to 1.
 
-        Of an answer chosen among given ones, its probability among them. Else the geometric mean of the token
-        probabilities, 0 where there is no token; under a grammar it says how sure the model is among what the
-        grammar allows, not whether it would have said such a thing by itself.
+        With choices it is the normalised probability of the chosen one. Otherwise it is the geometric mean of the token
+        probabilities, or 0 without tokens. Under a grammar it compares only texts that the grammar allows, and does not
+        tell whether the model would have written such a text without the grammar.
         """
         if self.choices:
             return max(choice.probability for choice in self.choices)

@@ -1,4 +1,4 @@
-"""Holds an answer to a grammar: before each token, those that the grammar does not allow are forbidden.
+"""Constrains an answer to a grammar: at each step, tokens that the grammar does not allow are forbidden.
 
 The grammar is text in llguidance's variant of Lark's syntax
 (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md).
@@ -20,19 +20,19 @@ from .tokens import PromptTokenizer
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-# Compiled grammars that are kept; a robot has few vocabularies.
+# Most compiled grammars in the cache; a robot has few vocabularies.
 MOST_COMPILED = 8
 
 
 class GrammarError(ValueError):
-    """A grammar that cannot be used; the text says what is wrong and where."""
+    """A grammar cannot be used; the message says what is wrong and where."""
 
 
 class GrammarHook:
-    """A `LogitHook` that leaves only tokens with which the text can become one of the grammar's.
+    """A `LogitHook` that allows only tokens with which the answer can still become a text of the grammar.
 
-    An end token is allowed exactly where the text is one. What has been said is taken from the tokens that the hook
-    is given, so that an answer may be begun anew with the same hook.
+    End tokens are allowed exactly if the answer is a text of the grammar. The hook compares the tokens of each call
+    with those of the last, so the same hook also serves an answer that starts again.
     """
 
     def __init__(self, compiled: LLMatcher, vocabulary: int, end_ids: Sequence[int]) -> None:
@@ -43,21 +43,24 @@ class GrammarHook:
         self._said: list[int] = []
 
     def __call__(self, tokens: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
-        """Forbids tokens.
+        """Set the logits of forbidden tokens to -inf.
 
         Args:
-            tokens: The answer so far.
-            logits: (vocabulary,) float32.
+            tokens: Tokens of the answer so far.
+            logits: float32 (vocabulary,).
+
+        Returns:
+            The changed logits, float32 (vocabulary,).
 
         Raises:
-            GrammarError: The answer so far is not of the grammar, or the grammar is too ambiguous to go on.
+            GrammarError: The answer so far is no beginning of a text of the grammar, or the grammar is too ambiguous.
         """
         self._follow(tokens)
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if self._matcher.is_error():
             raise GrammarError(f"the grammar cannot go on after {len(tokens)} tokens: {_reason(self._matcher)}")
         forbidden = np.unpackbits(bits, count=self._vocabulary, bitorder="little") == 0
-        # The matcher knows of the first one.
+        # The matcher knows only the first end token.
         forbidden[self._end_ids] = forbidden[self._end_ids[0]]
         return logits.masked_fill(uploaded(torch.from_numpy(forbidden), logits.device), -math.inf)
 
@@ -79,14 +82,14 @@ class GrammarHook:
 
 
 class Grammars:
-    """Compiles grammars for the tokens of one model."""
+    """Compiles grammars for the tokens of one model, and caches them."""
 
     def __init__(self, tokenizer: PromptTokenizer, vocabulary: int, end_ids: frozenset[int]) -> None:
-        """Nothing is read before the first grammar.
+        """Create an empty cache; llguidance is imported with the first grammar.
 
         Args:
-            tokenizer: Of the model.
-            vocabulary: Length of its logits; those beyond the tokenizer's tokens are always forbidden.
+            tokenizer: The model's tokenizer.
+            vocabulary: Length of the logits; ids beyond the tokenizer's tokens are always forbidden.
             end_ids: Tokens that end an answer.
         """
         self._tokenizer = tokenizer
@@ -96,10 +99,10 @@ class Grammars:
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
 
     def hook(self, grammar: str) -> GrammarHook:
-        """A hook for one answer.
+        """A hook that constrains one answer to a grammar.
 
         Raises:
-            GrammarError: The grammar is wrong, or llguidance is not installed.
+            GrammarError: The grammar is invalid, or llguidance is not installed.
         """
         if grammar not in self._compiled:
             self._compiled[grammar] = self._compile(grammar)
@@ -110,7 +113,7 @@ class Grammars:
 
     def _compile(self, grammar: str) -> LLMatcher:
         try:
-            # Not in rosdep: a node that holds no answer to a grammar runs without it.
+            # llguidance is not in rosdep; a node that uses no grammar runs without it.
             from llguidance import LLMatcher, LLTokenizer
         except ImportError as error:
             raise GrammarError(f"grammars need llguidance: pip install llguidance ({error})") from None
@@ -120,7 +123,7 @@ class Grammars:
         if refused:
             raise GrammarError(f"not a grammar: {messages[0].strip()}")
         matcher = LLMatcher(self._tokens, grammar, log_level=0)
-        # The first mask meets the limits on a grammar's size, and builds what all copies share.
+        # The first mask checks the limits on a grammar's size, and builds the tables that all copies share.
         matcher.compute_bitmask()
         if matcher.is_error():
             raise GrammarError(f"not a usable grammar: {_reason(matcher)}")
@@ -128,5 +131,5 @@ class Grammars:
 
 
 def _reason(matcher: LLMatcher) -> str:
-    """Why a matcher gave up; what follows the first line describes its state."""
+    """The first line of a matcher's error: the reason; further lines describe the matcher's state."""
     return matcher.get_error().strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""CUDA graphs: a computation over fixed addresses is captured once, and then started as a whole."""
+"""CUDA graphs: captures a computation over fixed addresses once, and then launches it as a whole."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .devices import on_device
 
 Compute = Callable[[], None]
 Capture = Callable[[Compute], Compute]
-"""Takes a computation over fixed addresses, gives what does the same faster; it may run the computation meanwhile."""
+"""Takes a computation over fixed addresses, and returns a faster one with the same effect; may run it meanwhile."""
 
 WARM_UP_RUNS = 3
 
 
 class Graphs:
-    """Captures computations on one device. They share one pool of memory, so that no two may run at the same time."""
+    """Captures computations on one device. All share one memory pool, so no two of them may run at the same time."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -25,37 +25,37 @@ class Graphs:
         self._stream: Any = None
 
     def capture(self, compute: Compute) -> Compute:
-        """A computation as a graph; it is run a few times before, since libraries set themselves up in their first run.
+        """Capture a computation as a graph, after warm-up runs in which libraries initialise themselves.
 
         Raises:
-            RuntimeError: It cannot be captured, or memory ran out.
+            RuntimeError: The computation cannot be captured, or memory ran out.
         """
         with on_device(self._device):
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
             if self._stream is None:
-                # One for all: cuBLAS keeps a workspace for every stream, and graphs that share a pool need the same
-                # one. That of torch.cuda.graph belongs to the device that was current at the process's first capture.
+                # One stream for all graphs: cuBLAS keeps a workspace per stream, and graphs that share a pool need the
+                # same one. The default stream of torch.cuda.graph belongs to the device of the process's first capture.
                 self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             graph = torch.cuda.CUDAGraph()
             before = torch.cuda.current_stream()
             self._stream.wait_stream(before)
-            # A capture whose end fails leaves its stream the current one; this context does not.
+            # A capture that fails at its end leaves its stream current; this context restores the previous stream.
             with torch.cuda.stream(self._stream):
                 try:
                     for _ in range(WARM_UP_RUNS):
                         compute()
                 finally:
-                    # Also where memory ran out: whoever fills the buffers next comes behind what was begun.
+                    # Also if memory ran out: whatever writes the buffers next must wait for the runs that were begun.
                     before.wait_stream(self._stream)
                 try:
-                    # Another thread's work is no part of this one's.
+                    # thread_local: calls of other threads do not invalidate this capture.
                     with torch.cuda.graph(
                         graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
                     ):
                         compute()
                 except BaseException:
-                    # Nobody knows what a capture that failed has left in the pool and on the stream.
+                    # A failed capture leaves the pool and the stream in an unknown state.
                     self._pool = self._stream = None
                     raise
 

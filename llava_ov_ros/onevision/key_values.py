@@ -1,4 +1,4 @@
-"""Keys and values: one prefix that all rows share, and a suffix per row; and attention over both."""
+"""The keys and values of a prefix that all rows share and of each row's suffix, and attention over both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _blocks(tokens: int) -> int:
 
 
 class PrefixKeyValues:
-    """Keys and values of a prompt's beginning, positions 0 to length - 1; grows at its end only."""
+    """Keys and values of a prefix, positions 0 to length - 1; tokens can only be appended."""
 
     def __init__(self, model: LanguageModel, capacity: int = BLOCK_TOKENS) -> None:
         self._model = model
@@ -33,25 +33,25 @@ class PrefixKeyValues:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, spare capacity included."""
+        """Bytes of the buffers, including spare capacity."""
         return self._keys.nbytes + self._values.nbytes
 
     def keys(self, layer: int) -> torch.Tensor:
-        """(kv heads, length, D)."""
+        """Keys of a layer, (kv heads, length, D)."""
         return self._keys[layer, :, : self.length]
 
     def values(self, layer: int) -> torch.Tensor:
-        """(kv heads, length, D)."""
+        """Values of a layer, (kv heads, length, D)."""
         return self._values[layer, :, : self.length]
 
     def shown(self, length: int) -> PrefixKeyValues:
-        """The first `length` positions without a copy, to look at only; nothing may be appended to it."""
+        """A view of the first `length` positions; nothing may be appended to it."""
         view = copy.copy(self)
         view.length = length
         return view
 
     def beginning(self, length: int) -> PrefixKeyValues:
-        """A copy of the first `length` positions; exact, as no later token has a part in them."""
+        """A copy of the first `length` positions; exact, since causal attention makes no use of later tokens."""
         begun = PrefixKeyValues(self._model, max(length, 1))
         begun._keys[:, :, :length] = self._keys[:, :, :length]
         begun._values[:, :, :length] = self._values[:, :, :length]
@@ -62,7 +62,7 @@ class PrefixKeyValues:
         capacity = self._keys.shape[2]
         if length <= capacity:
             return
-        # Half as much again, so that a clip that grows frame by frame is copied a few times only.
+        # Grow by half, so that a clip that grows frame by frame is copied only a few times.
         grown = min(_blocks(max(length, capacity * 3 // 2)), _blocks(self._model.context))
         for name in ("_keys", "_values"):
             larger = self._empty(grown)
@@ -85,7 +85,7 @@ class PrefixKeyValues:
         def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
             keys, values = self._keys[layer], self._values[layer]
             keys[:, begin:end], values[:, begin:end] = k[0], v[0]
-            # The query heads of a group look at the same keys: they are rows of one larger query.
+            # The query heads of a group share their keys, so they become rows of one larger query.
             rows = q.reshape(1, q.shape[1], group * count, q.shape[-1])
             attended = functional.scaled_dot_product_attention(
                 rows, keys[None, :, :end], values[None, :, :end], attn_mask=visible.repeat(group, 1)
@@ -97,7 +97,7 @@ class PrefixKeyValues:
 
 
 class SuffixKeyValues:
-    """Keys and values of several rows that go on from one prefix, each at its own pace."""
+    """Keys and values of several rows that continue one prefix; each row has its own length."""
 
     def __init__(self, model: LanguageModel, prefix: PrefixKeyValues, rows: int, capacity: int) -> None:
         self._model = model
@@ -106,22 +106,22 @@ class SuffixKeyValues:
         self._keys = model.embedding.new_zeros(shape)
         self._values = model.embedding.new_zeros(shape)
         self._lengths = torch.zeros(rows, dtype=torch.long, device=model.embedding.device)
-        # The same, for what the host decides: to ask the device would mean to wait for it.
+        # The same lengths on the host, since reading them from the device would wait for it.
         self._known_lengths = [0] * rows
 
     def content(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Keys and values (layers, rows, kv heads, capacity, D), and how many tokens each row has (rows,)."""
+        """Keys and values, (layers, rows, kv heads, capacity, D) each, and the number of tokens per row, (rows,)."""
         return self._keys, self._values, self._lengths
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows only, in this order."""
+        """Keep only these rows, in this order."""
         index = uploaded(rows, self._lengths.device)
         self._known_lengths = [self._known_lengths[row] for row in rows]
         self._keys, self._values = self._keys[:, index], self._values[:, index]
         self._lengths = self._lengths[index]
 
     def picked(self, rows: list[int]) -> SuffixKeyValues:
-        """A copy with these rows, in this order; a row may be there several times."""
+        """A copy with these rows, in this order; a row may occur several times."""
         copied = copy.copy(self)
         copied.keep(rows)
         return copied
@@ -130,11 +130,11 @@ class SuffixKeyValues:
         """Run new tokens of every row through the model.
 
         Args:
-            x: Embeddings, (rows, T, hidden); rows that are shorter than T are padded at their end.
-            counts: How many of a row's T tokens are real.
+            x: Embeddings, (rows, T, hidden); rows shorter than T are padded at their end.
+            counts: Number of each row's tokens without padding.
 
         Returns:
-            Hidden states of each row's last real token, (rows, hidden).
+            Hidden states of each row's last token before the padding, (rows, hidden).
         """
         states = self.run_all(x, counts)
         if x.shape[1] == 1:
@@ -142,11 +142,11 @@ class SuffixKeyValues:
         return states[torch.arange(len(x), device=x.device), uploaded(counts, x.device) - 1]
 
     def run_all(self, x: torch.Tensor, counts: list[int]) -> torch.Tensor:
-        """As `run`, but returns the hidden states of all tokens, (rows, T, hidden); those of padding mean nothing."""
+        """Like `run`, but returns hidden states of all tokens, (rows, T, hidden); those of padding have no meaning."""
         rows, count, _ = x.shape
         device = x.device
         slots = self._lengths[:, None] + torch.arange(count, device=device)
-        # Slots behind a row's end may hold padding; nothing real looks there, and later tokens overwrite it.
+        # Slots after a row's end may contain padding: no token attends to it, and later tokens overwrite it.
         used = max(self._known_lengths) + count
         hidden = torch.arange(used, device=device) > slots[:, :, None]
         row_index = torch.arange(rows, device=device)[:, None]
@@ -163,7 +163,7 @@ class SuffixKeyValues:
                 hidden,
             )
 
-        # Padding may lie beyond the last position that the model knows; it is never looked at.
+        # Padding may lie beyond the model's last position; no token attends to it.
         positions = (self._prefix.length + slots).clamp(max=self._model.context - 1)
         states = run_layers(self._model, x, positions, attend)
         self._lengths = self._lengths + (1 if count == 1 else uploaded(counts, device))
@@ -180,29 +180,29 @@ def attention(
     hidden: torch.Tensor,
     prefix_hidden: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Softmax attention over a prefix that all rows share and a suffix of each row's own.
+    """Softmax attention over a prefix that all rows share and each row's own suffix.
 
-    Scores over the prefix are one matrix product for all rows, which reads the prefix once however many questions
-    are asked; one softmax goes over both parts, so this is plain attention.
+    The scores over the prefix are one matrix product for all rows, which reads the prefix once for any number of
+    questions. One softmax covers both parts, so the result is that of ordinary attention.
 
     Scores and sums are float32 in every number format, as in the fused kernels of scaled_dot_product_attention: Qwen2's
-    keys are so large that scores reach some hundreds, which bfloat16 rounds to whole numbers and more.
+    keys are so large that scores reach some hundreds, which bfloat16 rounds to integers or coarser.
 
     Args:
-        q: (B, kv heads, group, T, D).
+        q: Queries, (B, kv heads, group, T, D).
         prefix_keys: (kv heads, P, D).
         prefix_values: (kv heads, P, D).
-        keys: (B, kv heads, S, D).
-        values: (B, kv heads, S, D).
-        hidden: True where a query must not look, (B, T, S).
-        prefix_hidden: True where nobody must look, (P,): what lies behind the end of a prefix of fixed capacity.
+        keys: Keys of the suffixes, (B, kv heads, S, D).
+        values: Values of the suffixes, (B, kv heads, S, D).
+        hidden: True where a query must not attend to the suffix, (B, T, S).
+        prefix_hidden: True where no query may attend to the prefix, (P,): the unused end of a fixed capacity.
 
     Returns:
-        (B, kv heads, group, T, D).
+        Attended values, (B, kv heads, group, T, D).
     """
     batch, heads, group, count, width = q.shape
     scale = width**-0.5
-    # Queries are far fewer than scores; but what they are scaled by rounds them, unless it is a power of two.
+    # Scaling the queries is cheaper than scaling the scores, but rounds them unless the scale is a power of two.
     in_advance = math.frexp(scale)[0] == 0.5
     if in_advance:
         q = q * scale
@@ -216,7 +216,7 @@ def attention(
     scores = torch.cat([on_prefix.transpose(0, 1), on_suffix], dim=-1)
     if not in_advance:
         scores *= scale
-    # What is large is given back at once, for what follows to take its place.
+    # Free the large tensors at once, so that the next ones reuse their memory.
     del on_prefix, on_suffix
     weights = torch.softmax(scores, dim=-1).to(q.dtype)
     del scores
@@ -229,18 +229,18 @@ def attention(
 
 
 def wide_product(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Products of matrices, summed and given in float32 whatever the factors' number format.
+    """Batched matrix product that is accumulated and returned in float32 for factors of any number format.
 
     Args:
         first: (n, rows, inner).
         second: (n, inner, columns).
 
     Returns:
-        (n, rows, columns).
+        float32 (n, rows, columns).
     """
     if first.dtype == torch.float32:
         return first @ second
-    # One kernel of CUDA that reads the factors as they are; torch has had the operator since 2.8.
+    # On CUDA, one kernel reads the factors in their own format; torch has this overload since 2.8.
     if first.device.type == "cuda" and hasattr(torch.ops.aten.bmm, "dtype"):
         return torch.bmm(first, second, out_dtype=torch.float32)
     return first.float() @ second.float()

@@ -1,7 +1,7 @@
-"""Qwen2 as plain functions over the checkpoint's tensors: what a layer computes, readable top to bottom.
+"""Qwen2 as plain functions over the checkpoint's tensors, readable from top to bottom.
 
-The same arithmetic as transformers' modeling_qwen2.py. It stands here because the engine keeps keys and values in
-its own layout (a prefix shared by all rows, a suffix per row), which no cache of transformers offers.
+The arithmetic is that of transformers' modeling_qwen2.py. The engine has its own functions because it keeps keys and
+values in a layout (a prefix shared by all rows, a suffix per row) that no cache of transformers offers.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.nn import functional
 FEW_ROWS = 16
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Stores a layer's new keys and values and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v)
-to (B, kv heads, group, T, D)."""
+"""Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
+(B, kv heads, T, D)) to (B, kv heads, group, T, D)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Weights of one layer; names as in the checkpoint."""
+    """Weights of one decoder layer; q, k and v are each a weight and a bias."""
 
     input_norm: torch.Tensor
     q: tuple[torch.Tensor, torch.Tensor]
@@ -43,13 +43,13 @@ class LanguageModel:
         layers: The decoder's layers.
         embedding: (vocabulary, hidden).
         norm: (hidden,).
-        head: (vocabulary, hidden); the embedding itself where the two are tied.
+        head: (vocabulary, hidden); the embedding itself if the two are tied.
         cos: Rotary table, (context, head width).
         sin: Rotary table, (context, head width).
-        epsilon: Of the norms.
-        kv_heads: Heads of keys and values.
-        group: Query heads per head of keys and values.
-        width: Of a head.
+        epsilon: Epsilon of the norms.
+        kv_heads: Number of key-value heads.
+        group: Query heads per key-value head.
+        width: Width of a head (D).
     """
 
     layers: tuple[Layer, ...]
@@ -65,13 +65,13 @@ class LanguageModel:
 
     @property
     def context(self) -> int:
-        """Most positions."""
+        """Most positions of a prompt with its answer."""
         return self.cos.shape[0]
 
 
 @torch.inference_mode()
 def language_model(model: Any) -> LanguageModel:
-    """Takes the weights out of a LlavaOnevisionForConditionalGeneration."""
+    """The language model's weights of a LlavaOnevisionForConditionalGeneration, without copies."""
     inner, config = model.model.language_model, model.config.text_config
     positions = torch.arange(config.max_position_embeddings, device=model.lm_head.weight.device)[None]
     cos, sin = inner.rotary_emb(inner.embed_tokens.weight[:1, :1], positions)
@@ -109,7 +109,7 @@ def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
     """A linear layer, (..., inputs) to (..., outputs).
 
     On a CPU, BLAS multiplies a large matrix with a few columns two to three times faster than a few rows with its
-    transpose; and its product with a single vector uses one core only, so that one row is doubled.
+    transpose. Its product with a single vector uses one core only, so a single row is computed twice.
     """
     rows = x.numel() // x.shape[-1]
     if x.device.type != "cpu" or rows > FEW_ROWS:
@@ -121,7 +121,10 @@ def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
-    """Root-mean-square norm in float32, rounded before the weight as transformers does."""
+    """Root-mean-square norm of x, (..., hidden), with a weight (hidden,).
+
+    The norm is computed in float32 and, as in transformers, rounded to the type of x before the weight is applied.
+    """
     wide = x.float()
     wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + epsilon)
     return weight * wide.to(x.dtype)
@@ -140,13 +143,13 @@ def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tens
 
 
 def run_layers(model: LanguageModel, x: torch.Tensor, positions: torch.Tensor, attend: Attend) -> torch.Tensor:
-    """All layers over new tokens.
+    """Run new tokens through all layers.
 
     Args:
         model: The weights.
         x: Embeddings of the new tokens, (B, T, hidden).
-        positions: Of the new tokens, (B or 1, T).
-        attend: Keeps keys and values, and attends to what is kept.
+        positions: Positions of the new tokens, (B or 1, T).
+        attend: Stores the tokens' keys and values, and attends to all that are stored.
 
     Returns:
         Hidden states before the final norm, (B, T, hidden).
@@ -171,5 +174,5 @@ def run_layers(model: LanguageModel, x: torch.Tensor, positions: torch.Tensor, a
 
 def logits_of(model: LanguageModel, states: torch.Tensor) -> torch.Tensor:
     """Next-token logits in float32, (B, vocabulary), from hidden states of one position per row (B, hidden)."""
-    # A product of columns has its rows' numbers far apart: what then goes over a row takes two to four times as long.
+    # `project` may return a transposed product, over whose rows later operations take two to four times as long.
     return project(rms_norm(states, model.norm, model.epsilon), model.head).float().contiguous()

@@ -1,4 +1,4 @@
-"""What may go wrong while a model is loaded, as errors that say what to do instead of the library's own classes."""
+"""Translates the libraries' errors of loading a model to errors that name the model, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _OF_CUDA = ("CUDA", "NVIDIA", "cuBLAS", "cuDNN")
 def with_plain_errors(load: Callable[Concatenate[str, P], T]) -> Callable[Concatenate[str, P], T]:
     """Wraps a function that loads the model named by its first argument.
 
-    Whatever the libraries raise for causes outside this program, the wrapped function raises as MemoryError (memory
-    ran out), DamageError (a file cannot be read) or ValueError (the device cannot be used); each has one line
-    with the model, the cause and the remedy.
+    Errors of the libraries with causes outside this program become MemoryError (memory ran out), DamageError (a file
+    cannot be read) or ValueError (the device cannot be used), each with one line that names the model, the cause and
+    the remedy. All other errors pass unchanged.
     """
 
     @wraps(load)
@@ -41,10 +41,10 @@ def with_plain_errors(load: Callable[Concatenate[str, P], T]) -> Callable[Concat
 
 
 def plain_error(model: str, error: Exception) -> Exception | None:
-    """The error to raise instead of one that was met while a model was loaded; None: that one itself."""
+    """The error that replaces a library's error of loading a model; None if the error is to be raised as it is."""
     cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     if is_out_of_memory(error) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        # Python's own MemoryErrors have no text; those with one are refusals with numbers and remedy already.
+        # A MemoryError with a text is this project's own, with numbers and remedy; Python's own have no text.
         if type(error) is MemoryError and str(error):
             return None
         return MemoryError(

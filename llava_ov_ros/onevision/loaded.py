@@ -1,4 +1,4 @@
-"""A loaded model together with everything that an engine keeps of its work."""
+"""A loaded model together with its caches."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .visual import VisualEncoder
 
 @dataclass(eq=False)
 class Loaded:
-    """A model and what is kept of its work.
+    """A model with the caches of its visual tokens, prefixes, decode steps and grammars.
 
     Attributes:
         checkpoint: The model, its tokenizer and its rules.
         language: The language model's weights as plain tensors.
-        features: Visual tokens of frames.
-        visual: Makes visual tokens of frames.
-        parts: Makes prompts.
-        prefixes: Keys and values of prompts' beginnings.
-        static_steps: Runs steps in fixed shapes, as graphs on CUDA; None: in whatever shape there is.
-        grammars: Makes hooks that hold answers to a grammar.
+        features: Cache of frames' visual tokens.
+        visual: Encodes frames to visual tokens.
+        parts: Builds prompts.
+        prefixes: Cache of prefixes' keys and values.
+        static_steps: Runs decode steps in fixed shapes, as graphs on CUDA; None runs each in the shape of the batch.
+        grammars: Compiles grammars to hooks that constrain answers.
     """
 
     checkpoint: Checkpoint
@@ -50,7 +50,7 @@ class Loaded:
 
 
 def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
-    """A model with empty caches of the settings' sizes."""
+    """The model with empty caches, whose sizes are those of the settings."""
     device = checkpoint.model.lm_head.weight.device
     language = language_model(checkpoint.model)
     features = FeatureCache(settings.feature_bytes)

@@ -1,4 +1,4 @@
-"""From a model's name, a device and a number format to an engine."""
+"""Loads an engine from a model's name, a device and a number format."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from .smoke import smoke_test
 LOG = logging.getLogger(__name__)
 MOST_PROVEN = 64
 _PROVEN: OrderedDict[tuple[object, ...], None] = OrderedDict()
-"""Files, device and number format of models that have answered in this process: a node that rests loads its model
-many times, and need not ask it the same smoke questions each time."""
+"""Models that passed the smoke test in this process, by their files, device, number format and options. A node with
+`idle_unload_s` loads its model many times, and need not test it each time."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -33,7 +33,7 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
     """The device and number format of two settings, each of which may be `auto`.
 
     Raises:
-        ValueError: The device or dtype is not to be had.
+        ValueError: The device or dtype is unknown or not available.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -57,17 +57,20 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
 
 @with_plain_errors
 def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> MemoryPlan:
-    """Checks all that `load_engine` checks before it reads a weight, and returns what memory the model will need.
+    """Check everything that `load_engine` checks before it reads a weight.
 
     Args:
-        model: As `load_engine` takes it.
-        device: As `load_engine` takes it.
-        dtype: As `load_engine` takes it.
+        model: See `load_engine`.
+        device: See `load_engine`.
+        dtype: See `load_engine`.
+
+    Returns:
+        The memory that the model will need.
 
     Raises:
-        CheckpointError: The model is not there, or its files are not whole by configuration, shapes and tokenizer.
-        ValueError: The device or dtype is not to be had.
-        MemoryError: The device has no room for it; the text gives the numbers.
+        CheckpointError: The model is missing, or its configuration, shapes of tensors or tokenizer are faulty.
+        ValueError: The device or dtype is unknown or not available.
+        MemoryError: The device has too little memory; the message gives the numbers.
     """
     files, plan, _ = _planned(model, *place_and_dtype(device, dtype), EngineSettings())
     check_loadable(files)
@@ -84,21 +87,21 @@ def load_engine(
     quantize: str = "none",
     settings: EngineSettings | None = None,
 ) -> Engine:
-    """Loads a model.
+    """Load a model, and test it with a smoke question in each mode.
 
     Args:
         model: A shipped name (`rooms`), else a directory, else a hub name `organisation/model`.
-        device: auto (CUDA where there is one), cpu, cuda, cuda:1, ...
+        device: auto (CUDA if available), cpu, cuda, cuda:1, ...
         dtype: auto (bfloat16 on CUDA, float32 on a CPU), float32, bfloat16 or float16.
-        attention: Of the vision tower: sdpa or eager.
-        quantize: none, or on CUDA int8 or int4: the language model's weights only, through torchao.
-        settings: Bounds of what is kept.
+        attention: Attention implementation of the vision tower: sdpa or eager.
+        quantize: none, or on CUDA int8 or int4, which quantise the language model's layers through torchao.
+        settings: Limits of the caches and batches; None uses the defaults.
 
     Raises:
-        CheckpointError: The model is not there, not whole, not readable, or its answer to a smoke question is none; the
-            text names the path and what is wrong.
-        ValueError: The device, dtype or quantisation is not to be had.
-        MemoryError: The device has no room for it; the text gives the numbers.
+        CheckpointError: The model is missing, incomplete or unreadable, or cannot answer a smoke question; the message
+            names the path and the fault.
+        ValueError: The device, dtype or quantisation is unknown or not available.
+        MemoryError: The device has too little memory; the message gives the numbers.
     """
     place, number_format = place_and_dtype(device, dtype)
     check_quantisation(quantize, place, number_format)
@@ -115,7 +118,7 @@ def load_engine(
         _PROVEN[key] = None
         while len(_PROVEN) > MOST_PROVEN:
             _PROVEN.popitem(last=False)
-    # A new engine, whose caches and counters begin with the first real question.
+    # A new engine, so that caches and counters do not include the smoke test.
     engine = Engine(checkpoint, settings, plan)
     engine.prepare_steps()
     return engine
@@ -124,7 +127,7 @@ def load_engine(
 def _planned(
     model: str, place: torch.device, number_format: torch.dtype, settings: EngineSettings
 ) -> tuple[CheckpointFiles, MemoryPlan, EngineSettings]:
-    """A model's files, its memory, and the settings with bounds for which there is room."""
+    """A model's files, its memory plan, and the settings with limits reduced to the free memory."""
     files = open_checkpoint(find_checkpoint(model))
     planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
     plan = planned(settings=settings)
@@ -134,6 +137,6 @@ def _planned(
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:
-    """Path, size and time of change of every file of a checkpoint."""
+    """Path, size in bytes and time of modification of every file of a checkpoint."""
     found = [(file, file.stat()) for file in sorted(files.directory.iterdir()) if file.is_file()]
     return tuple((file, state.st_size, state.st_mtime_ns) for file, state in found)

@@ -1,4 +1,4 @@
-"""How much memory a model will need, known before it is loaded; and whether an error means that memory ran out."""
+"""Plans a model's memory before it is loaded, and tells whether an error means that memory ran out."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
 
 GIB = 2**30
-# A clip's prefix and the one that it will re-anchor to live side by side; so do a prompt's that has pictures and the
-# next one's, which has another picture of now.
+# A clip's prefix is kept together with the one that it will re-anchor to; so is the prefix of a prompt with pictures
+# together with that of the next prompt, which has another picture of now.
 PREFIXES_PER_CAMERA = 2
-# Of the text that goes with a picture: a step that is done.
+# Tokens of the text with a picture of a step that is done.
 STEP_TOKENS = 32
-# Of the text of a prompt, and of a question with its answer, as they usually are.
+# Usual tokens of a prompt's text, and of a question with its answer.
 TEXT_TOKENS = 128
-# Of attention scores, while their softmax is taken: they, their weights, and these in the model's number format.
+# Copies of the attention scores during the softmax: scores, weights, and weights in the model's number format.
 SCORE_COPIES = 2.5
-# A prefix that grows frame by frame has up to half as much again in reserve.
+# Factor for the spare capacity of a growing prefix, up to half of its length.
 SPARE = 1.5
-# Of free memory, what caches may fill: the rest is for the driver, and lies between blocks.
+# Share of the free memory that caches may fill; the rest is for the driver and for fragmentation.
 CERTAIN = 0.95
-# Texts of plain RuntimeErrors: of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp), of what CUDA allocates itself,
-# as for a graph or pinned memory (c10/cuda/CUDAException.cpp), and of cuBLAS (aten/src/ATen/cuda/Exceptions.cpp).
+# Texts of plain RuntimeErrors of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp), of CUDA's own allocations for
+# graphs or pinned memory (c10/cuda/CUDAException.cpp), and of cuBLAS (aten/src/ATen/cuda/Exceptions.cpp).
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator: can't allocate memory",
     "CUDA error: out of memory",
@@ -38,27 +38,27 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether dropping caches, or asking about less, may help."""
+    """Whether an error means that memory ran out, so that dropping caches or frames may help."""
     known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
     return known or any(text in str(error) for text in _OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a model will need at most, for clips in mode video and one prompt with pictures between its texts.
+    """Bytes that a model needs at most, for clips in mode video and one prompt with pictures between its texts.
 
     Attributes:
-        weights: All tensors.
-        tables: Of the rotary position embedding.
-        features: Visual tokens of the frames of all clips, and of the pictures.
-        key_values: Keys and values of all clips, those that they re-anchor to included, and of the pictures.
-        steps: Buffers of decode steps in fixed shapes; 0 where there are none.
-        workspace: Intermediate results of the tower and of a batch of questions, and those of captured steps, whose
+        weights: Bytes of all tensors.
+        tables: Bytes of the rotary tables.
+        features: Bytes of the visual tokens of all clips and of the pictures.
+        key_values: Bytes of the keys and values of all clips, of the clips that they re-anchor to, and of the pictures.
+        steps: Bytes of the buffers of decode steps in fixed shapes; 0 if steps are eager.
+        workspace: Bytes of intermediate results of the tower and of a batch of questions, and of captured steps, whose
             memory serves nothing else.
-        spare: What is kept of other work while there is room: the rest of the caches' and buffers' bounds.
-        frames: Frames of a clip that this is for.
-        cameras: Cameras that this is for.
-        pictures: Pictures of a prompt that this is for, as mode multi_image has them.
+        spare: Bytes that caches and buffers may use beyond that, up to their limits.
+        frames: Frames of a clip for which the plan is made.
+        cameras: Cameras for which the plan is made.
+        pictures: Pictures of a prompt for which the plan is made, encoded as in mode multi_image.
         itemsize: Bytes of a number.
     """
 
@@ -76,12 +76,12 @@ class MemoryPlan:
 
     @property
     def needed(self) -> int:
-        """All but what is spare."""
+        """Bytes that the model must have: everything but `spare`."""
         return self.weights + self.tables + self.features + self.key_values + self.steps + self.workspace
 
     @property
     def total(self) -> int:
-        """All that may come to be held."""
+        """Bytes that the model may use at most."""
         return self.needed + self.spare
 
     def __str__(self) -> str:
@@ -97,14 +97,14 @@ class MemoryPlan:
 
 
 def usual_batch(config: Any, settings: EngineSettings) -> Capacity:
-    """The largest batch that memory is planned for: full clips of all cameras in mode video, and short questions."""
+    """The largest batch for which memory is planned: full clips of all cameras in mode video, and short questions."""
     return Capacity(
         settings.batch, settings.cameras * (settings.clip_frames * _tokens_per_frame(config) + TEXT_TOKENS), TEXT_TOKENS
     )
 
 
 def _tokens_per_frame(config: Any) -> int:
-    """Tokens of a frame in mode video."""
+    """Visual tokens of a frame in mode video."""
     side = config.vision_config.image_size // config.vision_config.patch_size
     return int(((side + 1) // 2) ** 2)
 
@@ -112,14 +112,14 @@ def _tokens_per_frame(config: Any) -> int:
 def plan_memory(
     config: Any, shapes: Mapping[str, tuple[int, ...]], *, itemsize: int, settings: EngineSettings, device: torch.device
 ) -> MemoryPlan:
-    """Predicts the memory of a model from its configuration.
+    """Predict the memory of a model from its configuration.
 
     Args:
         config: LlavaOnevisionConfig.
-        shapes: Of all tensors.
+        shapes: Shape of each tensor, by name.
         itemsize: Bytes of a number.
-        settings: What the model is for, and the bounds of what is kept.
-        device: Where it will be.
+        settings: Clips and batches for which memory is planned, and limits of the caches.
+        device: Device of the model.
     """
     vision, text = config.vision_config, config.text_config
     batch, pictures = settings.batch, settings.pictures
@@ -138,7 +138,7 @@ def plan_memory(
     per_score = text.num_attention_heads * SCORE_COPIES * torch.float32.itemsize
     scores = round(batch * STEP_TOKENS * longest * per_score)
     logits = 3 * batch * text.vocab_size * 4
-    # Those of the questions, and those of their choices.
+    # Keys and values of the questions' suffixes and of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
     features = (settings.cameras * settings.clip_frames * per_frame + pictures * per_picture) * text.hidden_size
     features *= itemsize
@@ -166,11 +166,11 @@ def plan_memory(
 
 
 def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSettings:
-    """Settings whose bounds leave no more spare than there is room for; what is needed stays.
+    """Reduce the limits of caches and buffers to the free memory; what the plan needs is not reduced.
 
     Args:
-        settings: As wished.
-        plan: Made from them.
+        settings: The settings that the user wants.
+        plan: The memory plan of these settings.
         free: Bytes that can be allocated.
     """
     share = max(0.0, free * CERTAIN - plan.needed) / plan.spare if plan.spare else 1.0
@@ -189,17 +189,17 @@ def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSetti
 
 
 def free_bytes(device: torch.device) -> int:
-    """What can be allocated on a device now."""
+    """Bytes that can be allocated on a device now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
 
 
 def check_fits(plan: MemoryPlan, name: str, device: torch.device) -> None:
-    """Refuse a model that the device has no room for.
+    """Check that a device has enough free memory for a model.
 
     Raises:
-        MemoryError: The text gives the numbers.
+        MemoryError: It has not; the message gives the numbers.
     """
     free = free_bytes(device)
     if plan.needed > free:

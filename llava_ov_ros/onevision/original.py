@@ -1,6 +1,6 @@
-"""Checkpoints in the original lmms-lab layout (LlavaQwenForCausalLM): their configuration and tokenizer.
+"""Reads configuration and tokenizer of checkpoints in the original lmms-lab layout (LlavaQwenForCausalLM).
 
-The tensors' names are mapped by `checkpoint.canonical_name`, as for every other layout.
+The tensors' names are mapped by `canonical_names.canonical_name`, as for every other layout.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 ARCHITECTURE = "LlavaQwenForCausalLM"
 MOST_TILES = 32
 IMAGE_TOKEN_ID = 151646  # LLaVA-OneVision's place for <image>; <video> follows it
-# The tower's name ends in its tile: google/siglip-so400m-patch14-384. The position embedding does not tell it: a tower
-# of 384 px has 27 x 27 positions of 14 px, and its convolution drops the last 6.
+# The tower's name ends in the size of its input: google/siglip-so400m-patch14-384. The position embedding does not
+# tell that size: a tower of 384 px has 27 x 27 positions of 14 px, and its convolution drops the last 6 px.
 _TILE_IN_NAME = re.compile(r"patch(\d+)-(\d+)/?$")
 _CANVASES_IN_TILES = re.compile(r"\((\d+)\s*x\s*(\d+)\)")
 SO400M_HEAD_WIDTH = 72  # google/siglip-so400m-patch14-384: 1152 wide, 16 heads
-# Splits text before BPE; of Qwen2Tokenizer (transformers, tokenization_qwen2.py).
+# The pattern by which Qwen2Tokenizer splits text before BPE (transformers, tokenization_qwen2.py).
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -52,7 +52,8 @@ _TEXT_FIELDS = (
     "eos_token_id",
     "head_dim",
 )
-# What the engine computes, and what the original code takes a field for that is absent (builder.py, llava_arch.py).
+# Per field the value that the engine supports, and the original code's default for a missing field (builder.py,
+# llava_arch.py).
 _EXPECTED: dict[str, tuple[str, str | None]] = {
     "mm_projector_type": ("mlp2x_gelu", "linear"),
     "mm_patch_merge_type": ("spatial_unpad", "flat"),
@@ -64,14 +65,14 @@ SO400M_LAYERS = 27
 
 
 def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
-    """Side of the tower's input in pixels, from the tower's name or else from the directory's preprocessor_config.json.
+    """Side of the tower's input in pixels, from the tower's name or else from preprocessor_config.json.
 
     Args:
-        raw: The checkpoint's config.json.
-        preprocessing: Of its preprocessor_config.json; empty where there is none.
+        raw: Content of config.json.
+        preprocessing: Content of preprocessor_config.json; empty if the checkpoint has none.
 
     Raises:
-        ValueError: Neither tells it.
+        ValueError: Neither file tells the size.
     """
     tower = raw["mm_vision_tower"]
     found = _TILE_IN_NAME.search(tower)
@@ -89,34 +90,35 @@ def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
 
 
 def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
-    """The transformers configuration of an original checkpoint.
+    """Convert the configuration of an original checkpoint to a LlavaOnevisionConfig.
 
-    The original configuration names its vision tower without giving its shape, which is read off its tensors. Its
-    `mm_vision_select_layer` of -2 is no longer true: the tower's last layer was deleted (siglip_encoder.py:563-574).
+    The original configuration names its vision tower but not the tower's shape, which is read from the tensors. Its
+    `mm_vision_select_layer` of -2 no longer applies, since the tower's last layer was deleted
+    (siglip_encoder.py:563-574).
 
     Args:
-        raw: The checkpoint's config.json.
-        shapes: Of its tensors, under their original names.
+        raw: Content of config.json.
+        shapes: Shape of each tensor, by its original name.
         tile: Side of the tower's input in pixels.
 
     Raises:
-        ValueError: It is not a LLaVA-OneVision; the text names the field or the tensor.
+        ValueError: The checkpoint is no LLaVA-OneVision; the message names the field or the tensor.
     """
     for field, (expected, default) in _EXPECTED.items():
         if (found := raw.get(field, default)) != expected:
             said = f"is {cited(found)}" if field in raw else f"is absent, which the original code takes for {default!r}"
             raise ValueError(f"{field} {said}: LLaVA-OneVision has {expected!r}")
     text = {field: raw[field] for field in _TEXT_FIELDS if field in raw}
-    # As transformers 5 writes how positions are rotated.
+    # Fields of the rotary embedding as transformers 5 writes them.
     rope = raw.get("rope_parameters") or {}
     if "rope_theta" in rope:
         text["rope_theta"] = rope["rope_theta"]
     if rope.get("rope_type", "default") != "default":
         text["rope_scaling"] = {name: value for name, value in rope.items() if name != "rope_theta"}
-    # The original cuts prompts off there; here they are refused.
+    # The original code truncates prompts to this length; the engine refuses longer ones.
     if raw.get("tokenizer_model_max_length") is not None and "max_position_embeddings" in text:
         text["max_position_embeddings"] = min(text["max_position_embeddings"], raw["tokenizer_model_max_length"])
-    # A fine-tune that was saved anew may have lost the spare rows of its vocabulary (builder.py:287).
+    # A fine-tuned checkpoint that was saved again may lack the spare rows of the vocabulary (builder.py:287).
     text["vocab_size"] = _shape(shapes, "model.embed_tokens.weight")[0]
     tied = bool(raw.get("tie_word_embeddings", False))
     return LlavaOnevisionConfig(
@@ -140,9 +142,9 @@ def _shape(shapes: Shapes, ending: str) -> tuple[int, ...]:
 
 
 def _canvases(found: list[list[int]] | str, tile: int) -> list[list[int]]:
-    """Canvas sizes (height, width) in pixels, from (width, height) as the original has them.
+    """Canvas sizes (height, width) in pixels, from the original's (width, height).
 
-    A text "(1x1),...,(6x6)" means all between the two, in tiles; another text is a list (mm_utils.py:209-230).
+    The text "(1x1),...,(6x6)" means all sizes between the two, in tiles; other texts are lists (mm_utils.py:209-230).
     """
     if isinstance(found, str) and "x" not in found:
         found = ast.literal_eval(found)
@@ -187,10 +189,10 @@ def _vision_config(shapes: Shapes, tile: int) -> Any:
 
 
 def original_tokenizer(directory: Path) -> Tokenizer:
-    """Qwen2's tokenizer from vocab.json and merges.txt, where a checkpoint has no tokenizer.json.
+    """Build Qwen2's tokenizer from vocab.json and merges.txt, for a checkpoint without tokenizer.json.
 
     Raises:
-        CheckpointError: A file is missing.
+        CheckpointError: A file is missing, or the added tokens do not fit vocab.json.
     """
     check_tokenizer_files(directory)
     tokenizer = Tokenizer(BPE.from_file(str(directory / "vocab.json"), str(directory / "merges.txt")))
@@ -215,7 +217,7 @@ def original_tokenizer(directory: Path) -> Tokenizer:
 
 
 def _added_tokens(directory: Path) -> dict[str, int]:
-    """Added tokens and their ids, by ids: of added_tokens.json, else of tokenizer_config.json."""
+    """Ids of the added tokens, sorted by id, from added_tokens.json or else tokenizer_config.json."""
     file = directory / "added_tokens.json"
     if file.is_file():
         found = json.loads(file.read_text())

@@ -1,4 +1,4 @@
-"""Frames to the tower's input: squash, pad or tile, bicubic with antialias, with torch alone."""
+"""Prepares frames for the vision tower: squashed, padded or tiled, resized with bicubic antialiasing in torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..frames import Rgb
 
-# Frames are read-only, tensors cannot be; a copy to please the warning would cost a third of the preprocessing.
+# Frames are read-only and tensors cannot be; a copy, to avoid the warning, would cost a third of the preprocessing.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 # SigLipImageProcessor of LLaVA-NeXT, siglip_encoder.py:34-67: value / 255, mean = std = 0.5.
@@ -25,10 +25,10 @@ PIXELS_AT_A_TIME = 2**22
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on this thread alone.
+    """Restrict torch to one thread within the context.
 
-    A frame takes well below a millisecond: a second core gains nothing there, and waiting for it on a busy machine
-    costs ten times that.
+    The work on a frame takes well below a millisecond: a second core gains nothing, and waiting for it on a busy
+    machine costs ten times as much.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -39,12 +39,14 @@ def one_thread() -> Iterator[None]:
 
 
 def as_tensor(rgb: Rgb) -> torch.Tensor:
-    """A frame as uint8 (1, 3, height, width) that shares its memory; only to be read."""
+    """A frame as uint8 (1, 3, height, width). The tensor shares the frame's memory and must not be written."""
     return torch.from_numpy(rgb).permute(2, 0, 1)[None]
 
 
 def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Bicubic with antialias, within one grey level of Pillow 12 on camera pictures (two on the hardest edges).
+    """Resize with bicubic antialiasing.
+
+    The result is within one grey level of Pillow 12 on camera pictures (two on the hardest edges).
 
     Args:
         pixels: uint8 (n, 3, any height, any width).
@@ -61,26 +63,26 @@ def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def normalised(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The tower's input from uint8 pixels of the same shape: (value / 255 - mean) / std."""
+    """Normalise uint8 pixels for the tower: (value / 255 - mean) / std, same shape, of type `dtype`."""
     with one_thread():
         return pixels.to(torch.float32).mul_(1 / 255).sub_(MEAN).div_(STD).to(dtype)
 
 
 def squashed(rgb: Rgb, size: int) -> torch.Tensor:
-    """A frame without regard to its aspect ratio, as in video mode: uint8 (1, 3, size, size)."""
+    """A frame resized without regard to its aspect ratio, for mode video: uint8 (1, 3, size, size)."""
     return resized(as_tensor(rgb), size, size)
 
 
 def padded_square(rgb: Rgb, size: int) -> torch.Tensor:
-    """A frame centred on a gray square, as in multi_image mode: uint8 (1, 3, size, size).
+    """A frame centred on a grey square, for mode multi_image: uint8 (1, 3, size, size).
 
-    `expand2square` of LLaVA-NeXT, mm_utils.py.
+    Source: `expand2square` of LLaVA-NeXT, mm_utils.py.
     """
     height, width = rgb.shape[:2]
     side = max(height, width)
     top, left = (side - height) // 2, (side - width) // 2
-    # Columns first and rows second, as torch and Pillow resize, and some rows at a time: the whole square would take
-    # `side` times `side` pixels, however narrow the picture is.
+    # Columns are resized first and rows second, as torch and Pillow do it, in bands of rows: the whole square would
+    # take `side` times `side` pixels, however narrow the picture is.
     columns = torch.full((1, 3, side, size), PAD_GRAY, dtype=torch.uint8)
     rows = max(1, PIXELS_AT_A_TIME // side)
     for first in range(0, height, rows):
@@ -92,13 +94,13 @@ def padded_square(rgb: Rgb, size: int) -> torch.Tensor:
 
 
 def best_resolution(height: int, width: int, pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """The canvas (height, width) that keeps most of a picture and wastes least.
+    """The canvas (height, width) that keeps most pixels of a picture and, among those, wastes fewest.
 
-    `select_best_resolution` of LLaVA-NeXT, mm_utils.py:119-149, on (height, width) pairs as transformers has them.
+    Source: `select_best_resolution` of LLaVA-NeXT, mm_utils.py:119-149, on (height, width) pairs as in transformers.
 
     Args:
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
         pinpoints: Canvas sizes to choose from, (height, width) in pixels.
     """
     best = (0, 0)
@@ -113,15 +115,15 @@ def best_resolution(height: int, width: int, pinpoints: Sequence[Sequence[int]])
 
 
 def anyres_grid(height: int, width: int, size: int, pinpoints: Sequence[Sequence[int]]) -> tuple[int, int]:
-    """Rows and columns of tiles of side `size` that a picture is cut into."""
+    """Rows and columns of the tiles of `size` pixels a side into which a picture is cut in mode image."""
     canvas_height, canvas_width = best_resolution(height, width, pinpoints)
     return canvas_height // size, canvas_width // size
 
 
 def anyres_tiles(rgb: Rgb, size: int, pinpoints: Sequence[Sequence[int]]) -> tuple[torch.Tensor, tuple[int, int]]:
-    """A frame in most detail, as in image mode: the whole picture squashed, then tiles row by row.
+    """The tiles of a frame in most detail, for mode image: the whole picture squashed, then the tiles row by row.
 
-    `process_anyres_image` of LLaVA-NeXT, mm_utils.py:243-293.
+    Source: `process_anyres_image` of LLaVA-NeXT, mm_utils.py:243-293.
 
     Args:
         rgb: The picture.

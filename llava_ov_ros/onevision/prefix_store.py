@@ -1,4 +1,4 @@
-"""Keeps the keys and values of prompts' beginnings, so that nothing is prefilled twice."""
+"""Keeps the keys and values of prompts' prefixes, so that no token is prefilled twice."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LONGEST_PIECE = 1024
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a prompt that is always prefilled in one go, alone.
+    """A part of a prompt that is always prefilled by itself.
 
     Attributes:
-        key: Equal keys mean equal embeddings.
-        tokens: How many.
-        rows: Gives the embeddings, (tokens, hidden); asked for only where they are needed.
+        key: Identifies the chunk: equal keys mean equal embeddings.
+        tokens: Number of tokens.
+        rows: Returns the embeddings, (tokens, hidden); called only if the chunk has to be prefilled.
     """
 
     key: Hashable
@@ -45,10 +45,10 @@ def _common(keys: Sequence[Hashable], chunks: Sequence[Chunk]) -> int:
 
 
 class PrefixStore:
-    """Prefixes by their chunks; the least recently used are dropped when the bytes run out.
+    """Prefixes by their chunks; beyond the limit of bytes the least recently used prefixes are dropped.
 
     Chunks are canonical: a prefix has the same keys and values to the bit whether it was prefilled at once, grew
-    chunk by chunk over minutes, or began as a copy of another one's beginning.
+    chunk by chunk over minutes, or started as a copy of the beginning of another prefix.
     """
 
     def __init__(self, model: LanguageModel, max_bytes: int) -> None:
@@ -63,19 +63,19 @@ class PrefixStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all keys and values held."""
+        """Bytes of all keys and values in the store."""
         return sum(entry.key_values.nbytes for entry in self._entries)
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all prefixes."""
         self._entries.clear()
 
     def missing(self, chunks: Sequence[Chunk]) -> int:
-        """How many of the chunks are not prefilled."""
+        """Number of the chunks that are not prefilled yet."""
         return len(chunks) - max((_common(entry.keys, chunks) for entry in self._entries), default=0)
 
     def get(self, chunks: Sequence[Chunk]) -> PrefixKeyValues:
-        """Keys and values of the chunks; what is missing of them is prefilled. To look at, not to append to."""
+        """Keys and values of the chunks; missing chunks are prefilled first. Nothing may be appended to the result."""
         entry = self._entry_for(chunks)
         kept = _common(entry.keys, chunks)
         self.tokens_reused += entry.ends[kept - 1] if kept else 0
@@ -85,10 +85,11 @@ class PrefixStore:
         return entry.key_values.shown(entry.ends[len(chunks) - 1])
 
     def step(self, chunks: Sequence[Chunk]) -> bool:
-        """Prefill the first missing chunk, so that whoever has something more urgent need not wait for all.
+        """Prefill only the first missing chunk, so that an urgent request need not wait for all of them.
 
         Returns:
-            Whether there was one; False where nothing is kept, since then no chunk would ever stop missing.
+            Whether a chunk was prefilled. Always False if the store keeps nothing (`max_bytes` 0), since the chunk
+            would stay missing.
         """
         if self._max_bytes == 0 or self.missing(chunks) == 0:
             return False
@@ -98,7 +99,10 @@ class PrefixStore:
         return True
 
     def _entry_for(self, chunks: Sequence[Chunk]) -> _Entry:
-        """The entry that begins like the chunks and can go on with them; the newest stands last."""
+        """The entry to which the missing chunks can be appended, moved to the end as the most recently used.
+
+        If the best entry differs from the chunks after a common beginning, that beginning is copied to a new entry.
+        """
         best = max(self._entries, key=lambda entry: _common(entry.keys, chunks), default=None)
         kept = _common(best.keys, chunks) if best is not None else 0
         if best is not None and (kept == len(chunks) or kept == len(best.keys)):
@@ -119,7 +123,7 @@ class PrefixStore:
             for piece in torch.split(rows, LONGEST_PIECE):
                 entry.key_values.append(piece[None])
         except BaseException:
-            # Half a chunk has no key; what comes next would stand behind it at a wrong position.
+            # An incomplete chunk has no key, and the next chunk would follow it at a wrong position.
             entry.key_values.length = begin
             raise
         entry.keys.append(chunk.key)

@@ -1,4 +1,4 @@
-"""The prompt, as the original code writes it: control tokens, text and places for visual tokens."""
+"""Builds prompts in the form of the original code: control tokens, text and places for visual tokens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ IM_END = "<|im_end|>"
 
 @dataclass(frozen=True)
 class Control:
-    """A special token of the template. Only the template makes these, so a user's text never becomes one."""
+    """A special token of the template. Only the template creates these; a user's text never becomes one."""
 
     token: str
 
 
 @dataclass(frozen=True)
 class Text:
-    """Literal text, encoded in one go (a tokenizer may merge across any finer cut)."""
+    """Literal text. It is encoded as a whole, since a tokenizer may merge characters across any cut."""
 
     text: str
 
@@ -35,7 +35,7 @@ class Visual:
 
 @dataclass(frozen=True)
 class Ids:
-    """Exact tokens, such as those of an earlier answer: its text might be encoded as others."""
+    """Exact tokens, such as those of an earlier answer, whose text the tokenizer might encode differently."""
 
     tokens: tuple[int, ...]
 
@@ -45,12 +45,12 @@ Segment = Control | Text | Visual | Ids
 
 @dataclass(frozen=True)
 class PromptStyle:
-    """How turns are written.
+    """The template of turns.
 
     Attributes:
         system: Text of the system turn, or None for no such turn.
-        after_user: Between the word `user` and what the user says.
-        after_turn: Behind the end token of a turn.
+        after_user: Text between the word `user` and the user's text.
+        after_turn: Text after the end token of a turn.
     """
 
     system: str | None
@@ -70,17 +70,17 @@ DEFAULT_STYLE = "qwen_1_5"
 def user_content(
     cameras: Sequence[tuple[str, int]], question: str, mode: Mode, before: Sequence[str | Frame] = ()
 ) -> tuple[Segment, ...]:
-    """What the user says: visual items first, each followed by a newline, then the question.
+    """The user's first turn: visual items, each followed by a newline, then the question.
 
-    One clip is `<image>` + newline + question (LLaVA-NeXT tutorial, cells 5 and 8; ONE slot for a whole video);
-    several images stand one below the other. With several cameras, each one's items follow its name.
+    One clip is `<image>` + newline + question (LLaVA-NeXT tutorial, cells 5 and 8; ONE slot for a whole video).
+    Several items follow one another, one per line. With several cameras, the camera's name precedes its items.
 
     Args:
         cameras: Name and number of frames of each camera, in order.
         question: The user's text; special tokens in it stay text.
-        mode: Decides how many items a camera has: one in video mode, else one per frame.
-        before: Texts and pictures that go before the cameras' items, a frame being an item of its own. With it, nothing
-            is added between the last item and the question: the texts around the items are all there is.
+        mode: Decides the number of items of a camera: one in video mode, else one per frame.
+        before: Texts and pictures before the cameras' items; each picture is an item. With `before`, no newline is
+            added between the last item and the question.
     """
     segments: list[Segment] = []
     text = ""
@@ -109,9 +109,9 @@ def conversation(
     """A whole prompt that ends with the open turn of the assistant.
 
     Args:
-        content: What the user says first.
-        style: How turns are written.
-        later: Answer to what was said before, and what the user then says; oldest first.
+        content: The user's first turn.
+        style: Template of the turns.
+        later: Later turns, oldest first: the assistant's answer, and the user's next text.
     """
     said = [(Text(text),) for turn in later for text in turn]
     return dialogue([content, *said], style)
@@ -121,8 +121,8 @@ def dialogue(turns: Sequence[Sequence[Segment]], style: PromptStyle) -> tuple[Se
     """A whole prompt that ends with the open turn of the assistant.
 
     Args:
-        turns: What the user and the assistant say by turns; the user begins and ends.
-        style: How turns are written.
+        turns: Turns of user and assistant, alternating; the user has the first and the last.
+        style: Template of the turns.
     """
     segments: list[Segment] = []
     if style.system is not None:
@@ -135,7 +135,7 @@ def dialogue(turns: Sequence[Sequence[Segment]], style: PromptStyle) -> tuple[Se
 
 
 def merged(segments: Sequence[Segment]) -> tuple[Segment, ...]:
-    """Joins neighbouring texts and drops empty ones, so that text is encoded as in one whole string."""
+    """Join neighbouring texts and drop empty ones, so that the tokenizer sees each text as a whole."""
     joined: list[Segment] = []
     for segment in segments:
         if isinstance(segment, Text) and joined and isinstance(joined[-1], Text):

@@ -1,4 +1,4 @@
-"""Cuts prompts into what questions about the same clips share, and what each question has of its own."""
+"""Splits prompts into the prefix that questions about the same clips share, and the suffix of each question."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .visual import VisualEncoder
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """What one question has of its own: behind the frames, and as its answer.
+    """The part of a prompt that belongs to one question: its suffix and its choices.
 
     Attributes:
-        key: Orders questions by what they say, whatever order they are asked in.
+        key: Sort key by content, so that a set of questions has one order however it was asked.
         prompt: Token ids of the whole prompt, None for each visual item.
-        suffix: Embeddings of all that follows the last frame, (tokens, hidden).
-        choices: Tokens of the answers that are allowed; empty where text is free.
+        suffix: Embeddings of all tokens after the last frame, (tokens, hidden).
+        choices: Token ids of each candidate answer; empty if text is generated.
     """
 
     key: tuple[list[int], list[tuple[int, ...]]]
@@ -41,7 +41,7 @@ class Own:
 
 
 class PromptParts:
-    """Prompts of one model."""
+    """Builds the prompts of one model, as chunks of the prefix and suffixes."""
 
     def __init__(self, checkpoint: Checkpoint, visual: VisualEncoder, context: int) -> None:
         self._checkpoint = checkpoint
@@ -61,14 +61,17 @@ class PromptParts:
     def head(
         self, clips: Sequence[Clip], mode: Mode, before: Sequence[str | Frame] = ()
     ) -> tuple[list[Chunk], torch.Tensor]:
-        """The prompt up to its last frame in chunks, and the rows (0 or 1) that follow that frame.
+        """The prefix: the prompt up to its last frame, in chunks; and the embeddings (0 or 1) that follow that frame.
 
-        In mode video the clip's newline is not part of the prefix: the next frame takes its place.
+        In mode video the newline at the clip's end is not part of the prefix, since the next frame takes its place.
 
         Args:
-            clips: What it is about.
-            mode: Of the clips, and of what is before them.
+            clips: The clips of the question.
+            mode: How the clips, and pictures before them, become visual tokens.
             before: Texts and pictures before the clips.
+
+        Returns:
+            The chunks, and the newline's embedding, (1, hidden) in mode video, else (0, hidden).
 
         Raises:
             AskError: There are pictures before a clip in mode image.
@@ -88,11 +91,14 @@ class PromptParts:
     def interleaved(
         self, prompt: Sequence[Segment], items: Sequence[Sequence[Frame]], mode: Mode
     ) -> tuple[list[Chunk], torch.Tensor, list[int | None]]:
-        """A prompt of any form: up to its last item in chunks, embeddings of the rest (tokens, hidden), and its ids.
+        """Split a prompt with visual items anywhere in its text.
+
+        Returns:
+            The prompt up to its last item in chunks, the embeddings of the rest, (tokens, hidden), and all token ids.
 
         Raises:
-            ValueError: There are not as many items as places.
-            AskError: The prompt alone is as long as the model's context.
+            ValueError: The number of items differs from the number of their places.
+            AskError: The prompt alone fills the model's context.
         """
         ids = self._checkpoint.tokenizer.encode(prompt)
         if ids.count(None) != len(items):
@@ -109,7 +115,7 @@ class PromptParts:
     def _chunked(
         self, ids: Sequence[int | None], items: Sequence[Sequence[Frame]], mode: Mode
     ) -> tuple[list[Chunk], torch.Tensor]:
-        """Token ids with an item for each None as chunks, and the rows (0 or 1) that follow the last of them."""
+        """Token ids, with one item for each None, as chunks; and the embeddings (0 or 1) that follow the last item."""
         nothing = self._newline[:0]
         chunks: list[Chunk] = []
         text: list[int] = []
@@ -134,20 +140,20 @@ class PromptParts:
         return chunks, after
 
     def own(self, clips: Sequence[Clip], ask: Ask, mode: Mode, prefix_tokens: int, between: torch.Tensor) -> Own:
-        """What a question has of its own.
+        """The suffix and the choices of a question.
 
         Args:
-            clips: What it is about.
+            clips: The clips of the question.
             ask: The question.
-            mode: Of the clips.
-            prefix_tokens: Tokens of the head.
-            between: What `head` gives to follow the last frame.
+            mode: How the clips become visual tokens.
+            prefix_tokens: Tokens of the prefix.
+            between: Embeddings that follow the last frame, (0 or 1, hidden), from `head`.
 
         Raises:
-            AskError: Prompt and answer are longer than the model's context, or two choices are the same tokens.
+            AskError: Prompt and answer are longer than the model's context, or two choices have the same tokens.
         """
         prompt = self.ids(clips, ask, mode)
-        # What differs from question to question.
+        # Tokens of the suffix.
         ids = [token for token in prompt[_behind_last_item(prompt) :] if token is not None]
         choices = tuple(tuple(self._checkpoint.tokenizer.encode_text(choice)) for choice in ask.choices or ())
         if len(set(choices)) < len(choices):
@@ -156,12 +162,12 @@ class PromptParts:
             )
         longest = max(map(len, choices)) if choices else ask.max_new_tokens
         self._check_length(prefix_tokens, len(between) + len(ids), longest)
-        # Not before: the embeddings of a text that is far too long take gigabytes.
+        # Only after the check: the embeddings of a text that is far too long take gigabytes.
         suffix = torch.cat([between, self._embedded(ids)])
         return Own((ids, sorted(choices)), prompt, suffix, choices)
 
     def _check_length(self, shown: int, said: int, answered: int) -> None:
-        """Raise AskError where the tokens of frames, of text and of the longest answer exceed the model's context."""
+        """Raise AskError if the tokens of frames, text and longest answer together exceed the model's context."""
         if shown + said + answered <= self._context:
             return
         remedies = {
@@ -175,14 +181,14 @@ class PromptParts:
         )
 
     def earlier(self, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> EarlierTokens | None:
-        """What the prompt's tokens, and then the answer's, do to the choice of the next one; None: nothing.
+        """The state of the checkpoint's rules about earlier tokens, begun with the prompt; None if no rule applies.
 
-        A question with a hook, such as a grammar's, is decided by what the hook leaves and the model finds.
+        The rules do not apply to a question with a hook, such as that of a grammar.
 
         Args:
             ask: The question.
             prompt: Token ids of the whole prompt, None for each visual item.
-            mode: Decides which placeholder transformers would have in an item's place.
+            mode: Decides which placeholder token transformers would have in an item's place.
         """
         rules = self._checkpoint.rules
         if rules.is_neutral or ask.hook is not None:
@@ -205,11 +211,11 @@ class PromptParts:
 
 
 def _alike(choices: Sequence[str], tokens: Sequence[tuple[int, ...]]) -> list[str]:
-    """Two choices that have the same tokens, in quotes."""
+    """The texts of two choices with the same tokens, in quotes."""
     found = next(ids for number, ids in enumerate(tokens) if ids in tokens[:number])
     return [quoted(choice) for choice, ids in zip(choices, tokens, strict=True) if ids == found][:2]
 
 
 def _behind_last_item(ids: Sequence[int | None]) -> int:
-    """Where the text behind the last visual item begins."""
+    """Index of the first token after the last visual item."""
     return max(index for index, token in enumerate(ids) if token is None) + 1

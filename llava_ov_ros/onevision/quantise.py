@@ -1,8 +1,8 @@
-"""Weight-only int8 or int4 of the language model's layers, through torchao, on CUDA.
+"""Weight-only int8 or int4 quantisation of the language model's layers, through torchao, on CUDA.
 
-The vision tower, the projector, embeddings and head stay as they are: they are a small part of the bytes that a token
-reads, and the head decides the answer. Quantised answers are not those of the unquantised model. The weights are loaded
-whole and quantised then, so that loading needs the memory of the unquantised ones.
+The vision tower, the projector, embeddings and head are not quantised: they are a small part of the bytes read per
+token, and the head decides the answer. A quantised model's answers differ from those of the unquantised model. The
+weights are quantised after they were loaded, so loading needs the memory of the unquantised model.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 import torch
 
 QUANTISATIONS = ("none", "int8", "int4")
-# Neighbouring weights that share a scale in int4, largest first: those that torch's kernel knows.
+# Numbers of neighbouring weights that share a scale in int4, as supported by torch's kernel, largest first.
 GROUP_SIZES = (128, 64, 32)
 
 
 def check_quantisation(name: str, device: torch.device, dtype: torch.dtype) -> None:
-    """Refuse a quantisation that cannot be had.
+    """Check that a quantisation is known and available.
 
     Raises:
-        ValueError: It is unknown, or not for this device or number format.
+        ValueError: The quantisation is unknown, or not available on this device or for this number format.
     """
     if name not in QUANTISATIONS:
         raise ValueError(f"quantize is {name!r}: allowed are {', '.join(QUANTISATIONS)}")
@@ -36,14 +36,15 @@ def check_quantisation(name: str, device: torch.device, dtype: torch.dtype) -> N
 
 
 def quantise(model: Any, quantisation: str) -> None:
-    """Quantises the language model's layers in place.
+    """Quantise the language model's layers in place.
 
     Args:
         model: LlavaOnevisionForConditionalGeneration; for int4 on CUDA and in bfloat16.
         quantisation: int8 or int4.
 
     Raises:
-        ValueError: torchao is not installed or cannot do it, or a layer's width fits no group of int4.
+        ValueError: torchao is not installed or of another release, left a layer unquantised, or a layer's width is no
+            multiple of a group size of int4.
     """
     layers = model.model.language_model.layers
     linear = [module for module in layers.modules() if isinstance(module, torch.nn.Linear)]
@@ -53,7 +54,7 @@ def quantise(model: Any, quantisation: str) -> None:
 
         quantize_(layers, _configuration(quantisation, {module.in_features for module in linear}))
     except (ImportError, TypeError) as error:
-        # What another release lacks, has renamed, or wants to have beside it.
+        # Another release of torchao lacks or has renamed a name, or needs a further package.
         raise ValueError(
             f"quantize is {quantisation!r}, which needs torchao 0.18: pip install 'torchao>=0.18,<0.19' ({error})"
         ) from None
@@ -63,7 +64,7 @@ def quantise(model: Any, quantisation: str) -> None:
 
 
 def _configuration(quantisation: str, widths: Collection[int]) -> Any:
-    """What torchao is to do with linear layers of these numbers of inputs."""
+    """The configuration with which torchao quantises linear layers of these numbers of inputs."""
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
 
     if quantisation == "int8":
@@ -71,5 +72,5 @@ def _configuration(quantisation: str, widths: Collection[int]) -> Any:
     fitting = [size for size in GROUP_SIZES if not any(width % size for width in widths)]
     if not fitting:
         raise ValueError(f"quantize is 'int4', but layers with {sorted(widths)} inputs fit no group of {GROUP_SIZES}")
-    # The default packing needs a further package; this one is torch's own kernel.
+    # The default packing needs a further package; this one uses torch's own kernel.
     return Int4WeightOnlyConfig(group_size=fitting[0], int4_packing_format="tile_packed_to_4d")

@@ -1,4 +1,4 @@
-"""Logits to the next token: greedy or sampled, with hooks that may change the logits first."""
+"""Chooses the next token from logits: greedy or sampled; hooks may change the logits first."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from dataclasses import dataclass
 import torch
 
 LEAST_TEMPERATURE = 0.001
-"""A smaller one divides logits into numbers that float32 has not."""
+"""Least temperature above 0: logits divided by a smaller one overflow float32."""
 
 LogitHook = Callable[[Sequence[int], torch.Tensor], torch.Tensor]
-"""Takes a row's tokens so far and its logits (vocabulary,) in float32, returns logits; -inf forbids a token."""
+"""A function of a row's tokens so far and its logits, float32 (vocabulary,), that returns changed logits; -inf forbids
+a token."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a token is chosen.
+    """How the next token is chosen.
 
     Attributes:
-        temperature: 0 takes the most probable token; above (from LEAST_TEMPERATURE on), logits are divided by it first.
-        top_p: Only the most probable tokens that together have this share are sampled from, 0 < top_p <= 1.
-        seed: Of the row's own random numbers: the same answer whatever else is in the batch.
+        temperature: 0 takes the most probable token. Otherwise, from LEAST_TEMPERATURE on, the token is sampled after
+            the logits were divided by the temperature.
+        top_p: Sampling uses only the most probable tokens whose probabilities sum to this share, 0 < top_p <= 1.
+        seed: Seed of the row's own random numbers, so that the answer does not depend on other rows of the batch.
 
     Raises:
         ValueError: A value is outside its range.
@@ -45,15 +47,18 @@ GREEDY = Sampling()
 
 
 def sampled(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """The next token of one row, drawn at random.
+    """Draw the next token of one row at random.
 
     Args:
-        logits: (vocabulary,) float32.
-        sampling: How to draw; its temperature is above 0.
-        generator: The row's random numbers, on the CPU.
+        logits: float32 (vocabulary,).
+        sampling: Temperature (above 0) and top_p.
+        generator: Generator of the row's random numbers, on the CPU.
+
+    Returns:
+        The token's id.
     """
     probabilities, tokens = torch.softmax(logits / sampling.temperature, dim=-1).sort(descending=True)
-    # The token with which the share is reached still belongs to it.
+    # The token with which the sum reaches top_p is still included.
     outside = probabilities.cumsum(-1) - probabilities >= sampling.top_p
     probabilities = probabilities.masked_fill(outside, 0).cpu()
     return int(tokens[torch.multinomial(probabilities, 1, generator=generator)])

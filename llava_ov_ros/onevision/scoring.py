@@ -1,4 +1,4 @@
-"""Probabilities of given answers: all choices of all questions behind one prefix, each question prefilled once."""
+"""Compares candidate answers (choices) by probability, for several questions with one prefix."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TokenIds = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Choosing:
-    """A question with the only answers that it may have.
+    """A question with its candidate answers.
 
     Attributes:
-        suffix: Embeddings of its own part of the prompt, (tokens, hidden).
-        texts: The answers; no two alike.
-        token_ids: Of each answer, without an end; no two alike.
+        suffix: Embeddings of the question's suffix, (tokens, hidden).
+        texts: Texts of the candidate answers; all different.
+        token_ids: Token ids of each candidate answer, without an end token; all different.
     """
 
     suffix: torch.Tensor
@@ -40,19 +40,20 @@ def choose(
     end_ids: frozenset[int],
     most_rows: int,
 ) -> list[Generated | NotFiniteError]:
-    """The most probable choice of each question, with the probabilities of all; times and clips are the caller's.
+    """The most probable choice of each question, with the probabilities of all choices.
 
-    Choices are compared as the model finds them: rules of the checkpoint against repetition play no part.
+    The model's own probabilities are compared; the checkpoint's rules against repetition do not apply.
 
     Args:
         model: The language model.
-        prefix: Keys and values of what the questions share.
-        questions: What is asked, at most `most_rows`.
+        prefix: Keys and values of the prefix that the questions share.
+        questions: The questions, at most `most_rows`.
         end_ids: Tokens that end an answer.
         most_rows: See `log_probabilities`.
 
     Returns:
-        For each question its answer, or that its probabilities are not finite.
+        For each question its answer (its times are 0 and its clips empty; the caller sets them), or the error that its
+        probabilities are not finite.
     """
     answers: list[Generated | NotFiniteError] = []
     scores = log_probabilities(model, prefix, questions, end_ids, most_rows)
@@ -62,7 +63,7 @@ def choose(
             answers.append(NotFiniteError(f"of {len(logs)} choices that were compared", dtype))
             continue
         choices = weighed(question.texts, [math.fsum(of_tokens) for of_tokens in logs])
-        # In a tie, too, the order in which they are given decides nothing.
+        # Ties are broken by tokens, so that the order of the choices has no influence.
         best = min(range(len(choices)), key=lambda i: (-choices[i].log_probability, question.token_ids[i]))
         *of_text, of_end = map(math.exp, logs[best])
         answers.append(
@@ -89,21 +90,21 @@ def log_probabilities(
     end_ids: frozenset[int],
     most_rows: int,
 ) -> list[list[tuple[float, ...]]]:
-    """How probable the model finds each choice.
+    """Log probabilities of the tokens of each choice.
 
-    The questions are prefilled together; then the choices follow, each on a copy of its question's keys and values.
-    Choices are computed in the order of their tokens, however they are given: equal sets give equal numbers to the bit.
+    The questions are prefilled together; then each choice is computed on a copy of its question's keys and values.
+    Choices are computed in the order of their tokens, so equal sets of choices give equal numbers to the bit.
 
     Args:
         model: The language model.
-        prefix: Keys and values of what the questions share.
-        questions: What is asked, at most `most_rows`.
+        prefix: Keys and values of the prefix that the questions share.
+        questions: The questions, at most `most_rows`.
         end_ids: Tokens that end an answer.
-        most_rows: Most choices that are computed together, and most positions whose logits are held at once.
+        most_rows: Most choices that are computed together, and most positions whose logits are in memory at once.
 
     Returns:
-        For each question and choice, natural logarithms of the probabilities of its tokens, each after those before
-        it, and last of an end, whichever of the end tokens it is.
+        For each question and choice, the natural logarithms of the conditional probabilities of its tokens, followed by
+        that of ending after them (the sum over all end tokens).
     """
     longest = max(len(choice) for question in questions for choice in question.token_ids)
     suffixes = [question.suffix for question in questions]
@@ -130,7 +131,7 @@ def _continued(
     end_ids: frozenset[int],
     most_positions: int,
 ) -> list[list[float]]:
-    """Logarithms of the probabilities of every token of the choices but the first, and of an end behind the last."""
+    """Log probabilities of each choice's tokens except the first, and of ending after the last."""
     counts = [len(choice) for choice in choices]
     longest = max(counts)
     device = model.embedding.device
@@ -138,14 +139,14 @@ def _continued(
     states = key_values.run_all(functional.embedding(ids, model.embedding), counts)
     states = torch.cat([states[row, :count] for row, count in enumerate(counts)])
     ends = uploaded(sorted(end_ids), device)
-    # A token, or None for an end.
+    # None stands for the end.
     wanted = [token for choice in choices for token in (*choice[1:], None)]
     found: list[float] = []
     for begin in range(0, len(wanted), most_positions):
         part = wanted[begin : begin + most_positions]
         logs = logits_of(model, states[begin : begin + len(part)]).log_softmax(dim=-1)
         tokens = uploaded([[0 if token is None else token] for token in part], device)
-        # Together, so that there is one wait.
+        # Copied together, so that the host waits for the device once.
         both = torch.stack([logs[:, ends].logsumexp(dim=-1), logs.gather(1, tokens)[:, 0]], dim=-1).tolist()
         found += [end if token is None else own for token, (end, own) in zip(part, both, strict=True)]
     parts = iter(found)

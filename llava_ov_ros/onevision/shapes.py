@@ -1,4 +1,4 @@
-"""Models with random weights in given shapes, for tests and benchmarks that need no meaning."""
+"""Models with random weights in given shapes, for tests and benchmarks whose answers need no meaning."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .checkpoint_files import ARCHITECTURE
 from .prompt import DEFAULT_STYLE, PROMPT_STYLES
 from .tokens import PromptTokenizer
 
-# Rows for the tokens of models/rooms/tokenizer.json; these are its places for visual tokens and its end. Larger
-# models have further rows that stand for no text.
+# Size of the vocabulary of models/rooms/tokenizer.json, and its ids of visual tokens and the end token. The
+# vocabularies of larger models have further ids, without text.
 VOCABULARY = 720
 IMAGE_ID, VIDEO_ID, END_ID = 714, 715, 713
 TRUE_VISION_LAYERS = 26
@@ -43,7 +43,7 @@ def _config(tile: int, patch: int, vision: dict[str, int], text: dict[str, Any])
 
 
 def nano_config() -> Any:
-    """The smallest model with every feature of the real ones: an odd grid of patches, grouped heads, 36 canvases."""
+    """The smallest model with all features of the real ones: an odd grid of patches, grouped heads, 36 canvases."""
     vision = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
     text = {
         "hidden_size": 64,
@@ -113,7 +113,7 @@ SHAPES: dict[str, Callable[[], Any]] = {
 
 
 def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor of a model by its name; those that are the same tensor are there once."""
+    """Shape of every tensor of a model, by name; a tied lm_head is omitted."""
     with torch.device("meta"):
         model = LlavaOnevisionForConditionalGeneration._from_config(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
@@ -125,16 +125,16 @@ def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
 def random_tensors(
     config: Any, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name and values of every tensor of a model, drawn from a seed.
+    """Names and random values of all tensors of a model.
 
-    Weights have the standard deviation 1 / sqrt(inputs), so that signals neither fade nor grow. The head's row of
-    the end token is zero: a greedy answer goes on for as long as it is allowed to.
+    Weights have the standard deviation 1 / sqrt(inputs), so that signals neither fade nor grow. The head's row of the
+    end token is zero, so that a greedy answer continues up to `max_new_tokens`.
 
     Args:
         config: LlavaOnevisionConfig.
-        seed: Of the weights; they also depend on the kind of device.
-        device: Where they are made.
-        dtype: Their type.
+        seed: Seed of the weights; the weights also depend on the type of device.
+        device: Device of the tensors.
+        dtype: Type of the tensors.
     """
     shapes = tensor_shapes(config)
     generator = torch.Generator(device).manual_seed(seed)
@@ -154,15 +154,15 @@ def random_tensors(
 def random_checkpoint(
     shape: str, tokenizer: Path, *, device: torch.device, dtype: torch.dtype, seed: int = 0, attention: str = "sdpa"
 ) -> Checkpoint:
-    """A model in memory, ready for an engine.
+    """A model with random weights in memory, ready for an engine.
 
     Args:
         shape: A key of SHAPES.
         tokenizer: A tokenizer.json with at most VOCABULARY tokens.
-        device: Where it is made.
-        dtype: Of its weights.
-        seed: Of its weights.
-        attention: Of the vision tower.
+        device: Device of the weights.
+        dtype: Type of the weights.
+        seed: Seed of the weights.
+        attention: Attention implementation of the vision tower: sdpa or eager.
     """
     config = SHAPES[shape]()
     return assembled(
@@ -178,11 +178,11 @@ def random_checkpoint(
 
 
 def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
-    """A tokenizer that has as many tokens as a model has places: pairs of the file's tokens are added to them.
+    """A tokenizer extended to a model's vocabulary: pairs of the file's tokens become further tokens.
 
     Args:
-        tokenizer: A tokenizer.json, whose tokens keep their places.
-        vocabulary: How many tokens there are to be.
+        tokenizer: A tokenizer.json, whose tokens keep their ids.
+        vocabulary: Number of tokens of the result.
     """
     content = json.loads(tokenizer.read_text())
     first = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
@@ -195,13 +195,13 @@ def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
 
 
 def write_random_checkpoint(config: Any, tokenizer: Path, directory: Path, seed: int) -> None:
-    """Writes a whole checkpoint: configuration, tokenizer, weights drawn from a seed.
+    """Write a complete checkpoint with random weights: configuration, tokenizer and weights.
 
     Args:
         config: LlavaOnevisionConfig.
         tokenizer: A tokenizer.json with the vocabulary of the configuration.
-        directory: Is made; files of these names in it are overwritten.
-        seed: Of the weights.
+        directory: Directory of the checkpoint; it is created, and files of the same names are overwritten.
+        seed: Seed of the weights.
     """
     directory.mkdir(parents=True, exist_ok=True)
     tensors = dict(random_tensors(config, seed, torch.device("cpu"), torch.float32))

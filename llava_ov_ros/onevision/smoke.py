@@ -1,4 +1,4 @@
-"""The smallest question in each mode, asked before a model is said to be loaded."""
+"""Asks a loaded model a minimal question in each mode, before it counts as loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .decoding import Ask
 from .engine import Engine
 from .memory import is_out_of_memory
 
-# A narrow picture is one tile, of which mode image keeps two columns.
+# A narrow picture needs one tile, of which mode image keeps two columns.
 PICTURE = (384, 12)
 QUESTION = "?"
 
@@ -24,15 +24,15 @@ def smoke_test(engine: Engine, origin: str) -> float:
     """Ask one question of one token in each mode about one frame.
 
     Args:
-        engine: Its caches and counters hold the questions' work afterwards.
-        origin: What the model was loaded from, for the error's text.
+        engine: The engine; its caches and counters include the questions afterwards.
+        origin: Source of the model, for the error's message.
 
     Returns:
         Seconds that the questions took.
 
     Raises:
-        CheckpointError: The model cannot answer in a mode, or its logits are not finite; the text says why.
-        MemoryError: It ran out of memory.
+        CheckpointError: The model cannot answer in a mode, or its logits are not finite; the message says why.
+        MemoryError: Memory ran out.
     """
     begun_s = time.monotonic()
     rng = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def smoke_test(engine: Engine, origin: str) -> float:
             return logits
 
         try:
-            # One without a hook too, to which the rules of the checkpoint apply.
+            # The second question has no hook, so that the checkpoint's rules apply to it.
             asks = [Ask(QUESTION, 1, hook=look), Ask(QUESTION, 1)]
             engine.answer_many([Clip("smoke", (frame,))], asks, mode=mode)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""One decode step for all rows: of just the shape that there is, or in fixed shapes that may be captured as graphs."""
+"""Decode steps of all rows of a batch: eager, in the batch's own shape, or in fixed shapes captured as graphs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .language import LanguageModel, logits_of
 from .memory import GIB, is_out_of_memory
 
 LOG = logging.getLogger(__name__)
-# A captured shape holds some megabytes of the driver's; a robot's questions fall into few.
+# Each captured shape takes some megabytes of driver memory; a robot's questions need few shapes.
 MOST_SHAPES = 16
 
 
 class Steps(Protocol):
-    """Adds tokens to the rows of one batch."""
+    """Decode steps of one batch."""
 
     def step(self, tokens: list[int]) -> torch.Tensor:
-        """Logits (rows, vocabulary) after one more token of each row."""
+        """Append one token to each row, and return the logits of the next, (rows, vocabulary)."""
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows only."""
+        """Continue with these rows only."""
 
 
 class EagerSteps:
-    """Steps of just the shape that is needed."""
+    """Eager decode steps in the shape of the batch."""
 
     def __init__(self, model: LanguageModel, key_values: SuffixKeyValues) -> None:
         self._model = model
@@ -41,30 +41,32 @@ class EagerSteps:
 
     @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
-        """Logits (rows, vocabulary) after one more token of each row."""
+        """Append one token to each row, and return the logits of the next, (rows, vocabulary)."""
         ids = uploaded(tokens, self._model.embedding.device)
         states = self._key_values.run(functional.embedding(ids, self._model.embedding)[:, None], [1] * len(tokens))
         return logits_of(self._model, states)
 
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows only."""
+        """Continue with these rows only."""
         self._key_values.keep(rows)
 
 
 class StaticSteps:
-    """Steps in buckets of rows, prefix and suffix, for one batch at a time; the shapes are kept for the next questions.
+    """Decode steps in fixed shapes (buckets of rows, prefix and suffix), for one batch at a time.
+
+    Shapes are kept for later batches.
 
     Attributes:
-        shortage: Why steps have been eager since the shapes were last dropped; empty where they were not.
+        shortage: Why steps have been eager since the shapes were last dropped; empty if they were not.
     """
 
     def __init__(self, model: LanguageModel, most_bytes: int, capture: Capture | None = None) -> None:
-        """Begin without buffers.
+        """Create steps without buffers.
 
         Args:
             model: The language model.
-            most_bytes: Of the buffers; a batch that needs more takes eager steps.
-            capture: Makes a step fast; None: each is computed as it is.
+            most_bytes: Most bytes of the buffers; a batch that needs more takes eager steps.
+            capture: Captures a step as a graph; None computes each step directly.
         """
         self._model = model
         self._most_bytes = most_bytes
@@ -93,10 +95,10 @@ class StaticSteps:
 
     @torch.inference_mode()
     def prepare(self, usual: Capacity) -> None:
-        """Make the buffers for the largest usual batch, and the shapes of it and of what is left of it as rows end.
+        """Make the buffers for the largest usual batch, and shapes for all, half, a quarter, ... of its rows.
 
-        Batches with a shorter prefix use the same shapes from then on: to read masked keys costs less than to make a
-        shape for each length of a clip that grows.
+        Batches with a shorter prefix then use the same shapes: reading masked keys costs less than capturing a shape
+        for each length of a growing clip.
         """
         self._usual = bucketed(usual)
         rows = self._usual.rows
@@ -106,15 +108,15 @@ class StaticSteps:
 
     @torch.inference_mode()
     def begin(self, prefix: PrefixKeyValues, key_values: SuffixKeyValues, capacity: int) -> Steps:
-        """Take over rows whose suffixes have been prefilled.
+        """Begin a batch whose suffixes have been prefilled: copy its keys and values to the buffers.
 
         Args:
-            prefix: What they share.
-            key_values: Their own keys and values.
-            capacity: Most tokens of a row, the answer included.
+            prefix: Keys and values of the prefix that all rows share.
+            key_values: Keys and values of the suffixes.
+            capacity: Most tokens of a row after the prefix, including its answer.
 
         Returns:
-            What takes the steps: this, or eager steps where memory does not suffice.
+            This object, or eager steps if memory does not suffice.
         """
         keys, values, lengths = key_values.content()
         shape = self._shape_for(Capacity(len(lengths), prefix.length, capacity))
@@ -125,14 +127,14 @@ class StaticSteps:
         for layer in range(len(self._model.layers)):
             buffers.prefix_keys[layer, :, : prefix.length] = prefix.keys(layer)
             buffers.prefix_values[layer, :, : prefix.length] = prefix.values(layer)
-        # What an earlier question left there is masked; but nothing times a number that is none is none.
+        # Values of an earlier batch there are masked, but 0 times NaN is NaN.
         buffers.prefix_values[:, :, prefix.length : shape.prefix] = 0
         buffers.prefix_length.fill_(prefix.length)
         self._fill(shape, keys[:, :, :, :capacity], values[:, :, :, :capacity], lengths)
         return self
 
     def _shape_for(self, needed: Capacity) -> Capacity:
-        """The usual shape where it holds a batch and its buffers are not too large, else the least that holds it."""
+        """The usual shape if it holds a batch and its buffers are not too large, else the smallest that holds it."""
         least = bucketed(needed)
         if self._usual is None:
             return least
@@ -140,17 +142,17 @@ class StaticSteps:
         return usual if usual.holds(least) and self._bytes_with(usual) <= self._most_bytes else least
 
     def _capacity_with(self, shape: Capacity) -> Capacity:
-        """Of buffers that hold a shape beside those that they hold now."""
+        """Capacity of buffers that hold a shape as well as the present shapes."""
         return shape if self._buffers is None else self._buffers.capacity.joined(shape)
 
     def _bytes_with(self, shape: Capacity) -> int:
-        """Of these buffers."""
+        """Bytes of buffers that hold a shape as well as the present shapes."""
         model = self._model
         per_token = 2 * len(model.layers) * model.kv_heads * model.width * model.embedding.itemsize
         return buffer_bytes(self._capacity_with(shape), per_token, model.head.shape[0])
 
     def _made(self, shape: Capacity) -> bool:
-        """Whether a shape is there to be used, made where it was not. Making one overwrites the rows' buffers."""
+        """Make a shape unless it exists, and return whether it can be used. Making one overwrites the rows' buffers."""
         if shape in self._shapes:
             self._shapes.move_to_end(shape)
             return True
@@ -162,7 +164,7 @@ class StaticSteps:
             return False
         try:
             if self._buffers is None or not self._buffers.capacity.holds(shape):
-                # The graphs know the old addresses.
+                # Captured graphs use the old buffers' addresses.
                 largest = self._capacity_with(shape)
                 self._shapes.clear()
                 self._buffers = None
@@ -202,7 +204,7 @@ class StaticSteps:
 
     @torch.inference_mode()
     def step(self, tokens: list[int]) -> torch.Tensor:
-        """Logits (rows, vocabulary) after one more token of each row."""
+        """Append one token to each row, and return the logits of the next, (rows, vocabulary)."""
         buffers = self._buffers
         assert buffers is not None, "begin comes first"
         ids = [0] * self._shape.rows
@@ -214,7 +216,7 @@ class StaticSteps:
 
     @torch.inference_mode()
     def keep(self, rows: list[int]) -> None:
-        """Go on with these rows only; at half a bucket, in a smaller one."""
+        """Continue with these rows only; if they fill at most half of the bucket, in a smaller one."""
         buffers, shape = self._buffers, self._shape
         assert buffers is not None, "begin comes first"
         self._use([self._slots[row] for row in rows])
@@ -229,12 +231,12 @@ class StaticSteps:
                 raise
             return
         lengths = buffers.lengths[index]
-        # Where there is no room for a smaller shape, the larger one does it.
+        # If memory does not suffice for a smaller shape, the larger one serves.
         self._fill(smaller if self._made(smaller) else shape, keys, values, lengths)
 
 
 def _began_as_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out first, though the end of the capture then failed for another reason."""
+    """Whether memory ran out before this error: the end of a capture may then fail with another error."""
     while error is not None:
         if is_out_of_memory(error):
             return True

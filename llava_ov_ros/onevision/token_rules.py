@@ -1,4 +1,4 @@
-"""What a checkpoint's generation_config.json does to greedy answers, as transformers' `generate` does it."""
+"""The rules of a checkpoint's generation_config.json that change greedy answers, as in transformers' `generate`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..bounds import cited
 from ..checkpoints import CheckpointError
 from .devices import uploaded
 
-# Fields of transformers' GenerationConfig that would change a greedy answer, and the values with which they do not.
+# Unsupported fields of transformers' GenerationConfig that change a greedy answer, with the values without effect.
 _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),
@@ -41,7 +41,7 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-# Far more than anybody means; larger ones cost without an effect, or do not fit a number.
+# Far above sensible values; larger ones only cost time, or overflow.
 MOST_PENALTY, MOST_NGRAM = 1e6, 1024
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "repetition_penalty": (1,),
@@ -53,14 +53,14 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class TokenRules:
-    """How earlier tokens change the choice of the next one.
+    """Rules by which earlier tokens change the choice of the next one.
 
     Attributes:
-        repetition_penalty: Logits of tokens that were there are divided by it where positive, else multiplied; 1: not.
-        no_repeat_ngram_size: No run of so many tokens comes twice; 0: any may.
-        suppress_tokens: Never chosen.
-        counts_prompt: Whether the prompt's tokens count as earlier ones. They do where transformers' `generate` gets
-            token ids; the original code passes embeddings, so that it sees the new tokens only.
+        repetition_penalty: Positive logits of earlier tokens are divided by it, others multiplied; 1 has no effect.
+        no_repeat_ngram_size: No sequence of this many tokens may occur twice; 0 has no effect.
+        suppress_tokens: Tokens that are never chosen.
+        counts_prompt: Whether the prompt's tokens count as earlier tokens. They do if transformers' `generate` gets
+            token ids; the original code passes embeddings, so that `generate` sees only the new tokens.
     """
 
     repetition_penalty: float = 1.0
@@ -70,24 +70,24 @@ class TokenRules:
 
     @property
     def is_neutral(self) -> bool:
-        """Whether every choice stays as it is."""
+        """Whether the rules have no effect."""
         return self.repetition_penalty == 1.0 and not self.no_repeat_ngram_size and not self.suppress_tokens
 
 
 def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, counts_prompt: bool) -> TokenRules:
-    """The rules of a generation_config.json.
+    """Read the rules of a generation_config.json.
 
-    What concerns sampling (do_sample, temperature, top_k, top_p and the like) plays no part: answers are greedy.
+    Fields about sampling (do_sample, temperature, top_k, top_p and the like) are ignored, since answers are greedy.
 
     Args:
-        content: Of the file.
-        file: For the error's text.
+        content: Content of the file.
+        file: Path of the file, for the error's message.
         vocabulary: Rows of the embedding.
         counts_prompt: See `TokenRules`.
 
     Raises:
-        CheckpointError: A field has a value that makes no sense, or that would change answers in a way that is not
-            done here; the text names field and value.
+        CheckpointError: A field is out of its range, or would change answers in a way that is not supported; the
+            message names the field and the value.
     """
     for field, neutral in _WITHOUT_EFFECT.items():
         value = content.get(field)
@@ -118,10 +118,10 @@ def token_rules(content: Mapping[str, Any], file: Path, *, vocabulary: int, coun
 
 
 def rules_in_config(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a config.json that decide the rules where there is no generation_config.json.
+    """Fields of a config.json that give the rules if there is no generation_config.json.
 
-    Those of its text_config count where the whole's have no effect, as in `GenerationConfig.from_model_config` of
-    transformers.
+    A field of text_config counts if the same field at the top level has no effect, as in transformers'
+    `GenerationConfig.from_model_config`.
     """
     text = raw.get("text_config")
     found: dict[str, Any] = {}
@@ -137,13 +137,16 @@ def _is_number(value: Any) -> bool:
 
 
 class EarlierTokens:
-    """The tokens of one row so far, and what they do to the logits of its next one.
+    """The tokens of one row so far; applies the rules to the logits of its next token.
 
-    Each token is noted once, however long the row grows: a step costs as much as there are different tokens.
+    Each token is stored once, so the cost of a step grows with the number of different tokens, not with the length.
     """
 
     def __init__(self, rules: TokenRules, prompt: Sequence[int]) -> None:
-        """Begin with the prompt's tokens; of a run of one placeholder, more than the longest n-gram changes nothing."""
+        """Begin with the prompt's tokens, if the rules count them.
+
+        A run of placeholder tokens need not be longer than `no_repeat_ngram_size`: more of them change nothing.
+        """
         self._rules = rules
         self._seen: dict[int, None] = {}
         self._followers: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
@@ -154,7 +157,7 @@ class EarlierTokens:
                 self.add(token)
 
     def add(self, token: int) -> None:
-        """Note the next token."""
+        """Record the next token."""
         self._seen[token] = None
         behind = self._rules.no_repeat_ngram_size - 1
         if behind < 0:
@@ -165,10 +168,10 @@ class EarlierTokens:
         self._count += 1
 
     def change(self, logits: torch.Tensor) -> None:
-        """Change the next token's logits (vocabulary,) in place.
+        """Apply the rules to the next token's logits, (vocabulary,), in place.
 
-        As RepetitionPenaltyLogitsProcessor, NoRepeatNGramLogitsProcessor and SuppressTokensLogitsProcessor of
-        transformers (generation/logits_process.py), in `generate`'s order.
+        The rules are those of transformers' RepetitionPenaltyLogitsProcessor, NoRepeatNGramLogitsProcessor and
+        SuppressTokensLogitsProcessor (generation/logits_process.py), in `generate`'s order.
         """
         rules = self._rules
         if rules.repetition_penalty != 1 and self._seen:

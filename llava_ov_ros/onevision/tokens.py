@@ -1,4 +1,4 @@
-"""Prompt segments to token ids, and token ids back to text that never breaks a character."""
+"""Encodes prompt segments as token ids, and decodes token ids to text without breaking a character."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 class PromptTokenizer:
-    """Text to token ids and back, with control over which text may become a special token."""
+    """Encodes text as token ids and decodes them; only the prompt template can make special tokens."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         # Special tokens inside a text are encoded like any other text; the template's own go by their ids.
         self._tokenizer.encode_special_tokens = True
-        # A file saved by training code may hold the last call's truncation and padding, or a dropout; transformers
-        # resets the former at every call of its own.
+        # A file saved by training code may contain the truncation and padding of its last call, which transformers
+        # resets at every call, or a dropout.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         if getattr(self._tokenizer.model, "dropout", None) is not None:
@@ -30,10 +30,10 @@ class PromptTokenizer:
 
     @classmethod
     def from_file(cls, file: Path) -> Self:
-        """The tokenizer of a `tokenizer.json`.
+        """Read a `tokenizer.json`.
 
         Raises:
-            ValueError: The file is no tokenizer.
+            ValueError: The file cannot be read as a tokenizer.
         """
         try:
             return cls(Tokenizer.from_file(str(file)))
@@ -42,22 +42,22 @@ class PromptTokenizer:
 
     @property
     def json(self) -> str:
-        """The content of its `tokenizer.json`."""
+        """The tokenizer as the content of a `tokenizer.json`."""
         text: str = self._tokenizer.to_str()
         return text
 
     @property
     def greatest_id(self) -> int:
-        """The greatest id that a text or the template can become; -1 where there is none."""
+        """The greatest token id of the vocabulary, added tokens included; -1 if the vocabulary is empty."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     def control_id(self, token: str) -> int | None:
-        """Id of a special token, or None where the vocabulary has none of that name."""
+        """Id of a special token, or None if the vocabulary lacks it."""
         found: int | None = self._tokenizer.token_to_id(token)
         return found
 
     def encode(self, segments: Sequence[Segment]) -> list[int | None]:
-        """Token ids of a prompt; None stands where a visual item goes.
+        """Token ids of a prompt, with None in the place of each visual item.
 
         Raises:
             KeyError: The template needs a special token that the vocabulary lacks.
@@ -83,13 +83,13 @@ class PromptTokenizer:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of tokens, special tokens left out."""
+        """Text of tokens, without special tokens."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
 
 class TextStream:
-    """Turns tokens into pieces of text as they come; a character that spans tokens appears when it is whole.
+    """Decodes tokens to pieces of text one by one; a character of several tokens appears when it is complete.
 
     Attributes:
         text: All pieces so far, joined.
@@ -97,17 +97,17 @@ class TextStream:
 
     def __init__(self, tokenizer: PromptTokenizer) -> None:
         self._tokenizer = tokenizer
-        # Tokens since the last one that a character ended with, and how many of their characters have been given.
+        # Tokens since the last one that ended a character, and the number of their characters already returned.
         self._pending: list[int] = []
         self._given = 0
         self.text = ""
 
     def push(self, token: int) -> str:
-        """The new whole characters after one more token; may be empty."""
+        """Add a token, and return the characters that it completes; may be empty."""
         self._pending.append(token)
         found = self._tokenizer.decode(self._pending)
-        # A token may end one character and begin the next. Bytes that form no character are decoded one by one, so that
-        # only the last REPLACEMENT can still become one.
+        # A token may end one character and begin the next. Bytes that form no character are decoded one by one, so
+        # only a REPLACEMENT at the very end may still become a character.
         whole = found.removesuffix(REPLACEMENT)
         piece = whole[self._given :]
         self._given = len(whole)

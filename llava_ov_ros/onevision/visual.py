@@ -1,4 +1,4 @@
-"""Frames to visual tokens: every frame through the tower once, in batches of one size."""
+"""Encodes frames to visual tokens: each frame passes the vision tower once, in batches of one size."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squash
 
 @dataclass(frozen=True)
 class Tiles:
-    """A frame cut for the tower.
+    """The tiles of a frame for the vision tower.
 
     Attributes:
         pixels: uint8 (tiles, 3, size, size).
-        grid: Rows and columns of tiles behind the whole view, in mode image.
+        grid: In mode image, rows and columns of the tiles that follow the whole view.
     """
 
     pixels: torch.Tensor
@@ -30,10 +30,10 @@ class Tiles:
 
 
 class VisualEncoder:
-    """Turns frames into rows of tokens and keeps them.
+    """Encodes frames to visual tokens, and caches them.
 
-    The tower always runs on the same number of tiles, the last batch filled up with zeros, so that a frame's
-    features do not depend on what else was encoded with it, nor on when.
+    The tower always runs on the same number of tiles (the last batch is filled up with zeros), so that a frame's
+    features depend neither on other frames of its batch nor on the time of encoding.
     """
 
     def __init__(self, model: Any, cache: FeatureCache, batch: int) -> None:
@@ -49,11 +49,11 @@ class VisualEncoder:
         self.frames_encoded = 0
 
     def key(self, frame: Frame, mode: Mode) -> tuple[str, int]:
-        """Stands for a frame's tokens in a mode: equal keys, equal tokens."""
+        """Cache key of a frame's tokens in a mode; equal keys mean equal tokens."""
         return mode, self._numbers.of(frame)
 
     def count(self, frame: Frame, mode: Mode) -> int:
-        """How many tokens a frame has in a mode, known before it is encoded."""
+        """Number of visual tokens of a frame in a mode, without encoding it."""
         if mode == "video":
             return ((self._side + 1) // 2) ** 2
         if mode == "multi_image":
@@ -62,15 +62,15 @@ class VisualEncoder:
         return anyres_token_count(anyres_grid(*picture, self._tile_px, self._pinpoints), self._side, picture)
 
     def is_ready(self, frame: Frame, mode: Mode) -> bool:
-        """Whether the frame's tokens are kept already."""
+        """Whether the frame's tokens are in the cache."""
         return self.key(frame, mode) in self._cache
 
     def rows(self, frame: Frame, mode: Mode) -> torch.Tensor:
-        """A frame's tokens, (tokens, hidden): its pooled map in mode video, its map and newlines in the others."""
+        """A frame's visual tokens, (tokens, hidden): its pooled map in mode video, its map with newlines otherwise."""
         return self._cache.get(self.key(frame, mode), lambda: self._encode([frame], mode)[0])
 
     def encode(self, frames: Sequence[Frame], mode: Mode) -> None:
-        """Encode those frames that are not kept yet, together where the tower's batch allows it."""
+        """Encode the frames that are not in the cache, together if the tower's batch is larger than 1."""
         missing = [frame for frame in frames if not self.is_ready(frame, mode)]
         if len(missing) < 2 or self._batch == 1:
             return

@@ -1,4 +1,4 @@
-"""Plans in a robot's own vocabulary: read, checked by simulation, and what is wrong with them in words."""
+"""Plans in a robot's own vocabulary: asking a model for them, reading them, and validating them by simulation."""
 
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan

@@ -1,4 +1,4 @@
-"""Plans and steps in the shapes of other packages' messages: plansys2_msgs/Plan and hri_actions_msgs/Intent.
+"""Converts plans and steps to the fields of other packages' messages: plansys2_msgs/Plan and hri_actions_msgs/Intent.
 
 Sources: PlanSys2/ros2_planning_system, plansys2_msgs/msg/PlanItem.msg and its POPF solver; ros4hri/hri_actions_msgs,
 msg/Intent.msg (as of 2.x, whose first field is `intent`).
@@ -17,7 +17,7 @@ MOVE_TO, GRAB_OBJECT, PLACE_OBJECT = "__intent_move_to__", "__intent_grab_object
 ROBOT_ITSELF = "__myself__"
 MODALITY_INTERNAL = "__modality_internal__"
 DEFAULT_PRIORITY = 128
-# What effects that have an intent of their own make of its thematic roles, by the places of their names.
+# Effects with an intent of their own: the intent, and the thematic role of each name of the effect.
 _ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "go_to": (MOVE_TO, ("goal",)),
     "pick_up": (GRAB_OBJECT, ("object",)),
@@ -26,10 +26,10 @@ _ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def plansys2_items(plan: Plan, vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """A plan as the fields of each plansys2_msgs/PlanItem: `time`, `action` and `duration`.
+    """Convert a plan to the fields of plansys2_msgs/PlanItem: `time`, `action` and `duration` of each step.
 
-    The steps follow one another; how long they take is not known, so each has one unit of time. Actions are written as
-    PDDL planners print them, in lower case (PDDL knows no other). An action that only ends plans is left out.
+    The duration of steps is not known, so each takes one unit of time, one after the other. Actions are written in
+    lower case, as PDDL planners print them (PDDL is case-insensitive). An action that ends plans is omitted.
     """
     acting = [step for step in plan.steps if not _ends(step, vocabulary)]
     return [
@@ -39,22 +39,22 @@ def plansys2_items(plan: Plan, vocabulary: Vocabulary) -> list[dict[str, Any]]:
 
 
 def intent_fields(step: Step, confidence: float, vocabulary: Vocabulary) -> dict[str, Any] | None:
-    """A well-formed step as the fields of a hri_actions_msgs/Intent that the robot itself has.
+    """Convert a step to the fields of a hri_actions_msgs/Intent of the robot itself.
 
-    Where the vocabulary says that an action does nothing but go somewhere, pick up or put, it is the intent that the
-    package has for that; else the intent is the action's name. `data` is JSON: the thematic roles that the effects
-    tell (goal, object, recipient), and in `other_data` the arguments that have none, by their names.
+    An action whose only effect is to go somewhere, pick up or put gets the package's intent for that effect; for other
+    actions the intent is the action's name. `data` is JSON: the thematic roles (goal, object, recipient) that follow
+    from the effects, and in `other_data` the arguments without a role, by their names.
 
     Args:
-        step: The step.
-        confidence: 0 to 1.
-        vocabulary: Says what the action does.
+        step: A well-formed step.
+        confidence: Confidence of the step, 0 to 1.
+        vocabulary: Vocabulary with the effects of the action.
 
     Returns:
-        The fields; None where the step only ends a plan.
+        The fields; None if the action only ends a plan.
 
     Raises:
-        ValueError: The step is no step of the vocabulary.
+        ValueError: The step does not fit the vocabulary.
     """
     fault = vocabulary.fault(step)
     if fault is not None:
@@ -88,12 +88,12 @@ def _intent(action: Action) -> str:
 
 
 def _roles(action: Action, given: dict[str, str]) -> dict[str, str]:
-    """Goal, object and recipient as the effects tell them; of several effects the first counts."""
+    """Thematic roles (goal, object, recipient) by the action's effects; the first effect with a role decides it."""
     roles: dict[str, str] = {}
     for effect in action.effects:
-        # Of a change of state the first name is what changes.
+        # An effect on a state has no entry in _ROLES; its first name is the thing that changes.
         _, names = _ROLES.get(effect.kind, ("", ("object",)))
         for role, name in zip(names, effect.names, strict=False):
-            # A name may be a class instead of an argument.
+            # A name that is no argument is a class.
             roles.setdefault(role, given.get(name, name))
     return roles

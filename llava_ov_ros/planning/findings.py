@@ -1,4 +1,4 @@
-"""A finding: one thing that is wrong, or unusual, with a plan."""
+"""A finding about a plan: a violation or a warning."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["Finding", "Reason"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or unusual, with a plan.
+    """One violation of a plan, or one warning about it.
 
     Attributes:
-        reason: The code.
-        text: What, with which value, and what would be right.
-        step: Number of the step, from 1; None: the plan as a whole, or its goal.
-        warning: It does not make the plan unusable.
+        reason: Code of the finding.
+        text: The fault, the wrong value, and what was expected.
+        step: Number of the step, from 1; None if the finding concerns the whole plan or its goal.
+        warning: Whether this is a warning: the plan is unusual, but can be used. Otherwise it is a violation.
     """
 
     reason: Reason

@@ -1,4 +1,4 @@
-"""Plans with their goals from files of JSON lines: ALFRED's rows, or our own."""
+"""Reads plans with their goals from files of JSON lines, in ALFRED's or this project's form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .plan_steps import Plan, PlanError, from_rows, split_line
 from .validate.goal import Goal, GoalError, goal_from
 from .vocabulary import Vocabulary
 
-# Where each kind of row has its plan, its name and its goal.
+# Keys of the plan, its name and its goal, in each of the two forms.
 _ALFRED = ("gold_plan", "task_id", "pddl_params")
 _OURS = ("plan", "id", "goal")
 
@@ -21,18 +21,18 @@ FORM = 'expected an object on each line, such as {"plan": "GotoLocation shelf; P
 
 
 class RowError(ValueError):
-    """A line that holds no plan; the text names file, line and what is expected."""
+    """A file of plans cannot be read, or a line has no plan; the message names file, line and expected form."""
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """A plan to be validated.
+    """A plan of a file, not validated yet.
 
     Attributes:
-        name: What the file calls it, or `line 7`.
-        line: Where in the file it is, such as `line 7`.
-        plan: The plan, whatever it is worth.
-        goal: What it shall reach; None: not said.
+        name: The plan's name in the file, or its line, such as `line 7`.
+        line: Line of the file, such as `line 7`.
+        plan: The plan, which may be malformed.
+        goal: Goal of the plan; None if the file gives none.
     """
 
     name: str
@@ -45,7 +45,7 @@ def read_rows(path: Path, vocabulary: Vocabulary) -> Iterator[PlanRow]:
     """Read a file of plans; see `rows_in`.
 
     Raises:
-        RowError: The file cannot be read, or a line is no such row.
+        RowError: The file cannot be read, or a line has neither form.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -57,19 +57,19 @@ def read_rows(path: Path, vocabulary: Vocabulary) -> Iterator[PlanRow]:
 
 
 def rows_in(text: str, name: str, vocabulary: Vocabulary) -> Iterator[PlanRow]:
-    """Read one JSON object per line; blank lines are passed over, other keys left alone.
+    """Read plans from text with one JSON object per line; blank lines and other keys are ignored.
 
-    Rows are `{"id": ..., "plan": "PickupObject mug; ..." or [["PickupObject", "mug"], ...], "goal": pddl_params,
-    "task_type": ...}`, of which only the plan is needed, or ALFRED's `{"task_id", "gold_plan", "pddl_params",
+    A line is `{"id": ..., "plan": "PickupObject mug; ..." or [["PickupObject", "mug"], ...], "goal": pddl_params,
+    "task_type": ...}`, where only the plan is required, or ALFRED's `{"task_id", "gold_plan", "pddl_params",
     "task_type"}`.
 
     Args:
         text: The lines.
-        name: What they are from, for errors.
-        vocabulary: What goals can be about.
+        name: Name of the file, for errors.
+        vocabulary: Vocabulary with the classes and states of the goals.
 
     Raises:
-        RowError: A line is no such row.
+        RowError: A line has neither form.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():

@@ -1,4 +1,4 @@
-"""Steps and plans, as one line `PickupObject mug; PutObject mug desk` and as rows `[["PickupObject", "mug"], ...]`."""
+"""Steps and plans, as a line `PickupObject mug; PutObject mug desk` or as rows `[["PickupObject", "mug"], ...]`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _WORD = re.compile(r"[^\s;]+")
 
 
 class PlanError(ValueError):
-    """Something that is no plan; the text says what, where and what is expected."""
+    """A text or value cannot be read as a plan; the message names the step, the value and the expected form."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One action with its arguments, in the order of the vocabulary.
+    """One action with its arguments, in the order in which the vocabulary lists them.
 
-    Nothing is checked here, so that a malformed step can be held and reported: see `validate`.
+    A step may be malformed, so that `validate` can report it: the class checks nothing.
     """
 
     action: str
@@ -30,7 +30,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order in which they are to be done."""
+    """Steps in the order of their execution."""
 
     steps: tuple[Step, ...]
 
@@ -39,7 +39,8 @@ class Plan:
         """The one-line form.
 
         Raises:
-            PlanError: A name or argument is empty or holds a blank or a semicolon, so that it cannot be read back.
+            PlanError: An action or argument is empty or contains a blank or a semicolon, so that the line could not be
+                read back.
         """
         for number, step in enumerate(self.steps, 1):
             for word in (step.action, *step.arguments):
@@ -54,10 +55,10 @@ class Plan:
 
 
 def split_line(line: str) -> Plan:
-    """Cut the one-line form into steps without asking what the words mean.
+    """Split the one-line form into steps; actions and arguments are not checked.
 
     Raises:
-        PlanError: Steps are not parted by `; ` or words not by one blank, or a step is empty.
+        PlanError: Steps are not separated by `; ` or words not by one blank, or a step is empty.
     """
     steps = []
     for number, text in enumerate(line.split(STEP_SEPARATOR), 1):
@@ -72,7 +73,7 @@ def split_line(line: str) -> Plan:
 
 
 def from_rows(rows: Iterable[Sequence[str]]) -> Plan:
-    """Read ALFRED's form; empty arguments are kept, since they are a fault that `validate` reports.
+    """Read ALFRED's form of a plan; empty arguments are kept, and `validate` reports them.
 
     Raises:
         PlanError: A row is not a list of texts that begins with the action.

@@ -1,4 +1,4 @@
-"""What a robot can do, and with what: actions, classes of things and places, conditions and effects."""
+"""The vocabulary of a robot's plans: actions with conditions and effects, classes of things and places, states."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..bounds import cited, shortened
 from .findings import Finding, Reason
 from .plan_steps import Step
 
-# What a word in a rule must be: an argument of the action; that or a class; that or a class or a group; a state.
+# Types of names in a rule. ARGUMENT: an argument of the action; PLACE: an argument or a class; NAME: an argument, a
+# class or a group; STATE: a state.
 ARGUMENT, PLACE, NAME, STATE = "argument", "place", "name", "state"
 
 CONDITIONS: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +34,7 @@ EFFECTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition or an effect: one of CONDITIONS or EFFECTS, and the names it is about."""
+    """A condition or an effect of an action: a key of CONDITIONS or EFFECTS, and the names that it applies to."""
 
     kind: str
     names: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Argument:
-    """What an action is done to: `type` is a class, or a group that its class must be in."""
+    """An argument of an action; `type` is the class that it must be, or a group that contains its class."""
 
     name: str
     type: str
@@ -49,16 +50,16 @@ class Argument:
 
 @dataclass(frozen=True)
 class Action:
-    """Something that the robot can do.
+    """An action of the robot.
 
     Attributes:
-        name: As plans write it.
-        arguments: What it is done to, in the order in which plans write them.
-        requires: Conditions without which it fails.
-        expects: Conditions without which it is unusual.
-        effects: What is so afterwards, in the order in which it comes about.
-        ends: It may end a plan, and nothing may follow it.
-        says: How people say it, as patterns; see phrases.py.
+        name: Name of the action in plans.
+        arguments: Arguments, in the order of plans.
+        requires: Conditions without which the action fails; a broken one is a violation.
+        expects: Conditions without which the action is unusual; a broken one is a warning.
+        effects: Changes of the world by the action, applied in this order.
+        ends: Whether the action marks the end of a plan; no step may follow.
+        says: Patterns of sentences with which people name the action; see `read/phrases.py`.
     """
 
     name: str
@@ -72,14 +73,14 @@ class Action:
 
 @dataclass(frozen=True)
 class Language:
-    """What else people say around steps; see phrases.py for patterns.
+    """Words around the steps in free text, as patterns (see `read/phrases.py`) or single words.
 
     Attributes:
-        ignore: Patterns that mean nothing wherever they stand.
-        asides: Patterns of whole clauses that are no step.
+        ignore: Patterns without meaning, removed wherever they occur.
+        asides: Patterns of clauses that are no step and may precede one.
         adjectives: Words that may stand before the name of a class.
-        details: Patterns that begin a closer description after a complete step, such as `from` in `from the shelf`.
-        stops: Words that no such description can hold, because they change what is said.
+        details: Patterns that begin a detail after a complete step, such as `from` in `from the shelf`.
+        stops: Words that no detail may contain, because they change the meaning of the step.
     """
 
     ignore: tuple[str, ...] = ()
@@ -91,17 +92,19 @@ class Language:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Everything that a plan can say. Two are equal only when they are the same object, so that one can be a key.
+    """The actions, classes and states that plans of a robot may name.
+
+    Vocabularies are compared and hashed by identity, so that caches can use them as keys.
 
     Attributes:
-        classes: Classes of things and places, each with the other names people have for it.
-        groups: Names of sets of classes.
-        states: What a thing can be; nothing is any of them at the start.
-        actions: By name.
-        max_steps: The longest plan, an action that ends it not counted.
-        hands: How many things can be held.
-        language: What free text may hold besides steps.
-        names: What classes and actions are called in other languages than their own, by the language's code (`zh`).
+        classes: Classes of things and places, each with its synonyms.
+        groups: Sets of classes by the group's name.
+        states: States that a thing can have, such as heated; at the start of a plan no thing has any.
+        actions: Actions by name.
+        max_steps: Most steps of a plan, not counting an action that ends it.
+        hands: Number of things that the robot can hold at once.
+        language: Words that free text may contain besides steps.
+        names: Names of classes and actions in other languages, by the language's code (`zh`) and the class or action.
     """
 
     classes: Mapping[str, tuple[str, ...]]
@@ -114,15 +117,15 @@ class Vocabulary:
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def called(self, word: str, language: str) -> str | None:
-        """What a class or an action is called in a language; None: it has no name of its own there."""
+        """Name of a class or an action in a language; None if the vocabulary gives none."""
         return self.names.get(language, {}).get(word)
 
     def names_of(self, word: str) -> tuple[str, ...]:
-        """What a class or an action is called in all other languages."""
+        """Names of a class or an action in all other languages."""
         return tuple(names[word] for names in self.names.values() if word in names)
 
     def members(self, name: str) -> frozenset[str]:
-        """The classes in a group; of a class, itself.
+        """The classes of a group; for a class, the class itself.
 
         Raises:
             KeyError: There is no class or group of that name.
@@ -130,12 +133,12 @@ class Vocabulary:
         return frozenset((name,)) if name in self.classes else self.groups[name]
 
     def choices(self, argument: Argument) -> tuple[str, ...]:
-        """The classes that an argument may be, in the order of `classes`."""
+        """The classes that an argument may name, in the order of `classes`."""
         allowed = self.members(argument.type)
         return tuple(name for name in self.classes if name in allowed)
 
     def movable(self) -> frozenset[str]:
-        """The classes that some action picks up."""
+        """The classes that some action can pick up."""
         found: set[str] = set()
         for action in self.actions.values():
             types = {argument.name: argument.type for argument in action.arguments}
@@ -145,7 +148,7 @@ class Vocabulary:
         return frozenset(found)
 
     def fits(self, step: Step) -> bool:
-        """Whether a step is well-formed: `fault` finds nothing wrong with it."""
+        """Whether `fault` finds a step well-formed; cheaper than `fault`, since no message is built."""
         action = self.actions.get(step.action)
         if action is None or len(step.arguments) != len(action.arguments):
             return False
@@ -153,7 +156,11 @@ class Vocabulary:
         return all(given in self.members(argument.type) for argument, given in pairs)
 
     def fault(self, step: Step) -> Finding | None:
-        """What is wrong with a step whatever stands before it; None: it is well-formed."""
+        """Check the action, the number and the classes of arguments of one step, apart from the rest of its plan.
+
+        Returns:
+            A violation without a step number; None if the step is well-formed.
+        """
         action = self.actions.get(step.action)
         if action is None:
             return Finding(Reason.UNKNOWN_ACTION, f"{step.action!r} is no action{one_of(step.action, self.actions)}")
@@ -186,7 +193,13 @@ class Vocabulary:
 
 
 def one_of(given: str, names: Iterable[str], most: int = 12) -> str:
-    """`; did you mean ...?` or `; expected one of ...`, to end a message with."""
+    """The end of an error message: `; did you mean ...?` if a name is similar, else `; expected one of ...`.
+
+    Args:
+        given: The wrong name.
+        names: The allowed names.
+        most: Most names that the message lists.
+    """
     names = list(names)
     folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(given.casefold(), folded, n=1, cutoff=0.75)

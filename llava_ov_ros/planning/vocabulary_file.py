@@ -1,4 +1,4 @@
-"""Reads an action vocabulary from YAML and checks all of it, so that what loads can be used."""
+"""Reads an action vocabulary from YAML and checks all of it, so that a loaded vocabulary can be used."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
 
 def find_vocabulary(name: str) -> Path:
-    """The file of a vocabulary: a shipped name such as `alfred`, else a path.
+    """The file of a vocabulary, named by a shipped name such as `alfred` or a path.
 
     Raises:
-        VocabularyError: There is none.
+        VocabularyError: No vocabulary is shipped under that name, and no such file exists.
     """
     path = ACTIONS.path(name)
     if not path.is_file():
@@ -48,10 +48,12 @@ def find_vocabulary(name: str) -> Path:
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary and make it ready for reading plans; docs/planning.md has the format.
+    """Read and check a vocabulary; docs/planning.md describes the format.
+
+    Its patterns for free text are compiled, too, so that the first plan need not wait for that.
 
     Raises:
-        VocabularyError: Something in the file cannot be used; the text names file, line, entry and value.
+        VocabularyError: An entry of the file cannot be used; the message names the file, line, entry and value.
     """
     root = load_entry(path, _REQUIRED).fields(_FIELDS, _REQUIRED)
     language = _language(root["language"]) if "language" in root else Language()
@@ -70,16 +72,17 @@ def load_vocabulary(path: Path) -> Vocabulary:
         language=language,
         names=_translated(root["names"], {*classes, *actions.mapping()}, language) if "names" in root else {},
     )
-    # Now, and not while somebody waits for the first plan.
+    # Fills the cache while nobody waits for a plan.
     patterns_of(vocabulary)
     return vocabulary
 
 
 def _translated(entry: Entry, words: Collection[str], language: Language) -> dict[str, dict[str, str]]:
-    """What classes and actions are called in other languages, by the language's code.
+    """Names of classes and actions in other languages, by the language's code and the class or action.
 
     Raises:
-        VocabularyError: A code is none, a word is no class and no action, or a name would not be read.
+        VocabularyError: A key is no language code, a word is no class and no action, or `language.ignore` would remove
+            (a part of) a name from text.
     """
     found = {}
     for code, (key, value) in entry.mapping().items():
@@ -103,7 +106,7 @@ def _checked_name(entry: Entry, what: str, pattern: re.Pattern[str] = _NAME) -> 
 
 
 def _unique(names: Mapping[str, Entry] | dict[str, Entry], what: str) -> None:
-    """Names that differ in upper and lower case only could not be told apart in free text."""
+    """Refuse names that differ in upper and lower case only, since free text does not distinguish them."""
     folded: dict[str, str] = {}
     for name, entry in names.items():
         other = folded.setdefault(name.casefold(), name)
@@ -128,7 +131,7 @@ def _classes(entry: Entry, language: Language) -> dict[str, tuple[str, ...]]:
     classes = {}
     for name, (key, value) in found.items():
         _checked_name(key, "a class")
-        # `mug:` alone has no other names.
+        # `mug:` without a value has no synonyms.
         others = [] if value.is_text and not value.node.value else value.list()
         for member in (key, *others):
             _check_readable(member, language)
@@ -139,7 +142,7 @@ def _classes(entry: Entry, language: Language) -> dict[str, tuple[str, ...]]:
 
 
 def _check_readable(entry: Entry, language: Language) -> None:
-    """A name or word that would be ignored in a text could never be found there."""
+    """Refuse a name of which `language.ignore` would remove a part, since free text could never contain it."""
     read = plain(entry.text(), language.ignore)
     if not read or read != plain(entry.text()):
         raise entry.error(f"{cited(entry.text())} would be read as {cited(read.strip())}, because of language.ignore")
@@ -238,7 +241,7 @@ def _rule(
     states: Collection[str],
     kinds: Mapping[str, tuple[str, ...]],
 ) -> Rule:
-    """One condition or effect: `hand_free`, `{holding: object}` or `{set: [object, heated]}`."""
+    """Read one condition or effect: `hand_free`, `{holding: object}` or `{set: [object, heated]}`."""
     what = "effect" if kinds is EFFECTS else "condition"
     if entry.is_text:
         kind, given = entry.text(), []
@@ -275,10 +278,10 @@ def _rule(
 
 
 def _check_phrase(entry: Entry, arguments: Collection[str]) -> Sequence:
-    """A pattern that names each argument exactly once, whichever way it is read.
+    """Read a pattern, and check that each of its alternatives names each argument exactly once.
 
     Raises:
-        VocabularyError: It is no such pattern.
+        VocabularyError: The pattern cannot be read, or names an argument twice, not at all, or an unknown one.
     """
     try:
         sequence = parse_phrase(entry.text())

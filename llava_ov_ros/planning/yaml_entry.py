@@ -1,4 +1,4 @@
-"""A YAML file in which every entry knows its line, so that an error can say where it is."""
+"""YAML entries that know their file and line, so that errors about a vocabulary can name them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .vocabulary import one_of
 
 
 class VocabularyError(ValueError):
-    """A vocabulary that cannot be used; the text names file, line, entry, value, and what is expected."""
+    """A vocabulary cannot be used; the message names the file, line, entry and value, and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,20 @@ class Entry:
     where: str = ""
 
     def error(self, text: str) -> VocabularyError:
-        """An error about this entry, to be raised."""
+        """Create an error that names this entry's file, line and path; the caller raises it."""
         line = self.node.start_mark.line + 1
         return VocabularyError(f"{self.file}:{line}: {self.where + ': ' if self.where else ''}{text}")
 
     @property
     def is_text(self) -> bool:
-        """It is a single value, not a list or mapping."""
+        """Whether the entry is a single value, not a list or mapping."""
         return isinstance(self.node, yaml.ScalarNode)
 
     def text(self) -> str:
-        """A single value as it is written, whatever YAML takes it for (`on` is not True here).
+        """The single value as text, as the file writes it (`on` stays `on`, not True).
 
         Raises:
-            VocabularyError: It is a list or mapping, or empty.
+            VocabularyError: The entry is a list, a mapping or empty.
         """
         if not isinstance(self.node, yaml.ScalarNode) or not self.node.value.strip():
             raise self.error(f"expected a word or text, not {self._kind()}")
@@ -54,10 +54,10 @@ class Entry:
         return value.strip()
 
     def number(self) -> int:
-        """A whole number, 1 or more.
+        """The value as an integer from 1 to 999999.
 
         Raises:
-            VocabularyError: It is anything else.
+            VocabularyError: The entry is no such integer.
         """
         text = self.text()
         if not text.isdecimal() or len(text) > 6 or int(text) < 1:
@@ -65,10 +65,10 @@ class Entry:
         return int(text)
 
     def flag(self) -> bool:
-        """A true or false.
+        """The value as a bool.
 
         Raises:
-            VocabularyError: It is anything else.
+            VocabularyError: The entry is neither `true` nor `false`.
         """
         text = self.text().casefold()
         if text not in ("true", "false"):
@@ -76,20 +76,20 @@ class Entry:
         return text == "true"
 
     def list(self) -> list[Entry]:
-        """The members of a list.
+        """The members of the list.
 
         Raises:
-            VocabularyError: It is no list.
+            VocabularyError: The entry is no list.
         """
         if not isinstance(self.node, yaml.SequenceNode):
             raise self.error(f"expected a list, not {self._kind()}")
         return [Entry(node, self.file, self.where) for node in self.node.value]
 
     def mapping(self) -> dict[str, tuple[Entry, Entry]]:
-        """The keys of a mapping, each with the entry of the key itself and of its value.
+        """The mapping by key, each with the entry of the key (for errors about it) and the entry of its value.
 
         Raises:
-            VocabularyError: It is no mapping, or has a key twice.
+            VocabularyError: The entry is no mapping, or has a key twice.
         """
         if not isinstance(self.node, yaml.MappingNode):
             raise self.error(f"expected a mapping (name: value), not {self._kind()}")
@@ -105,10 +105,10 @@ class Entry:
         return found
 
     def fields(self, allowed: Collection[str], required: Collection[str] = ()) -> dict[str, Entry]:
-        """The values of a mapping whose keys are given.
+        """The values of a mapping with known keys.
 
         Raises:
-            VocabularyError: It is no such mapping, has another key, or lacks a required one.
+            VocabularyError: The entry is no mapping, has a key that is not allowed, or lacks a required one.
         """
         found = self.mapping()
         for name, (key, _) in found.items():
@@ -128,12 +128,13 @@ class Entry:
 
 
 def load_entry(path: Path, keys: Collection[str]) -> Entry:
-    """Read a YAML file with one mapping.
+    """Read the YAML file of a vocabulary.
 
     Args:
-        path: The file. It may be named by somebody who may not read it, so that no error has text of a file that is
-            something else than a vocabulary.
-        keys: That every vocabulary has. A file with fewer than two of them is none; one that lacks one may be misspelt.
+        path: The file. Whoever names it may not be allowed to read it, so errors cite no text of a file that is no
+            vocabulary.
+        keys: Keys that every vocabulary has. A file with fewer than two of them is no vocabulary; a vocabulary that
+            lacks one may have it misspelt, which `Entry.fields` reports.
 
     Raises:
         VocabularyError: The file is missing, is no YAML, is empty, or is no vocabulary.

@@ -1,4 +1,4 @@
-"""Painting in room units: a picture seen by a camera that may be moved, turned and zoomed."""
+"""Draws shapes in room units into a picture, as seen by a camera that may be moved, turned and zoomed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTLINE_UNITS = 0.55
 
 
 class Canvas:
-    """An RGB picture and the view it is painted through."""
+    """An RGB picture, and the mapping from room units to its pixels."""
 
     def __init__(
         self,
@@ -30,14 +30,14 @@ class Canvas:
         centre: Point = (WIDTH / 2, HEIGHT / 2),
         turn_deg: float = 0.0,
     ) -> None:
-        """Begin a black picture.
+        """Create a black picture.
 
         Args:
-            width: Of the picture in pixels.
-            height: Of the picture in pixels.
+            width: Width of the picture in pixels.
+            height: Height of the picture in pixels.
             scale: Pixels per room unit, across and down.
-            centre: The point of the room in the middle of the picture.
-            turn_deg: How far the camera is turned.
+            centre: Point of the room at the centre of the picture, in room units.
+            turn_deg: Rotation of the camera about its axis, in degrees.
         """
         self.image: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
         self._scale = scale
@@ -49,7 +49,7 @@ class Canvas:
         self._outline_px = max(1, round(OUTLINE_UNITS * (scale[0] + scale[1]) / 2))
 
     def pixel(self, x: float, y: float) -> Point:
-        """Where a point of the room is in the picture, in pixels."""
+        """The pixel coordinates of a point of the room."""
         u, v = x - self._centre[0], y - self._centre[1]
         return self._x[0] * u + self._x[1] * v + self._x[2], self._y[0] * u + self._y[1] * v + self._y[2]
 
@@ -58,7 +58,7 @@ class Canvas:
         return round(px * (1 << SUBPIXEL_BITS)), round(py * (1 << SUBPIXEL_BITS))
 
     def polygon(self, points: Sequence[Point], fill: Paint, outline: Paint | None = None) -> None:
-        """Paint a filled polygon."""
+        """Draw a filled polygon."""
         corners = np.array([self._fixed(x, y) for x, y in points], np.int32)
         cv2.fillPoly(self.image, [corners], fill, cv2.LINE_AA, SUBPIXEL_BITS)
         if outline is not None:
@@ -67,7 +67,7 @@ class Canvas:
     def box(
         self, left: float, top: float, right: float, bottom: float, fill: Paint, outline: Paint | None = None
     ) -> None:
-        """Paint a filled rectangle."""
+        """Draw a filled rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill, outline)
 
     def ellipse(
@@ -82,7 +82,7 @@ class Canvas:
         width: float | None = None,
         turn_deg: float = 0.0,
     ) -> None:
-        """Paint an ellipse of half axes `across` and `down`; `width` makes it a ring that wide."""
+        """Draw a filled ellipse with half axes `across` and `down`; with a `width` it is a ring of that width."""
         middle = self._fixed(x, y)
         one = 1 << SUBPIXEL_BITS
         axes = (round(across * self._scale[0] * one), round(down * self._scale[1] * one))
@@ -94,11 +94,11 @@ class Canvas:
 
 
 def darker(paint: Paint, share: float) -> Paint:
-    """The paint with `share` of its light."""
+    """The paint with its channels multiplied by `share`."""
     return int(paint[0] * share), int(paint[1] * share), int(paint[2] * share)
 
 
 def lighter(paint: Paint, share: float = 0.35) -> Paint:
-    """The paint `share` of the way to white."""
+    """The paint moved towards white by `share` of the distance."""
     r, g, b = (int(v + (255 - v) * share) for v in paint)
     return r, g, b

@@ -1,4 +1,4 @@
-"""What a room looks like while a plan is carried out: a hand that goes, picks up, treats and puts down."""
+"""Executes a plan in a rendered room: moments of a hand that goes, picks up, treats and puts down things."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .goals import Act, RoomGoal
 from .view import inside_point
 from .world import HAND, LAMP, Moment, Point, Room, Spot
 
-# Between the two columns of furniture nothing stands: there the hand waits and carries.
+# The hand waits and carries in the empty aisle between the two columns of furniture.
 AISLE_X = 80.0
 GRIP = 0.85
 STEP_S = 2.0
@@ -17,12 +17,12 @@ STEP_S = 2.0
 
 @dataclass(frozen=True)
 class Episode:
-    """A plan that is being carried out.
+    """The execution of a plan in a room.
 
     Attributes:
-        room: Where.
-        goal: What for.
-        moments: How the room is before the first step and after each: one more than there are steps.
+        room: The room.
+        goal: The goal with its plan.
+        moments: State of the room before the first step and after each step: one more than the number of steps.
     """
 
     room: Room
@@ -30,7 +30,7 @@ class Episode:
     moments: tuple[Moment, ...]
 
     def at(self, time_s: float) -> Moment:
-        """How the room is at a time; each step takes STEP_S, the first begins at 0."""
+        """State of the room at a time in seconds; the first step begins at 0, and each takes STEP_S."""
         step = int(max(0.0, time_s) // STEP_S)
         if time_s <= 0:
             return self.moments[0]
@@ -42,13 +42,13 @@ class Episode:
 
 
 def carry_out(rng: Random, room: Room, start: Moment, goal: RoomGoal) -> Episode | None:
-    """Carry a plan out, or None where a destination has no room left or is not there.
+    """Execute the plan of a goal; None if a destination has no free spot or is missing.
 
     Args:
-        rng: Draws the hand's places and which free spot a thing is put to.
+        rng: Draws the positions of the hand and the free spots for things.
         room: The room.
-        start: How it is before; nothing is in the hand.
-        goal: Its plan uses only furniture that is there.
+        start: State of the room before the plan; the hand is empty.
+        goal: A goal whose plan uses only furniture of the room.
     """
     free = list(room.free)
     rng.shuffle(free)
@@ -90,7 +90,7 @@ def _after(rng: Random, room: Room, before: Moment, act: Act, free: list[Spot]) 
 
 
 def put_down(room: Room, before: Moment, thing: int, spot: Spot) -> Moment:
-    """The moment after a thing (with what lies in it) was put to a spot."""
+    """The moment after a thing, with the things inside it, was put on a spot."""
     after = before.moved(thing, spot)
     for inner, inner_spot in before.spots.items():
         if inner_spot.inside == thing:
@@ -101,12 +101,12 @@ def put_down(room: Room, before: Moment, thing: int, spot: Spot) -> Moment:
 
 
 def held(moment: Moment) -> int | None:
-    """Index of what the hand holds (not of what lies in that)."""
+    """Index of the thing in the hand (not of a thing inside it); None if the hand is empty."""
     return next((i for i, s in moment.spots.items() if s.receptacle == HAND and s.inside is None), None)
 
 
 def _waiting(rng: Random, room: Room, moment: Moment, place: str) -> Point | None:
-    """Where the hand waits at a place: in the aisle, at the height of its furniture, a little to its side."""
+    """Position of the hand after it went to a place: in the aisle, beside the receptacle; None if there is none."""
     if place == LAMP:
         lamp = next(iter(i for i in moment.spots if room.things[i].kind == LAMP), None)
         if lamp is None:
@@ -119,7 +119,7 @@ def _waiting(rng: Random, room: Room, moment: Moment, place: str) -> Point | Non
 
 
 def _carried(room: Room, before: Moment, hand: Point, thing: int | None = None) -> Moment:
-    """The moment with the hand elsewhere, and with it what it holds (or now takes)."""
+    """The moment with the hand at another position, together with the thing that it holds, or that it takes now."""
     thing = held(before) if thing is None else thing
     after = replace(before, hand=hand)
     if thing is None:
@@ -128,19 +128,19 @@ def _carried(room: Room, before: Moment, hand: Point, thing: int | None = None) 
 
 
 def grip(room: Room, thing: int, spot: Spot) -> Point:
-    """Where the hand is that holds a thing at a spot."""
+    """Position of a hand that holds a thing at a spot."""
     return spot.x, spot.y - GRIP * room.things[thing].height
 
 
 def between(room: Room, before: Moment, after: Moment, act: Act, share: float) -> Moment:
-    """A moment in the middle of a step: the hand goes there, does it, and comes back.
+    """A moment within a step: the hand moves to the thing, acts halfway, and moves back.
 
     Args:
         room: The room.
-        before: Before the step.
-        after: After it.
+        before: Moment before the step.
+        after: Moment after the step.
         act: The step.
-        share: How much of it has passed, 0 to 1.
+        share: Share of the step's time that has passed, 0 to 1.
     """
     assert after.hand is not None
     begin = before.hand if before.hand is not None else (AISLE_X, -12.0)
@@ -156,7 +156,7 @@ def between(room: Room, before: Moment, after: Moment, act: Act, share: float) -
 
 
 def touch(room: Room, before: Moment, after: Moment, act: Act) -> Point:
-    """Where the hand is when it does a step."""
+    """Position of the hand in the middle of a step, when it acts."""
     assert act.thing is not None
     if act.action == "PutObject":
         return grip(room, act.thing, after.spots[act.thing])
@@ -169,5 +169,5 @@ def touch(room: Room, before: Moment, after: Moment, act: Act) -> Point:
 
 
 def mix(a: Point, b: Point, share: float) -> Point:
-    """A point on the way from a to b."""
+    """The point at a share of the way from a to b."""
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share

@@ -1,4 +1,4 @@
-"""How the ten receptacles look."""
+"""Draws the ten receptacles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINEN: Paint = (232, 230, 224)
 
 
 def draw_furniture(canvas: Canvas, piece: Furniture) -> None:
-    """Paint a receptacle; what stands on or in it comes after."""
+    """Draw a receptacle, before the things on or in it."""
     x, y, paint = piece.x, piece.y, piece.paint
 
     def box(left: float, top: float, right: float, bottom: float, fill: Paint = paint) -> None:

@@ -1,4 +1,4 @@
-"""Goals of ALFRED's seven task types in a room, and the plans that reach them."""
+"""Draws goals of ALFRED's seven task types for a room, with the plans that reach them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TASK_TYPES = (
     "pick_heat_then_place_in_recep",
 )
 TREATMENTS: dict[str, tuple[str, str, tuple[str, ...], str, str]] = {
-    # task type: action, where it is done, what it can be done to, verb, participle
+    # task type: action, its receptacle, the kinds that it applies to, verb, participle
     "pick_clean_then_place_in_recep": ("CleanObject", "sinkbasin", CLEANABLE, "clean", "clean"),
     "pick_cool_then_place_in_recep": ("CoolObject", "fridge", COOLABLE, "cool", "cooled"),
     "pick_heat_then_place_in_recep": ("HeatObject", "microwave", HEATABLE, "heat", "heated"),
@@ -44,13 +44,13 @@ STEP_SEPARATOR = "; "
 
 @dataclass(frozen=True)
 class Act:
-    """One step of a plan and what it does in the room.
+    """One step of a plan, with the things of the room that it refers to.
 
     Attributes:
         action: One of ALFRED's eight high-level actions.
-        arguments: As ALFRED writes them.
-        thing: Index of what is picked up, put down, treated, sliced or switched; None for GotoLocation.
-        carrier: Index of the thing into which another is put.
+        arguments: The arguments in ALFRED's spelling.
+        thing: Index of the thing that is picked up, put down, treated, sliced or switched; None for GotoLocation.
+        carrier: Index of the thing into which `thing` is put; None if it is put on furniture.
     """
 
     action: str
@@ -64,12 +64,12 @@ class Act:
 
 @dataclass(frozen=True)
 class RoomGoal:
-    """What shall be so, and how to get there.
+    """A goal and the plan that reaches it.
 
     Attributes:
         task_type: One of TASK_TYPES.
-        text: As a person says it, such as `put the red mug in the fridge`.
-        acts: The shortest plan, in the order in which this world's people do it.
+        text: The goal in a person's words, such as `put the red mug in the fridge`.
+        acts: The shortest plan; of two things, the first in reading order (`reading_order`) comes first.
         pddl_params: ALFRED's description of the goal.
     """
 
@@ -80,17 +80,17 @@ class RoomGoal:
 
     @property
     def plan(self) -> str:
-        """The steps in one line."""
+        """The plan in the one-line form."""
         return written(self.acts)
 
 
 def written(acts: tuple[Act, ...]) -> str:
-    """Steps in one line, such as `GotoLocation desk; PickupObject mug`."""
+    """Steps in the one-line form, such as `GotoLocation desk; PickupObject mug`."""
     return STEP_SEPARATOR.join(map(str, acts))
 
 
 class _Writer:
-    """Puts steps together; goes only where the robot is not yet."""
+    """Builds a plan step by step; GotoLocation is added only if the robot is at another place."""
 
     def __init__(self, room: Room, moment: Moment) -> None:
         self._room = room
@@ -128,7 +128,7 @@ class _Writer:
         self.acts.append(Act("PutObject", kinds, thing, carrier))
 
     def slice(self, knife: int, thing: int) -> None:
-        """Cut a thing where it is, and leave the knife there."""
+        """Slice a thing at its place, and leave the knife there."""
         self.pick_up(knife)
         place = self.location(thing)
         self.go(place)
@@ -152,15 +152,16 @@ def make_goal(
     visible_only: bool = False,
     thing: int | None = None,
 ) -> RoomGoal | None:
-    """A goal about what can be seen at a moment, or None where the room offers none.
+    """Draw a goal about the things at a moment; None if no goal is possible.
 
     Args:
         rng: Draws task type, thing and destination.
         room: The room.
-        moment: How it is now; nothing is in the hand.
-        task_type: One of TASK_TYPES; None: one that the room offers, seldom possible ones as often as others.
-        visible_only: Only such goals as can be reached with the furniture that is there.
-        thing: What it shall be about; drawn where it is None.
+        moment: State of the room; the hand is empty.
+        task_type: One of TASK_TYPES; None tries all of them in random order, so that task types which are rarely
+            possible are drawn as often as possible.
+        visible_only: Whether the goal may use only receptacles that the room has.
+        thing: Index of the thing that the goal is about; None draws one.
     """
     places = [name for name in RECEPTACLES if not visible_only or name in room.receptacles]
     seen = [i for i, spot in moment.spots.items() if spot.receptacle != HAND]
@@ -178,7 +179,7 @@ _Maker = Callable[[Random, Room, Moment, int, list[str], list[int]], RoomGoal | 
 
 
 def spoken(rng: Random, room: Room, thing: int, seen: list[int]) -> str:
-    """A thing's name, with its colour where the kind alone would not do."""
+    """A thing's name in a goal: its kind (at times) if that is unambiguous, else colour and kind."""
     it = room.things[thing]
     alone = sum(room.things[i].kind == it.kind for i in seen) == 1
     return it.kind if alone and rng.random() < 0.4 else it.name
@@ -202,7 +203,7 @@ def _pddl(
 
 
 def _knife_for(rng: Random, room: Room, moment: Moment, target: int, seen: list[int]) -> int | None:
-    """The one knife to cut a thing with; None where it shall stay whole."""
+    """Index of the room's only knife if the thing is to be sliced; None if it stays whole."""
     knives = [i for i in seen if room.things[i].kind == "knife"]
     whole = room.things[target].kind in SLICEABLE and target not in moment.sliced
     return knives[0] if whole and len(knives) == 1 and rng.random() < 0.6 else None
@@ -251,7 +252,7 @@ def _two(rng: Random, room: Room, moment: Moment, target: int, places: list[str]
     place = _destination(rng, places, *(steps.location(i) for i in pair))
     if place is None:
         return None
-    # The one whose furniture stands first in reading order; on one piece the left one.
+    # In reading order, so that the plan is unique.
     for thing in sorted(pair, key=lambda i: reading_order(room, moment.spots[i])):
         steps.pick_up(thing)
         steps.put(thing, place)
@@ -260,7 +261,7 @@ def _two(rng: Random, room: Room, moment: Moment, target: int, places: list[str]
 
 
 def reading_order(room: Room, spot: Spot) -> tuple[bool, bool, float]:
-    """Sorts spots: upper furniture before lower, left before right, then by what stands left."""
+    """Sort key of a spot: upper furniture before lower, left before right, then by x within the furniture."""
     piece = next(piece for piece in room.furniture if piece.name == spot.receptacle)
     return piece.y > 60, piece.x > 80, spot.x
 

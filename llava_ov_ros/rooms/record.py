@@ -1,4 +1,4 @@
-"""Records a rendered room as a ROS 2 bag, with what is true of it beside the pictures."""
+"""Records a rendered room as a ROS 2 bag, and writes its truth file beside the bag."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ CAMERA_QOS = Qos(
 )
 
 ONE_CAMERA = "camera"
-# Where each of several cameras stands: to which side it looks, and its zoom where that is not drawn.
+# For each of several cameras the side to which it looks, and its zoom unless that is drawn.
 SEVERAL_CAMERAS: dict[str, tuple[int, float | None]] = {
     "front": (0, None),
     "left": (-1, None),
     "right": (1, None),
     "rear": (0, 0.84),
 }
-# Without any, a resting camera would send identical pictures, which read as frozen; much makes large files.
+# Without noise, a resting camera would send identical pictures, which count as frozen; more noise makes larger files.
 NOISE = (1.0, 3.0)
 NOTE = "Rendered: it shows how a model reads such pictures, and says nothing of real rooms."
 
 
 @dataclass(frozen=True)
 class RecordingSettings:
-    """What is to be recorded.
+    """RecordingSettings of a recording.
 
     Attributes:
-        seed: Every choice follows from it.
-        seconds: Length; None in an episode, whose plan settles it.
-        episode: Whether a plan is carried out.
-        cameras: 1 to 4.
+        seed: Seed of all random choices.
+        seconds: Length in seconds; None for an episode, whose plan determines the length.
+        episode: Whether a plan is executed.
+        cameras: Number of cameras, 1 to 4.
         rate_hz: Frames per second of each camera.
-        width: Of the pictures in pixels.
-        height: Of the pictures in pixels.
-        jpeg_quality: 1 to 100.
-        questions: How many at most.
-        drawn: Whether all questions are drawn; otherwise those about the first move are always the same.
-        note: A remark for the truth.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
+        jpeg_quality: JPEG quality, 1 to 100.
+        questions: Most questions in the truth file.
+        drawn: Whether all questions are drawn; otherwise the first move has the same questions in every recording.
+        note: A remark for the truth file.
     """
 
     seed: int = 0
@@ -85,7 +85,7 @@ class RecordingSettings:
 
     @property
     def as_typed(self) -> str:
-        """The options of `llava-ov rooms record` that give this recording."""
+        """The options of `llava-ov rooms record` that make this recording."""
         length = "--episode" if self.episode else f"--seconds {self.seconds:g}"
         return (
             f"{length} --seed {self.seed} --cameras {self.cameras} --rate {self.rate_hz:g} "
@@ -95,11 +95,11 @@ class RecordingSettings:
 
 @dataclass(frozen=True)
 class RoomCamera:
-    """A camera that records.
+    """A camera of a recording.
 
     Attributes:
-        name: As `llava-ov replay` calls it.
-        view: What it sees.
+        name: The camera's name in `llava-ov replay`.
+        view: Size, direction, lens and sensor of the camera.
     """
 
     name: str
@@ -107,7 +107,7 @@ class RoomCamera:
 
     @property
     def topic(self) -> str:
-        """Where its pictures are published."""
+        """Topic of the camera's pictures."""
         return f"/{self.name}/image_raw/compressed"
 
 
@@ -116,11 +116,11 @@ class Recording:
     """A recording before it is rendered.
 
     Attributes:
-        settings: What was asked for.
-        script: What happens.
-        cameras: Who sees it.
-        frames: How many pictures each camera takes.
-        questions: What is asked about it, with the answers.
+        settings: Settings of the recording.
+        script: Room and events of the recording.
+        cameras: The cameras.
+        frames: Number of pictures of each camera.
+        questions: Questions about the recording with their right answers.
     """
 
     settings: RecordingSettings
@@ -131,14 +131,14 @@ class Recording:
 
 
 def plan_recording(settings: RecordingSettings) -> Recording:
-    """Settle all that a recording shows, without rendering it.
+    """Draw the room, the events, the cameras and the questions of a recording, without rendering it.
 
     Raises:
-        ValueError: There is a length for an episode, or none for another recording.
+        ValueError: An episode has a length, or another recording has none.
     """
     if settings.episode != (settings.seconds is None):
         raise ValueError(f"seconds is {settings.seconds}: an episode takes None, any other recording a length")
-    # A generator for each, so that more cameras or fewer questions leave the room as it is.
+    # Separate generators, so that more cameras or fewer questions do not change the room.
     key = f"record/{settings.seed}"
     if settings.seconds is None:
         script = make_episode_script(Random(key), settings.rate_hz)
@@ -163,13 +163,13 @@ def _make_cameras(rng: Random, settings: RecordingSettings) -> tuple[RoomCamera,
 
 
 def _view(rng: Random, settings: RecordingSettings) -> View:
-    """A camera on a tripod; what JPEG does to its pictures comes when they are written."""
+    """A camera on a tripod; its pictures are compressed as JPEG only when they are written."""
     view = make_view(rng, moving=0.0, sizes=((settings.width, settings.height),))
     return replace(view, shake=0.0, noise=rng.uniform(*NOISE), jpeg_quality=None)
 
 
 def truth(recording: Recording) -> dict[str, object]:
-    """What is true of a recording, ready for JSON; `llava-ov replay --questions` reads its questions."""
+    """The truth file of a recording, ready for JSON; `llava-ov replay --questions` reads its questions."""
     settings, script, cameras = recording.settings, recording.script, recording.cameras
     size = f"{settings.width}x{settings.height} at {settings.rate_hz:g} Hz for {script.last_s:g} s"
     about: dict[str, object] = {
@@ -187,22 +187,24 @@ def truth(recording: Recording) -> dict[str, object]:
 
 
 def truth_path(out: Path) -> Path:
-    """Where the truth of a recording goes: beside a file, or into a folder."""
+    """Path of the truth file: beside an .mcap file, or within the folder of a bag."""
     return out.with_suffix(".truth.json") if out.suffix == ".mcap" else out / "truth.json"
 
 
 def write_recording(recording: Recording, out: Path, on_frame: Callable[[], object] = lambda: None) -> None:
-    """Render a recording and write it with its truth. Whole or not at all: until all is there, no name is taken.
+    """Render a recording, and write the bag with its truth file.
+
+    Files get their final names only when all are complete, so an interrupted recording leaves nothing behind.
 
     Args:
-        recording: What is recorded.
-        out: A name that ends in .mcap gives one file and `OUT.truth.json` beside it; any other name a rosbag2 folder
-            with `truth.json` in it. Its parent is there.
+        recording: The recording.
+        out: A name that ends in .mcap gives one file and `OUT.truth.json` beside it; any other name gives a rosbag2
+            folder that contains `truth.json`. The parent folder must exist.
         on_frame: Called after each picture.
 
     Raises:
-        FileExistsError: There is something of that name.
-        OSError: It cannot be written there.
+        FileExistsError: A file or folder of that name exists.
+        OSError: The files cannot be written.
     """
     for path in (out, truth_path(out)):
         if path.exists():
@@ -242,7 +244,7 @@ def _write_bag(recording: Recording, folder: Path, on_frame: Callable[[], object
 
 
 def jpeg(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """A picture, uint8 (height, width, 3), as the bytes of a JPEG file, uint8 (n,)."""
+    """Encode a picture, RGB uint8 (height, width, 3), as a JPEG file, uint8 (n,)."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     data: NDArray[np.uint8] = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1]
     return data.ravel()

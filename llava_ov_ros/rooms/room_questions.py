@@ -1,4 +1,4 @@
-"""Questions about a take, with their answers."""
+"""Draws questions about a take, with their right answers."""
 
 from __future__ import annotations
 
@@ -37,23 +37,24 @@ KINDS_OF_QUESTION = (
     "next_step",
     "cannot_tell",
 )
-# Nearer in x than this, nothing is said of left and right.
+# Least distance in x, in room units, of two things that a question of left or right is about.
 CLEARLY_BESIDE = 10.0
-# A move is to one side where it goes so much further that way than the other.
+# Least ratio of a move's larger component (across or down) to its smaller one, for a question about its direction.
 CLEARLY_ALONG = 1.5
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question and its answer.
+    """A question and its right answer.
 
     Attributes:
-        kind: One of KINDS_OF_QUESTION; `cannot_tell` is any question whose answer the pictures do not show.
-        text: As it is asked.
+        kind: Category of the question, one of KINDS_OF_QUESTION; `cannot_tell` is a question whose answer the pictures
+            do not show.
+        text: Text of the question.
         answer: The one right answer.
-        held_out: Whether it is about a combination of kind, colour and place that training never shows.
-        direction: Whether it asks which way something moved.
+        held_out: Whether the question is about a combination of kind, colour and place that training never shows.
+        direction: Whether the question asks for the direction of a move.
     """
 
     kind: str
@@ -64,7 +65,7 @@ class Question:
 
 
 class _Scene:
-    """What can be read from the last moment of a take."""
+    """The things at the last moment of a take, for drawing questions about them."""
 
     def __init__(self, take: Take, rng: Random) -> None:
         self.take = take
@@ -79,7 +80,7 @@ class _Scene:
         return self.room.things[index].name
 
     def spoken(self, index: int) -> str:
-        """Its kind where that is enough (at times), else colour and kind."""
+        """Name of a thing in a question: its kind (at times) if that is unambiguous, else colour and kind."""
         it = self.room.things[index]
         return it.kind if self.kinds.count(it.kind) == 1 and self.rng.random() < 0.45 else it.name
 
@@ -94,13 +95,13 @@ class _Scene:
         )
 
     def on(self, receptacle: str) -> list[int]:
-        """What stands on (or in) a piece of furniture, from left to right."""
+        """Indices of the things on (or in) a receptacle, from left to right."""
         spots = self.now.spots
         there = [i for i in self.seen if spots[i].receptacle == receptacle and spots[i].inside is None]
         return sorted(there, key=lambda i: spots[i].x)
 
     def absent_name(self) -> tuple[str, str] | None:
-        """(kind, colour) of nothing that is there; often of the kind or the colour of something."""
+        """Kind and colour of a thing that is absent, often with the kind of a present thing; None if none was found."""
         names = {(self.room.things[i].kind, self.room.things[i].colour) for i in self.seen}
         for _ in range(20):
             kind, colour = self.rng.choice(KINDS), self.rng.choice(list(COLOURS))
@@ -115,13 +116,13 @@ class _Scene:
 
 
 def questions(take: Take, rng: Random, kinds: Sequence[str] = KINDS_OF_QUESTION, each: int = 1) -> list[Question]:
-    """Questions about a take, in no particular order.
+    """Draw questions about a take, in random order and without duplicates.
 
     Args:
-        take: What the clip shows.
-        rng: Draws what is asked, and how.
-        kinds: Which kinds.
-        each: About how many of each kind, where the take allows it.
+        take: The take.
+        rng: Draws the questions and their wording.
+        kinds: Categories of the questions.
+        each: Number of draws for each category; fewer questions result if the take does not allow one or one repeats.
     """
     scene = _Scene(take, rng)
     asked: dict[str, Question] = {}
@@ -216,7 +217,7 @@ def _left_right(s: _Scene) -> Question | None:
     row = s.on(spot.receptacle)
     place = row.index(index) + (1 if side == "right" else -1)
     beside = row[place] if 0 <= place < len(row) else None
-    # Most things have nothing beside them; that is not asked each time.
+    # Most things have nothing beside them, so questions with the answer `nothing` are thinned out.
     if beside is None and s.rng.random() < 0.6:
         return None
     answer = f"the {s.thing(beside)}" if beside is not None else "nothing"
@@ -272,7 +273,7 @@ def _motion(s: _Scene) -> Question | None:
 
 
 def _change(s: _Scene, mover: int, held: bool) -> Question:
-    """About something that was not there at first, or no longer is."""
+    """A question about a thing that appeared or left."""
     name = s.thing(mover)
     appeared = s.take.event == "appeared"
     if s.rng.random() < 0.5:
@@ -281,7 +282,7 @@ def _change(s: _Scene, mover: int, held: bool) -> Question:
 
 
 def which_way(take: Take) -> str | None:
-    """Which way the mover went: left, right, up or down; None where it went askew."""
+    """Direction of the mover: left, right, up or down; None if the move is diagonal."""
     assert take.mover is not None
     first, last = take.moments[0].spots[take.mover], take.moments[-1].spots[take.mover]
     across, down = last.x - first.x, last.y - first.y
@@ -293,12 +294,12 @@ def which_way(take: Take) -> str | None:
 
 
 def goal_question(text: str) -> str:
-    """How a plan is asked for."""
+    """The question for the plan of a goal."""
     return f"Goal: {text}. Plan?"
 
 
 def next_step_question(text: str, reported: str) -> str:
-    """How the next step is asked for."""
+    """The question for the next step towards a goal after the reported steps."""
     return f"Goal: {text}. Done: {reported or 'nothing'}. Next step?"
 
 

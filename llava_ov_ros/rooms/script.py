@@ -1,4 +1,4 @@
-"""What happens in a recording: one change after another, or a plan carried out, with rests between."""
+"""The script of a recording: one change after another, or the execution of a plan, with rests in between."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from .goals import Act
 from .takes import TRIES, make_episode, on_the_way
 from .world import Moment, Room, Spot, Wish, is_held_out, make_room, place_of
 
-# All rests, a thing is carried, all rests; and so on.
+# A rest, a change, a rest, and so on.
 REST_S = 5.0
 CARRY_S = 3.0
-# The last rest is at least so long.
+# Least length of the last rest.
 LAST_REST_S = 3.6
-# Rest before the first step of a plan, and behind the last one.
+# Rest before the first step of a plan and after the last.
 EPISODE_REST_S = 2.0
-# After the first change, which is always a move.
+# Weights of the kinds of changes; the first change is always a move.
 CHANGES = {"moved": 6.0, "appeared": 1.0, "left": 1.0}
 ABSENT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Event:
-    """A stretch of a recording.
+    """One event of a recording.
 
     Attributes:
         kind: `rest`, `moved`, `appeared`, `left` or `step`.
-        start_s: Seconds from the first frame.
-        end_s: Seconds from the first frame; what appears or leaves does so at once, and ends when it starts.
-        before: How the room is at first.
-        after: How it is at last.
-        thing: Index of what moves, appears or leaves.
-        act: The step of a plan.
+        start_s: Begin in seconds from the first frame.
+        end_s: End in seconds from the first frame; equal to `start_s` if a thing appears or leaves.
+        before: State of the room at the begin.
+        after: State of the room at the end.
+        thing: Index of the thing that moves, appears or leaves.
+        act: The step of the plan, for the kind `step`.
     """
 
     kind: str
@@ -49,20 +49,20 @@ class Event:
 
     @property
     def middle_s(self) -> float:
-        """The time in the middle of it."""
+        """The middle of the event in seconds from the first frame."""
         return (self.start_s + self.end_s) / 2
 
 
 @dataclass(frozen=True)
 class Script:
-    """All that happens in front of the cameras.
+    """The events of a recording.
 
     Attributes:
-        room: Where.
-        events: One after another, without gaps; the first and the last are rests.
-        last_s: Time of the last frame.
-        pace: Below 1 where rests and changes are shorter than they would be, to fit into a short recording.
-        episode: The plan that is carried out, if one is.
+        room: The room.
+        events: Events in order, without gaps; the first and the last are rests.
+        last_s: Time of the last frame in seconds from the first.
+        pace: Factor on the length of rests and changes; below 1 in a short recording.
+        episode: The execution of a plan, if the recording shows one.
     """
 
     room: Room
@@ -72,7 +72,7 @@ class Script:
     episode: Episode | None = None
 
     def at(self, time_s: float) -> Moment:
-        """How the room is, `time_s` seconds from the first frame."""
+        """State of the room `time_s` seconds after the first frame."""
         if self.episode is not None:
             return self.episode.at(time_s - EPISODE_REST_S)
         event = self.events[max(0, bisect_right(self.events, time_s, key=lambda event: event.start_s) - 1)]
@@ -88,19 +88,22 @@ class Script:
 
 
 def frame_count(seconds: float, rate_hz: float) -> int:
-    """How many frames begin within some seconds, the first of them at 0."""
+    """Number of frames within a length of time, the first at 0 seconds; at least 1."""
     return max(1, math.ceil(seconds * rate_hz - 1e-6))
 
 
 def make_script(rng: Random, last_s: float) -> Script:
-    """A room in which, again and again, all rests and then one thing is carried elsewhere, appears or leaves.
+    """Draw a script in which rests alternate with changes: a thing is carried to another place, appears or leaves.
 
     Args:
-        rng: Every choice follows from it.
-        last_s: Time of the last frame, more than 0. Below 11.6 s everything goes faster.
+        rng: Source of all random choices.
+        last_s: Time of the last frame in seconds, more than 0. Below 11.6 s rests and changes are shorter.
+
+    Raises:
+        RuntimeError: No script was found in TRIES rooms.
     """
     pace = min(1.0, last_s / (REST_S + CARRY_S + LAST_REST_S))
-    # A thousandth for what rounding takes from a recording that just fits.
+    # A thousandth of a second makes up for rounding in a recording that just fits.
     count = max(1, int((last_s - LAST_REST_S * pace + 1e-3) // ((REST_S + CARRY_S) * pace)))
     for _ in range(TRIES):
         script = _script(rng, last_s, pace, count)
@@ -136,7 +139,7 @@ def _script(rng: Random, last_s: float, pace: float, count: int) -> Script | Non
 def _change(
     rng: Random, room: Room, moment: Moment, free: list[Spot], *, first: bool
 ) -> tuple[str, int, Moment] | None:
-    """What happens next, to which thing, and how the room is then; keeps the list of free spots up to date."""
+    """Draw the next change: its kind, its thing, and the moment after it; updates the list of free spots."""
     seen = list(moment.spots)
     absent = [i for i in range(len(room.things)) if i not in moment.spots]
     possible = {"moved": True, "appeared": bool(absent), "left": len(seen) > 2}
@@ -148,7 +151,7 @@ def _change(
         return kind, thing, moment.without(thing)
     candidates = absent if kind == "appeared" else seen
     if first:
-        # The questions about the first move are asked of every recording: it is best if a kind names what moves.
+        # The questions of `tour` about the first move read best if the kind alone identifies the thing that moves.
         counts = Counter(room.things[i].kind for i in seen)
         candidates = [i for i in seen if counts[room.things[i].kind] == 1] or seen
     ways = {thing: _goals(room, moment, free, thing) for thing in candidates}
@@ -164,18 +167,21 @@ def _change(
 
 
 def _goals(room: Room, moment: Moment, free: list[Spot], thing: int) -> list[Spot]:
-    """Free spots to which a thing may go: elsewhere, and where training lets it be."""
+    """Free spots to which a thing may move: on other receptacles, without held-out combinations."""
     it = room.things[thing]
     here = moment.spots[thing].receptacle if thing in moment.spots else ""
     return [s for s in free if s.receptacle != here and not is_held_out(it.kind, it.colour, s.receptacle)]
 
 
 def make_episode_script(rng: Random, rate_hz: float) -> Script:
-    """A room in which a plan is carried out until its goal is reached, with a rest before and one behind.
+    """Draw a script in which a plan is executed until its goal is reached, with a rest before and a rest after it.
 
     Args:
-        rng: Every choice follows from it.
+        rng: Source of all random choices.
         rate_hz: Frames per second; the last frame is the last one within the last rest.
+
+    Raises:
+        RuntimeError: No reachable goal was found in TRIES rooms.
     """
     for _ in range(TRIES):
         episode = make_episode(rng)

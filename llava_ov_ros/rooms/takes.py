@@ -1,4 +1,4 @@
-"""Takes: a room, what happens in it during a clip, and the pictures of it."""
+"""Takes: a room, an event during a clip of it, and the pictures of the clip."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Whether a step was done, a picture can show for these; a report of them may be wrong.
+# Actions whose success a picture shows; only these may be reported done although they failed.
 CHECKABLE = ("PickupObject", "PutObject", "SliceObject", "ToggleObject")
 FAILURE_SHARE = 0.35
 LIFT = 8.0
@@ -37,12 +37,12 @@ TRIES = 60
 
 @dataclass(frozen=True)
 class Progress:
-    """A goal and how far it has been carried out.
+    """A goal and the progress of its plan.
 
     Attributes:
         goal: The goal.
         reported: Steps that are reported done.
-        next_act: What is to be done now; None where the goal is reached.
+        next_act: The next step to do; None if the goal is reached.
     """
 
     goal: RoomGoal
@@ -52,16 +52,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Take:
-    """What a clip shows.
+    """The content of a clip.
 
     Attributes:
         room: The room.
         view: The camera.
-        moments: How the room is in each frame.
-        mover: Index of what moves, appears or leaves during the clip; None where nothing changes or a plan is
-            being carried out.
+        moments: State of the room in each frame.
         event: `moved`, `appeared`, `left`, `nothing`, or `episode`.
-        progress: Of the plan that is being carried out.
+        mover: Index of the thing that moves, appears or leaves during the clip; None for the events `nothing` and
+            `episode`.
+        progress: Progress of the plan, for the event `episode`.
     """
 
     room: Room
@@ -72,7 +72,7 @@ class Take:
     progress: Progress | None = None
 
     def reversed(self) -> Take:
-        """The same backwards."""
+        """The take with its moments in reverse order."""
         return replace(self, moments=self.moments[::-1])
 
 
@@ -84,14 +84,17 @@ def make_take(
     combinations: str = "trained",
     view: View | None = None,
 ) -> Take:
-    """A take of a fresh room.
+    """Draw a take of a new room.
 
     Args:
-        rng: Every choice follows from it.
-        frames: How many the clip has.
-        event: `moved`, `appeared`, `left`, `nothing` or `episode`; drawn where it is None.
-        combinations: As in Wish.
-        view: The camera; drawn where it is None.
+        rng: Source of all random choices.
+        frames: Number of frames of the clip.
+        event: `moved`, `appeared`, `left`, `nothing` or `episode`; None draws one.
+        combinations: Combinations of kind, colour and place, as in `Wish`.
+        view: The camera; None draws one.
+
+    Raises:
+        RuntimeError: No such take was found in TRIES rooms.
     """
     if event is None:
         weights = (0.75, 0.0, 0.0, 0.0, 0.25) if frames == 1 else (0.15, 0.45, 0.1, 0.1, 0.2)
@@ -105,18 +108,18 @@ def make_take(
 
 
 def pictures(take: Take, rng: Random) -> list[NDArray[np.uint8]]:
-    """The frames: RGB, uint8 (height, width, 3) each."""
+    """Render the frames of a take, each RGB uint8 (height, width, 3)."""
     last = max(1, len(take.moments) - 1)
     return [picture(take.room, moment, take.view, rng, i / last) for i, moment in enumerate(take.moments)]
 
 
 def _furnished(rng: Random, combinations: str) -> Room:
-    """A room in which few things, or many, are of one kind."""
+    """A random room in which few or many things share a kind."""
     return make_room(rng, Wish(combinations, doubled=rng.choice((0.1, 0.5))))
 
 
 def _drawn_mover(rng: Random, room: Room, combinations: str) -> int:
-    """What shall move; of a held-out combination only the first thing is."""
+    """Index of the thing that moves; with held-out combinations it is the first, the only one that has one."""
     return 0 if combinations == "held_out" else rng.randrange(len(room.things))
 
 
@@ -150,15 +153,15 @@ def _moved(rng: Random, frames: int, combinations: str, view: View) -> Take | No
 
 
 def on_the_way(room: Room, before: Moment, mover: int, end: Spot, share: float, by_hand: bool) -> Moment:
-    """A moment of a move; before and after it the hand is gone.
+    """The moment at a share of a move; before and after the move no hand is visible.
 
     Args:
         room: The room.
-        before: How it is before the move.
-        mover: Index of what moves.
-        end: Where to.
-        share: How much of the way lies behind it; 0 or less: none, 1 or more: all.
-        by_hand: Whether a hand carries it; otherwise it moves by itself.
+        before: Moment before the move.
+        mover: Index of the thing that moves.
+        end: Destination.
+        share: Share of the way that is done: 0 or less before the move, 1 or more after it.
+        by_hand: Whether a hand carries the thing; otherwise it moves by itself.
     """
     start = before.spots[mover]
     if share <= 0:
@@ -196,7 +199,7 @@ def _episode(rng: Random, frames: int, combinations: str, view: View) -> Take | 
     moments = [episode.at(time_s) for time_s in times_s]
     next_act = acts[done] if done < len(acts) else None
     if done > 0 and acts[done - 1].action in CHECKABLE and rng.random() < FAILURE_SHARE:
-        # The hand came back, but what it was to do has not happened.
+        # The last reported step failed: the hand has returned, but the room has not changed.
         next_act = acts[done - 1]
         failed = replace(episode.moments[done - 1], hand=episode.moments[done].hand)
         held = [i for i, spot in failed.spots.items() if spot.receptacle == HAND]
@@ -208,7 +211,7 @@ def _episode(rng: Random, frames: int, combinations: str, view: View) -> Take | 
 
 
 def make_episode(rng: Random, combinations: str = "trained") -> Episode | None:
-    """A room, a goal that can be reached in it, and the plan carried out; None where that did not come about."""
+    """Draw a room and a goal, and execute its plan; None if no goal of the drawn task type can be reached."""
     task_type = rng.choice(TASK_TYPES)
     receptacles: tuple[str, ...] = ()
     kinds: tuple[str, ...] = (rng.choice([kind for kind in KINDS if kind != LAMP]),)
@@ -233,7 +236,7 @@ def make_episode(rng: Random, combinations: str = "trained") -> Episode | None:
 
 
 def _shows_held_out(episode: Episode) -> bool:
-    """Whether something is carried to where training never shows it."""
+    """Whether the episode ends with a thing in a combination that training never shows."""
     things = episode.room.things
     return any(
         spot.inside is None and is_held_out(things[i].kind, things[i].colour, spot.receptacle)

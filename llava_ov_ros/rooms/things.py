@@ -1,4 +1,4 @@
-"""How the sixteen kinds of things look, whole and sliced."""
+"""Draws the sixteen kinds of things, whole and sliced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ SKIN: Paint = (222, 170, 135)
 
 @dataclass(frozen=True)
 class Brush:
-    """A canvas at one thing: (x, y) is the middle of its lower edge, `h` its size, all in room units."""
+    """Draws one thing on a canvas in coordinates of the thing.
+
+    (x, y) is the middle of its lower edge and `h` its size, in room units. Coordinates of shapes are shares of `h`: the
+    first points to the side that the thing faces, the second up from the lower edge.
+    """
 
     canvas: Canvas
     x: float
@@ -36,7 +40,7 @@ class Brush:
     lit: bool
 
     def box(self, left: float, top: float, right: float, bottom: float, fill: Paint, outline: bool = True) -> None:
-        """A rectangle in shares of the size: across to the facing side, up from the lower edge."""
+        """Draw a filled rectangle, in shares of the size."""
         f, h = self.facing, self.h
         self.canvas.box(
             self.x + f * left * h,
@@ -48,7 +52,7 @@ class Brush:
         )
 
     def polygon(self, points: list[Point], fill: Paint, outline: bool = True) -> None:
-        """A polygon in shares of the size."""
+        """Draw a filled polygon, in shares of the size."""
         f, h = self.facing, self.h
         self.canvas.polygon(
             [(self.x + f * u * h, self.y - v * h) for u, v in points], fill, self.edge if outline else None
@@ -65,7 +69,7 @@ class Brush:
         width: float | None = None,
         turn_deg: float = 0.0,
     ) -> None:
-        """An ellipse in shares of the size."""
+        """Draw an ellipse with centre (u, v), in shares of the size; with a `width` it is a ring."""
         h = self.h
         self.canvas.ellipse(
             self.x + self.facing * u * h,
@@ -80,16 +84,16 @@ class Brush:
 
 
 def draw_thing(canvas: Canvas, thing: Thing, x: float, y: float, *, sliced: bool, lit: bool, size: float = 1.0) -> None:
-    """Paint a thing.
+    """Draw a thing.
 
     Args:
-        canvas: The picture.
-        thing: What.
-        x: Middle of its lower edge.
-        y: Its lower edge.
-        sliced: Whether it was cut.
-        lit: Whether it shines (a lamp).
-        size: Smaller than 1 for what is inside something.
+        canvas: The canvas.
+        thing: The thing.
+        x: Middle of the thing's lower edge in room units.
+        y: Lower edge of the thing in room units.
+        sliced: Whether the thing is drawn sliced.
+        lit: Whether a lamp is on.
+        size: Scale of the thing; below 1 for a thing inside another.
     """
     paint = thing.paint
     edge, shadow = darker(paint, 0.3), darker(paint, 0.7)
@@ -101,7 +105,7 @@ def draw_thing(canvas: Canvas, thing: Thing, x: float, y: float, *, sliced: bool
 
 
 def draw_hand(canvas: Canvas, x: float, y: float) -> None:
-    """Paint a hand that reaches from above; (x, y) is the middle of its palm."""
+    """Draw a hand that reaches from above; (x, y) is the middle of its palm in room units."""
     edge = darker(SKIN, 0.35)
     canvas.polygon([(x - 3.5, y - 16), (x + 3.5, y - 16), (x + 5, y - 4), (x - 5, y - 4)], (70, 80, 120), edge)
     canvas.ellipse(x, y, 7.5, 5.0, SKIN, edge)

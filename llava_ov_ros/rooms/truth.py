@@ -1,4 +1,4 @@
-"""What is true of a recording: its events, and questions with their answers and the stretch each is about."""
+"""The truth of a recording: its events, and questions with their right answers and clips."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from .takes import Progress, Take
 from .view import View
 from .world import at, place_of, plural, with_article
 
-# Asked while all rests, after a whole change was seen, and when all has rested again: seconds from its middle.
+# Seconds from a change's middle at which questions are asked: at rest before it, after the whole change, at rest again.
 BEFORE_S, ACROSS_S, AFTER_S = -2.1, 3.1, 4.9
 REST_WINDOW_S, ACROSS_WINDOW_S = 3.0, 6.0
 STEP_WINDOW_S = 2.0
 END_WINDOW_S = 1.6
 TAKE_FRAMES = 4
-# Kinds that one picture can answer.
+# Categories of questions that one picture can answer.
 STILL = tuple(kind for kind in KINDS_OF_QUESTION if kind not in ("motion", "next_step"))
 
 
 @dataclass(frozen=True)
 class TimedTruth:
-    """A question, its answer, and the stretch of the recording that it is about.
+    """A question about a recording, its right answer, and its clip.
 
     Attributes:
         ask: The question.
         truth: The one right answer.
-        kind: One of KINDS_OF_QUESTION.
-        at_s: When it is asked, in seconds from the first frame; the clip ends here.
-        window_s: Length of the clip.
+        kind: Category of the question, one of KINDS_OF_QUESTION.
+        at_s: Time of the question and end of its clip, in seconds from the first frame.
+        window_s: Length of the clip in seconds.
     """
 
     ask: str
@@ -60,16 +60,17 @@ class _Stretch:
 
 
 def ask_about(script: Script, rng: Random, most: int, *, drawn: bool = False) -> tuple[TimedTruth, ...]:
-    """Questions about a recording, in order of their times.
+    """The questions about a recording, ordered by time.
 
-    Without a plan: of the first move always the same (`tour`), of the later changes some that are drawn. With a
-    plan: for it, for the next step after each one, and some about what is to be seen before and behind.
+    Without a plan, the first move has the same questions in every recording (`tour`), and those about later changes are
+    drawn. With a plan, the questions ask for the plan, for the next step after each step, and for the state of the
+    room before and after the plan.
 
     Args:
-        script: What happens.
-        rng: Draws what is asked, and what is left out.
-        most: How many at most.
-        drawn: Whether those about the first move are drawn as well.
+        script: Events of the recording.
+        rng: Draws the questions, and those that are left out.
+        most: Most questions.
+        drawn: Whether the questions about the first move are drawn, too.
     """
     if script.episode is None:
         changes = script.changes
@@ -84,11 +85,11 @@ def ask_about(script: Script, rng: Random, most: int, *, drawn: bool = False) ->
 
 
 def tour(script: Script, move: Event) -> list[TimedTruth]:
-    """The questions that are asked of every recording about its first move, in order of time.
+    """The questions that every recording has about its first move, ordered by time.
 
     Args:
-        script: What happens.
-        move: An event in which a thing is carried.
+        script: Events of the recording.
+        move: The event in which a thing is carried.
     """
     room, mover = script.room, move.thing
     assert mover is not None, "a move is about a thing"
@@ -130,7 +131,7 @@ def _carrying(kind: str, source: str, goal: str) -> tuple[Act, ...]:
 
 
 def _stretches(script: Script, change: Event) -> tuple[_Stretch, _Stretch, _Stretch]:
-    """The rest before a change, the whole change, and the rest after it."""
+    """The clips of a change: the rest before it, the whole change, and the rest after it."""
     one, two, three = (
         _Stretch(round(change.middle_s + script.pace * from_middle_s, 3), round(script.pace * window_s, 3))
         for from_middle_s, window_s in (
@@ -169,7 +170,7 @@ def _about_episode(script: Script, rng: Random, most: int) -> list[TimedTruth]:
 
 
 def episode_truth(script: Script) -> dict[str, object]:
-    """Goal, plan, and when each step begins and ends, ready for JSON."""
+    """Goal, plan, and the begin and end of each step in seconds, ready for JSON."""
     episode = script.episode
     assert episode is not None, "the script of an episode"
     steps = [event for event in script.events if event.act is not None]
@@ -184,7 +185,7 @@ def episode_truth(script: Script) -> dict[str, object]:
 
 
 def what_happens(script: Script) -> str:
-    """A recording in one line."""
+    """A summary of a recording in one line."""
     if script.episode is not None:
         goal = script.episode.goal
         return f'the goal "{goal.text}" is reached in {len(goal.acts)} steps'

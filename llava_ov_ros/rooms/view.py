@@ -1,4 +1,4 @@
-"""A camera's pictures of a room: its view, light, lens, sensor and JPEG."""
+"""Renders a camera's pictures of a room: view, light, lens, sensor noise and JPEG."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from .world import HAND, HEIGHT, MOVABLE_RECEPTACLES, WIDTH, Moment, Point, Room
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What is inside a bowl or on a plate is drawn smaller, this far up from the carrier's lower edge.
+# A thing inside a bowl or on a plate is drawn smaller, and higher by this share of the carrier's size.
 INSIDE_SIZE = 0.72
 INSIDE_UP = {"in": 0.36, "on": 0.2}
 
 
 @dataclass(frozen=True)
 class View:
-    """How a camera sees.
+    """Size, direction, motion, light, lens and sensor of a camera.
 
     Attributes:
-        width: Of its pictures in pixels.
-        height: Of its pictures in pixels.
-        zoom: 1 where the room just fills the shorter side.
-        shift: Where it looks, from the middle of the room, in room units.
-        turn_deg: How far it is turned.
-        drift: How far it moves from the first to the last frame of a clip, in room units.
-        shake: Largest movement from frame to frame, in room units.
-        gain: Brightness.
-        tint: Of red, green and blue.
-        slope: How the light changes across and down.
+        width: Width of the pictures in pixels.
+        height: Height of the pictures in pixels.
+        zoom: Scale of the room in the picture; at 1 the whole room just fits.
+        shift: Point that the camera looks at, relative to the centre of the room, in room units.
+        turn_deg: Rotation of the camera about its axis, in degrees.
+        drift: Movement of the camera from the first to the last frame of a clip, in room units.
+        shake: Largest random displacement in a frame, in room units.
+        gain: Factor of brightness.
+        tint: Factors of red, green and blue.
+        slope: Change of brightness from the centre to the edge, across and down, as a share.
         blur: Standard deviation of the lens blur in room units.
         noise: Standard deviation of the sensor's noise in grey levels.
-        jpeg_quality: 1 to 100, or None for pictures as they are.
+        jpeg_quality: 1 to 100, or None for pictures without JPEG compression.
     """
 
     width: int = 640
@@ -58,17 +58,17 @@ class View:
     jpeg_quality: int | None = None
 
 
-# 4:3 most often; wide, square and upright cameras as well.
+# Mostly 4:3; also wide, square and upright.
 SHAPES: tuple[tuple[int, int], ...] = ((640, 480), (640, 480), (640, 480), (640, 360), (480, 480), (480, 640))
 
 
 def make_view(rng: Random, *, moving: float = 0.3, sizes: Sequence[tuple[int, int]] = SHAPES) -> View:
-    """A camera somewhere before the room.
+    """Draw a camera in front of the room.
 
     Args:
-        rng: Every choice follows from it.
-        moving: Probability that it moves during a clip.
-        sizes: Width and height to choose from.
+        rng: Source of all random choices.
+        moving: Probability that the camera moves during a clip.
+        sizes: Sizes to draw from, as (width, height) in pixels.
     """
     width, height = rng.choice(sizes)
     drift = (0.0, 0.0)
@@ -92,17 +92,17 @@ def make_view(rng: Random, *, moving: float = 0.3, sizes: Sequence[tuple[int, in
 
 
 def picture(room: Room, moment: Moment, view: View, rng: Random, along: float = 0.5) -> NDArray[np.uint8]:
-    """One picture.
+    """Render one picture.
 
     Args:
-        room: What is there.
-        moment: How it is now.
+        room: The room.
+        moment: State of the room.
         view: The camera.
-        rng: For the shake and the noise.
-        along: How far the clip has gone, 0 to 1; a moving camera is there.
+        rng: Draws the shake and the noise.
+        along: Position in the clip, 0 to 1, which decides where a moving camera is.
 
     Returns:
-        RGB, uint8 (height, width, 3).
+        The picture, RGB uint8 (height, width, 3).
     """
     canvas = canvas_for(view, rng, along)
     draw_room(canvas, room, moment)
@@ -110,7 +110,7 @@ def picture(room: Room, moment: Moment, view: View, rng: Random, along: float = 
 
 
 def canvas_for(view: View, rng: Random, along: float) -> Canvas:
-    """An empty picture of a view."""
+    """An empty canvas with the size and direction of a view."""
     scale = view.zoom * min(view.width / WIDTH, view.height / HEIGHT)
     across = view.shift[0] + view.drift[0] * (along - 0.5) + rng.uniform(-view.shake, view.shake)
     down = view.shift[1] + view.drift[1] * (along - 0.5) + rng.uniform(-view.shake, view.shake)
@@ -124,7 +124,7 @@ def canvas_for(view: View, rng: Random, along: float) -> Canvas:
 
 
 def draw_room(canvas: Canvas, room: Room, moment: Moment) -> None:
-    """Paint the room as it is at a moment."""
+    """Draw the room at a moment."""
     canvas.image[:] = room.wall
     floor = HEIGHT * room.horizon
     canvas.polygon([(-200, floor), (WIDTH + 200, floor), (WIDTH + 200, 400), (-200, 400)], room.floor)
@@ -143,7 +143,7 @@ def draw_room(canvas: Canvas, room: Room, moment: Moment) -> None:
 
 
 def drawing_order(moment: Moment) -> list[int]:
-    """What is held comes last, since it passes in front; what lies in a bowl comes before the bowl."""
+    """Indices of the things in drawing order: the contents of a bowl before the bowl, things in the hand last."""
 
     def rank(index: int) -> tuple[bool, bool]:
         spot = moment.spots[index]
@@ -155,13 +155,13 @@ def drawing_order(moment: Moment) -> list[int]:
 
 
 def inside_point(room: Room, carrier: int, at: Point) -> Point:
-    """Where a thing is drawn that lies in another one standing at a point."""
+    """Position of a thing inside a carrier that stands at a point."""
     thing = room.things[carrier]
     return at[0], at[1] - INSIDE_UP[MOVABLE_RECEPTACLES[thing.kind]] * thing.height
 
 
 def developed(image: NDArray[np.uint8], view: View, rng: Random) -> NDArray[np.uint8]:
-    """What lens, light, sensor and JPEG make of a painted picture, uint8 (height, width, 3)."""
+    """Apply lens blur, light, sensor noise and JPEG to a picture, uint8 (height, width, 3)."""
     height, width = image.shape[:2]
     scale = view.zoom * min(view.width / WIDTH, view.height / HEIGHT)
     if view.blur * scale > 0.2:
@@ -177,13 +177,13 @@ def developed(image: NDArray[np.uint8], view: View, rng: Random) -> NDArray[np.u
 
 
 def sensor_noise(height: int, width: int, rng: Random) -> NDArray[np.float32]:
-    """Gray noise of standard deviation 1, (height, width, 1)."""
+    """Grey noise of standard deviation 1, float32 (height, width, 1)."""
     generator = np.random.Generator(np.random.SFC64(rng.getrandbits(64)))
     return generator.standard_normal((height, width, 1), dtype=np.float32)
 
 
 def through_jpeg(rgb: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """A picture after it was encoded as JPEG and decoded."""
+    """Encode a picture, RGB uint8 (height, width, 3), as JPEG and decode it again."""
     data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     decoded: NDArray[np.uint8] = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
     return decoded

@@ -1,4 +1,4 @@
-"""What there is in a rendered room: things, furniture, and where everything is at one moment."""
+"""The world of a rendered room: furniture, things, and the place of each thing at one moment."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COLOURS: dict[str, Paint] = {
     "purple": (140, 50, 170),
     "white": (238, 238, 238),
 }
-# Ten of its receptacle classes, each with how a thing is there and the paint it has most often.
+# Ten of ALFRED's receptacle classes, each with the preposition of a thing there and the usual paint.
 RECEPTACLES: dict[str, tuple[str, Paint]] = {
     "countertop": ("on", (185, 170, 150)),
     "diningtable": ("on", (150, 95, 50)),
@@ -55,7 +55,7 @@ RECEPTACLES: dict[str, tuple[str, Paint]] = {
     "microwave": ("in", (70, 72, 78)),
     "garbagecan": ("in", (120, 130, 128)),
 }
-# What ALFRED lets be done with them (gen/constants.py: VAL_ACTION_OBJECTS and MOVABLE_RECEPTACLES).
+# The kinds that ALFRED's actions apply to (gen/constants.py: VAL_ACTION_OBJECTS and MOVABLE_RECEPTACLES).
 SLICEABLE = ("apple", "bread", "lettuce")
 HEATABLE = ("apple", "bread", "egg", "mug", "plate")
 COOLABLE = ("apple", "bread", "egg", "lettuce", "mug", "bowl", "plate", "pan")
@@ -64,7 +64,7 @@ MOVABLE_RECEPTACLES: dict[str, str] = {"bowl": "in", "mug": "in", "pan": "in", "
 SMALL = ("apple", "egg", "knife", "candle")
 LAMP = "desklamp"
 
-# Never together in training, for the question whether the model has learnt the parts or the pairs.
+# Combinations that never occur in training; they test whether the model has learnt kind, colour and place separately.
 HELD_OUT_COLOURS: dict[str, str] = dict(zip(KINDS, [*COLOURS, *COLOURS, *COLOURS], strict=False))
 HELD_OUT_PLACES: dict[str, str] = dict(
     zip(
@@ -79,7 +79,7 @@ HAND = "hand"
 
 @dataclass(frozen=True)
 class Furniture:
-    """A receptacle that stays; (x, y) is its middle in room units."""
+    """A fixed receptacle; (x, y) is its centre in room units."""
 
     name: str
     x: float
@@ -89,7 +89,7 @@ class Furniture:
 
 @dataclass(frozen=True)
 class Thing:
-    """An object; `height` is its size in room units, `facing` 1 or -1."""
+    """An object; `height` is its size in room units, and `facing` -1 mirrors it."""
 
     kind: str
     colour: str
@@ -106,9 +106,13 @@ class Thing:
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a thing is: the receptacle's name, or `hand`, or the index of the thing that holds it.
+    """The place of a thing.
 
-    (x, y) is the middle of the thing's lower edge in room units.
+    Attributes:
+        receptacle: Name of the receptacle, or `hand`.
+        x: Middle of the thing's lower edge in room units.
+        y: Lower edge of the thing in room units.
+        inside: Index of the thing that contains it, if any.
     """
 
     receptacle: str
@@ -119,13 +123,13 @@ class Spot:
 
 @dataclass(frozen=True)
 class Moment:
-    """All that can change in a room.
+    """The changeable state of a room.
 
     Attributes:
-        spots: Of every thing that is there, by its index in the room.
+        spots: Place of every thing that is present, by the thing's index in the room.
         sliced: Indices of things that were sliced.
         lit: Indices of lamps that are on.
-        hand: Middle of the palm, or None where no hand is to be seen.
+        hand: Middle of the palm in room units, or None if no hand is visible.
     """
 
     spots: Mapping[int, Spot]
@@ -134,26 +138,26 @@ class Moment:
     hand: Point | None = None
 
     def moved(self, thing: int, spot: Spot) -> Moment:
-        """The same with one thing elsewhere (or there at all)."""
+        """A copy with one thing at another spot, or added there."""
         return replace(self, spots={**self.spots, thing: spot})
 
     def without(self, thing: int) -> Moment:
-        """The same with one thing gone."""
+        """A copy without one thing."""
         return replace(self, spots={i: spot for i, spot in self.spots.items() if i != thing})
 
 
 @dataclass(frozen=True)
 class Room:
-    """A furnished room as it is at first.
+    """A furnished room and its state at the start.
 
     Attributes:
         furniture: Three or four receptacles.
-        things: All that may be seen in it at some time.
-        start: Where the things are at first.
-        free: Spots where nothing stands at first, in random order.
+        things: All things that may be present at some time.
+        start: State of the room at the start.
+        free: Spots without a thing at the start, in random order.
         wall: Paint of the wall.
         floor: Paint of the floor.
-        horizon: Where the floor begins, as a share of the height.
+        horizon: Upper edge of the floor, as a share of the room's height.
         picture: A picture on the wall: left, top, width, height in room units, or None.
     """
 
@@ -176,7 +180,7 @@ class Room:
         return [i for i, thing in enumerate(self.things) if thing.kind == kind]
 
 
-# Where a thing stands, down from the middle of what carries it.
+# Lower edge of a thing on each receptacle, in room units below the receptacle's centre.
 FLOOR_OF: dict[str, float] = {
     "countertop": -2.0,
     "diningtable": -2.0,
@@ -202,15 +206,15 @@ FLOORS: tuple[Paint, ...] = ((150, 120, 90), (120, 110, 100), (170, 150, 125), (
 
 @dataclass(frozen=True)
 class Wish:
-    """What a room must have.
+    """Requirements on a random room.
 
     Attributes:
         combinations: `trained` (no held-out combination of kind, colour and place), `held_out` (the first thing is
             one), or `all`.
-        kinds: Kinds of the first things, in this order; the rest is chosen.
-        receptacles: Furniture that must be there.
-        things: How many things; None: one to seven.
-        doubled: Probability that a further thing is of a kind already there.
+        kinds: Kinds of the first things, in this order; the kinds of further things are drawn.
+        receptacles: Receptacles that the room must have.
+        things: Number of things; None draws one to seven.
+        doubled: Probability that a further thing has a kind that the room has already.
     """
 
     combinations: str = "trained"
@@ -221,7 +225,7 @@ class Wish:
 
 
 def make_room(rng: Random, wish: Wish = Wish()) -> Room:
-    """Furnishes a room; every choice follows from `rng` and the wish."""
+    """Furnish a random room; every choice follows from `rng` and the wish."""
     others = [name for name in RECEPTACLES if name not in wish.receptacles]
     count = rng.choice((3, 4, 4, 4))
     names = [*wish.receptacles, *rng.sample(others, max(0, count - len(wish.receptacles)))]
@@ -261,7 +265,7 @@ def make_room(rng: Random, wish: Wish = Wish()) -> Room:
 
 
 def _bring_forward(wish: Wish, index: int, spots: list[tuple[Furniture, int]]) -> None:
-    """Have a thing whose kind is settled stand where it may: a forbidden place could not be mended by a colour."""
+    """Swap an allowed spot to `index` if the thing's kind is given, since no colour makes a held-out place allowed."""
     wanted = wish.combinations == "held_out" and index == 0
     if index < len(wish.kinds) and wish.combinations != "all" and not wanted:
         never = HELD_OUT_PLACES.get(wish.kinds[index])
@@ -292,41 +296,41 @@ def _choose(
 
 
 def is_held_out(kind: str, colour: str, place: str) -> bool:
-    """Whether a combination never occurs in training."""
+    """Whether a kind has a colour or a place with which training never shows it."""
     return HELD_OUT_COLOURS[kind] == colour or HELD_OUT_PLACES.get(kind) == place
 
 
 def make_thing(rng: Random, kind: str, colour: str) -> Thing:
-    """A thing of some size and shade."""
+    """A thing of random size, tilt and shade."""
     facing = 1 if rng.random() < 0.5 else -1
     return Thing(kind, colour, rng.uniform(21, 26), facing, rng.uniform(-8, 8), shade(rng, COLOURS[colour], 14))
 
 
 def spot_at(rng: Random, piece: Furniture, slot: int) -> Spot:
-    """A place on (or in) a piece of furniture; slots are -1, 0, 1 from left to right."""
+    """A spot on (or in) a receptacle; slots are -1, 0, 1 from left to right."""
     x = piece.x + SLOT_SPACING * slot + rng.uniform(-2, 2)
     return Spot(piece.name, x, piece.y + FLOOR_OF[piece.name] + rng.uniform(-1, 1))
 
 
 def shade(rng: Random, paint: Paint, spread: float) -> Paint:
-    """A paint near the given one."""
+    """A random paint whose channels differ from the given ones by at most `spread`."""
     r, g, b = (min(255, max(0, int(v + rng.uniform(-spread, spread)))) for v in paint)
     return r, g, b
 
 
 def with_article(noun: str) -> str:
-    """The noun after `a` or `an`."""
+    """The noun with its article `a` or `an`."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def plural(kind: str) -> str:
-    """More than one of a kind."""
+    """The plural of a kind's name."""
     special = {"knife": "knives", "bread": "breads", "box": "boxes", "lettuce": "lettuces"}
     return special.get(kind, f"{kind}s")
 
 
 def place_of(room: Room, spot: Spot) -> str:
-    """Where a thing is, such as `in the fridge`."""
+    """The place of a thing in words, such as `in the fridge`."""
     if spot.inside is not None:
         kind = room.things[spot.inside].kind
         return f"{MOVABLE_RECEPTACLES[kind]} the {kind}"
@@ -336,5 +340,5 @@ def place_of(room: Room, spot: Spot) -> str:
 
 
 def at(receptacle: str) -> str:
-    """A place by its receptacle, such as `on the desk`."""
+    """A receptacle with its preposition, such as `on the desk`."""
     return f"{RECEPTACLES[receptacle][0]} the {receptacle}"

@@ -1,1 +1,1 @@
-"""From a goal to a plan: prompts, grammar, repair, results."""
+"""Asks a model for plans and next steps: prompts, grammar, repair, results."""

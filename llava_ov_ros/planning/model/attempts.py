@@ -1,4 +1,4 @@
-"""Makes a plan: asks for it, has it repaired once, and asks whether the things that it names are there."""
+"""Makes a plan: asks the model for it, for repairs, and whether the things that the plan names are visible."""
 
 from __future__ import annotations
 
@@ -19,24 +19,28 @@ if TYPE_CHECKING:
     from ...onevision import Generated
 
 Answers = Callable[[Sequence[PlanAsk], Callable[[str], None]], "Sequence[Generated]"]
-"""Has a model answer about one clip: what is asked, who hears the growing text; the answers in the same order."""
+"""Asks a model questions about one clip. Arguments: the questions, and a callback for each piece of the growing text.
+Returns the answers in the order of the questions."""
 
 
 class NoAnswerError(Exception):
-    """To be raised by Answers where a question that a plan can do without was not answered; the text says why."""
+    """The model did not answer a question that a plan can do without: a repair, or whether a thing is visible.
+
+    `Answers` raises this error; the message says why there is no answer.
+    """
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """How a plan is made.
+    """Options of making a plan.
 
     Attributes:
-        decoding: constrained: within the vocabulary's grammar; free: read from whatever the model writes.
-        repairs: How often a plan with violations is given back to the model with what is wrong with it.
-        grounding: Ask whether the things that the plan names are there.
+        decoding: `constrained` restricts the model to the vocabulary's grammar; `free` reads the plan from any text.
+        repairs: How often the model is asked to repair a plan with violations.
+        grounding: Whether to ask if the things that the plan names are visible.
 
     Raises:
-        ValueError: repairs is no whole number from 0.
+        ValueError: `repairs` is no integer of at least 0.
     """
 
     decoding: Decoding = "constrained"
@@ -60,14 +64,17 @@ def make_plan(
     """Make a plan for a goal.
 
     Args:
-        goal: What shall be so.
-        vocabulary: What the robot can do.
-        prompts: For the model's family.
-        options: How.
-        answers: Has the model answer, always about the same clip. Where it raises NoAnswerError while a plan is there,
-            the plan stays as it is, with a remark; whatever else it raises ends this.
-        on_step: Called with the attempt (0, 1, ...) and each step that has been decoded.
-        on_result: Called with each result that there is, the last one is returned.
+        goal: The goal in a person's words.
+        vocabulary: Vocabulary of the robot.
+        prompts: Set of prompts for the model's family.
+        options: Decoding, repairs and grounding.
+        answers: Asks the model, always about the same clip. If it raises NoAnswerError for a repair or for grounding,
+            the plan is kept and gets a remark; all other errors are passed on.
+        on_step: Called with the number of the attempt (0, 1, ...) and each step as soon as it is decoded.
+        on_result: Called with the result of each attempt, and with the final result.
+
+    Returns:
+        The final result.
 
     Raises:
         GoalTextError: The goal is empty or too long.
@@ -94,7 +101,7 @@ def make_plan(
             if result.cannot_tell or not result.validation.violations:
                 break
             again = attempt(number, repair_ask(goal, result.validation, vocabulary, prompts, options.decoding))
-            # What is worse than what it shall repair is not taken, but counted.
+            # A repaired plan without fewer violations is discarded; the attempt still counts towards `repairs`.
             better = len(again.validation.violations) < len(result.validation.violations) and again.steps
             result = again if better else replace(result, repairs=number)
     except NoAnswerError as error:
@@ -109,16 +116,16 @@ def make_plan(
 
 
 def things_named(result: PlanResult, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The classes that a plan names, in the order in which it does; words that are none are left out."""
+    """The classes that a plan names, each once, in the order of the plan; unknown words are left out."""
     named = (word for step in result.validation.plan.steps for word in step.arguments if word in vocabulary.classes)
     return tuple(dict.fromkeys(named))
 
 
 def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> Shaped:
-    """Asks whether a thing of a class is there.
+    """The yes-or-no question whether a thing of a class is visible.
 
-    In English the thing comes with its article, by the name that has its words apart where there is one; in another
-    language, by the name that the vocabulary has in it, or else by its class.
+    In English the thing has an article, and the synonym with separate words is preferred (`a remote control` for
+    `remotecontrol`). In another language the vocabulary's name in that language is used, or else the class.
     """
     if prompts.language == ENGLISH:
         names = vocabulary.classes[thing]
@@ -131,7 +138,7 @@ def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> S
 
 
 def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answers: Answers) -> list[Finding]:
-    """A warning for each step with a thing that the clip does not show; where the model cannot tell, there is none."""
+    """A warning for each step with a thing that the model says the clip does not show; none if it cannot tell."""
     things = things_named(result, vocabulary)
     questions = [presence_question(thing, vocabulary, prompts) for thing in things]
     asks = [PlanAsk(one.prompt, None, one.max_new_tokens, one.choices) for one in questions]

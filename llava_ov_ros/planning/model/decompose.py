@@ -1,4 +1,4 @@
-"""A goal in the model's own words: a numbered list of sentences, apart from plans, since nothing can check it."""
+"""Decomposes a goal into numbered sentences in the model's own words. These are no plan: nothing can validate them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ...onevision import Generated
 
 MOST_SENTENCES = 9
-"""Published decompositions have fewer than ten steps."""
+"""Most sentences of a decomposition; published ones have fewer than ten."""
 DECOMPOSE_TOKENS = 256
 _OUTER_SIGNS = re.compile(r"^\W+|\W+$")
 _DIGITS = r"(?P<digits>\d{1,2})"
 _NUMERAL = rf"(?P<numeral>\d{{1,2}}|[{CHARACTERS}]{{1,3}})"
 _NUMBER = re.compile(
     rf"(?:^|(?<=\s))(?:step )?{_DIGITS}\s?[.):]\s+(?=\S)"
-    # As Chinese numbers steps: 1、 一、 （一） 第一步： 步骤1：, with no blank before or behind.
+    # Chinese numbering: 1、 一、 （一） 第一步： 步骤1：, with no blank before or after.
     rf"|(?:^|(?<=[\s。；;，,]))(?:[（(]{_NUMERAL}[）)]|第{_NUMERAL.replace('numeral', 'step')}步\s?[:：,，、]?"
     rf"|(?:步骤)?{_NUMERAL.replace('numeral', 'item')}\s?[、：．）])\s*(?=\S)",
     re.IGNORECASE,
@@ -33,16 +33,17 @@ _NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What a model said is to be done, in its own words; none of it has been checked.
+    """The steps to a goal in a model's own words; nothing has validated them.
 
     Attributes:
-        goal: What it is for.
-        sentences: The steps as they were written, without their numbers.
-        cannot_tell: The model said that it cannot tell how; there are no sentences then.
-        unread: What is no numbered step, each in words; a text that was cut off is one of them.
-        confidence: Geometric mean of the probabilities of the tokens, the end included; 0 where there is none.
-        probability: Of the whole text, its end included, when tokens are drawn as they were decoded.
-        text: What the model wrote.
+        goal: The goal in a person's words.
+        sentences: The steps, without their numbers.
+        cannot_tell: Whether the model answered that it cannot tell; there are no sentences then.
+        unread: Parts of the answer that are no numbered step, each with the reason; also an end that was cut off.
+        confidence: Geometric mean of the probabilities of the tokens below 1, including the end token; 0 if nothing was
+            generated.
+        probability: Probability of the whole text including its end, under the distribution that was decoded from.
+        text: The model's text.
     """
 
     goal: str
@@ -55,7 +56,7 @@ class Decomposition:
 
 
 def decompose_ask(goal: str, prompts: Prompts) -> PlanAsk:
-    """Asks for the steps to a goal in the model's own words.
+    """The request for the steps to a goal in the model's own words.
 
     Raises:
         GoalTextError: The goal is empty or too long.
@@ -64,9 +65,9 @@ def decompose_ask(goal: str, prompts: Prompts) -> PlanAsk:
 
 
 def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Decomposition:
-    """What the model answered to `decompose_ask`; never raises, whatever the text is.
+    """Read the model's answer to `decompose_ask`. No text makes this raise.
 
-    Only what is numbered 1, 2, 3, ... is a step, one in a line or several, and no more than MOST_SENTENCES are.
+    Steps must be numbered 1, 2, 3, ..., one or several on a line; at most MOST_SENTENCES are read.
     """
     text = generated.text.strip()
     sentences: tuple[str, ...] = ()
@@ -87,14 +88,14 @@ def read_decomposition(generated: Generated, goal: str, prompts: Prompts) -> Dec
 
 
 def _headings(template: str) -> re.Pattern[str]:
-    """What begins the lines that ask for the steps, and which models write again: `High-Level Task: ...`."""
+    """Pattern of the prompt's own lines, such as `High-Level Task: ...`, which models repeat in their answer."""
     lines = [(_OUTER_SIGNS.sub("", line.partition("{goal}")[0]), "{goal}" in line) for line in template.split("\n")]
     forms = [re.escape(line) + (r"\b.*" if goal else r"\W*") for line, goal in lines if line]
     return re.compile(rf"\W*(?:{'|'.join(forms)})", re.IGNORECASE) if forms else re.compile(r"(?!)")
 
 
 def _read(text: str, headings: re.Pattern[str], cut_off: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Sentences, and what was not read. Of a text that was cut off, the last line is not taken for a whole one."""
+    """The sentences and the parts that were not read; the last line of a text that was cut off counts as not read."""
     rest = ""
     if cut_off:
         text, _, rest = text.rpartition("\n")
@@ -124,11 +125,11 @@ def _read(text: str, headings: re.Pattern[str], cut_off: bool) -> tuple[tuple[st
 
 
 def _next(line: str, position: int, number: int) -> re.Match[str] | None:
-    """Where a line goes on with the step of a number."""
+    """The next place in a line with the step `number`; None if there is none."""
     return next((found for found in _NUMBER.finditer(line, position) if _number(found) == number), None)
 
 
 def _number(found: re.Match[str]) -> int:
-    """The number of a step, in digits or as a Chinese numeral; 0: it is none."""
+    """The number of a step, in digits or as a Chinese numeral; 0 if it is no valid numeral."""
     said = next(filter(None, found.groups()))
     return int(said) if said.isdecimal() else numeral(said) or 0

@@ -1,4 +1,4 @@
-"""The grammar of plans in a vocabulary, as text for constrained decoding, and how long such a plan can become."""
+"""The grammar of a vocabulary's plans for constrained decoding, and the length of the longest plan."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True)
 class PlanGrammar:
-    """All texts that are a plan.
+    """A grammar whose texts are plans.
 
     Attributes:
-        text: In Lark's syntax, for `Engine.ask(grammar=...)`.
-        longest_bytes: Of the longest of them, in UTF-8.
+        text: The grammar in Lark's syntax, for `Engine.ask(grammar=...)`.
+        longest_bytes: Bytes of the longest plan in UTF-8.
     """
 
     text: str
@@ -26,12 +26,12 @@ class PlanGrammar:
 
     @property
     def max_new_tokens(self) -> int:
-        """With so many tokens no plan is cut off: every token but the end has at least one byte."""
+        """Number of tokens with which no plan is cut off: every token but the end token has at least one byte."""
         return self.longest_bytes + 1
 
 
 StepArguments = Mapping[str, Sequence[Sequence[str]]]
-"""Actions by name, each with the words that each of its arguments may be; none for an action without arguments."""
+"""Actions by name; for each action a sequence of its arguments, each with its allowed words."""
 
 
 def plan_grammar(
@@ -42,20 +42,20 @@ def plan_grammar(
     endings: StepArguments | None = None,
     instead: Sequence[str] = (),
 ) -> PlanGrammar:
-    """The grammar of plans such as `GotoLocation desk; PickupObject mug`.
+    """Build the grammar of plans such as `GotoLocation desk; PickupObject mug`.
 
-    A plan has 1 to `max_steps` steps; a step is an action and, behind one blank each, its arguments.
+    A plan has 1 to `max_steps` steps; a step is an action followed by its arguments, with one blank before each.
 
     Args:
-        actions: What steps are made of.
-        max_steps: Most steps of a plan, an ending not counted.
-        separator: Between two steps.
-        endings: What steps are made of one of which may stand at the end of a plan, and only there.
-        instead: Texts one of which may stand in place of a whole plan, such as `DONE` or `cannot tell`.
+        actions: The actions and their arguments.
+        max_steps: Most steps of a plan, not counting an ending.
+        separator: Text between two steps.
+        endings: Actions of which one may end a plan; they are allowed nowhere else.
+        instead: Texts that are allowed in place of a plan, such as `DONE` or `cannot tell`.
 
     Raises:
-        ValueError: No plan can be read from the text again: a word is empty, twice there, or holds a blank or what
-            separates steps; or there is nothing to choose from.
+        ValueError: Plans could not be read back (a word is empty, occurs twice, or contains a blank or the separator),
+            or there is no action or no word for an argument.
     """
     endings = endings or {}
     if not actions:
@@ -71,7 +71,7 @@ def plan_grammar(
     _check_texts(instead, {*actions, *endings})
 
     between = _quoted(separator)
-    # llguidance takes no repetition of up to zero times.
+    # llguidance refuses the repetition {0,0}.
     plan = "STEP" if max_steps == 1 else f"STEP ({between} STEP){{0,{max_steps - 1}}}"
     rules = _rules("STEP", "ACTION", actions)
     longest = max_steps * _longest(actions) + (max_steps - 1) * _size(separator)
@@ -84,7 +84,7 @@ def plan_grammar(
 
 
 def _rules(name: str, each: str, steps: StepArguments) -> list[str]:
-    """Terminals for steps: one by one, and all of them under a name."""
+    """Rules of the grammar: one terminal for each action with its arguments, and `name` for any of them."""
     rules = [f"{name}: {_one_of([f'{each}_{number}' for number in range(len(steps))])}"]
     for number, (action, arguments) in enumerate(steps.items()):
         words = "".join(f' " " {_one_of(map(_quoted, words))}' for words in arguments)
@@ -93,7 +93,7 @@ def _rules(name: str, each: str, steps: StepArguments) -> list[str]:
 
 
 def _longest(steps: StepArguments) -> int:
-    """Bytes of the longest step."""
+    """Bytes of the longest step in UTF-8."""
     return max(
         _size(action) + sum(1 + max(map(_size, words)) for words in arguments) for action, arguments in steps.items()
     )
@@ -124,7 +124,7 @@ def _one_of(alternatives: Iterable[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as a literal of the grammar, whose strings are JSON's."""
+    """A text as a string literal of the grammar, whose escapes are those of JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""How plans and next steps are asked for: the prompt, the grammar that holds the answer, the longest answer."""
+"""Builds requests for plans and next steps: the prompt, the grammar of the answer, and the answer's greatest length."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .repair import repair_prompt
 Decoding = Literal["constrained", "free"]
 DECODINGS: tuple[Decoding, ...] = ("constrained", "free")
 LONGEST_GOAL, LONGEST_STEP = 500, 200
-"""Characters of what is asked for and of a step that is reported."""
+"""Most characters of a goal, and of a step that is reported done."""
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
 MOST_PICTURES = 16
-"""Of steps that are done, in one prompt."""
+"""Most pictures of steps that are done, in one prompt."""
 _PLACE = re.compile(r"(\{\w+\})")
 
 
@@ -40,19 +40,19 @@ def decoding_named(name: str) -> Decoding:
 
 
 class GoalTextError(ValueError):
-    """A goal or a report of steps that cannot be used; the text says what to change."""
+    """A goal or a reported step cannot be used; the message says what to change."""
 
 
 @dataclass(frozen=True)
 class PlanAsk:
-    """What the model is asked.
+    """One request to the model, with arguments of `Engine.ask`.
 
     Attributes:
-        prompt: The text.
-        grammar: What the answer is held to, for `Engine.ask`; None: free.
-        choices: What is compared instead, for `Engine.ask`; None: text is generated.
-        max_new_tokens: Longest answer.
-        before: Texts and pictures that go before the clip, for `Engine.ask`; empty: the clip goes before everything.
+        prompt: Text of the question.
+        grammar: Grammar to which the answer is constrained; None for free text.
+        max_new_tokens: Most tokens of the answer.
+        choices: Candidate answers whose probabilities are compared; None if text is generated.
+        before: Texts and pictures before the clip; empty if the prompt begins with the clip.
     """
 
     prompt: str
@@ -63,10 +63,10 @@ class PlanAsk:
 
 
 def goal_text(text: str) -> str:
-    """A goal as prompts take it: one line, without the full stop at its end.
+    """Normalise a goal for prompts: one line, without a full stop at its end.
 
     Raises:
-        GoalTextError: It is empty or too long.
+        GoalTextError: The goal is empty or longer than LONGEST_GOAL.
     """
     text = text.strip()
     if len(text) > LONGEST_GOAL:
@@ -78,10 +78,10 @@ def goal_text(text: str) -> str:
 
 
 def reported_step(text: str, vocabulary: Vocabulary) -> Step:
-    """A step that somebody says is done, in the form `PutObject mug desk`.
+    """Read a step that is reported done, in the form `PutObject mug desk`.
 
     Raises:
-        GoalTextError: It is too long, or no step of the vocabulary.
+        GoalTextError: The text is longer than LONGEST_STEP, or no step of the vocabulary.
     """
     text = text.strip()
     if len(text) > LONGEST_STEP:
@@ -99,11 +99,11 @@ def reported_step(text: str, vocabulary: Vocabulary) -> Step:
 
 
 def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained") -> PlanAsk:
-    """Asks for a whole plan.
+    """The request for a whole plan.
 
     Raises:
-        GoalTextError: The goal is empty or too long.
-        ValueError: Words of the vocabulary and of the prompts clash.
+        GoalTextError: The goal is empty or longer than LONGEST_GOAL.
+        ValueError: The vocabulary and the prompts yield no grammar, for example if `cannot_tell` names an action.
     """
     parts = _parts(prompts.planning.plan, goal_text(goal), vocabulary, prompts)
     return _held("".join(part for part in parts if isinstance(part, str)), vocabulary, prompts, decoding)
@@ -112,7 +112,7 @@ def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Deco
 def repair_ask(
     goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained"
 ) -> PlanAsk:
-    """Asks for a plan once more, with what is wrong with the first one; raises as `plan_ask` and `repair_prompt` do."""
+    """The request to repair a plan, given its violations; raises the errors of `plan_ask` and `repair_prompt`."""
     prompt = repair_prompt(goal_text(goal), validation, vocabulary, prompts.planning)
     return _held(prompt, vocabulary, prompts, decoding)
 
@@ -125,16 +125,16 @@ def next_step_ask(
     decoding: Decoding = "constrained",
     pictures: Sequence[Frame | None] = (),
 ) -> PlanAsk:
-    """Asks for the step after those that are done; raises as `plan_ask` does.
+    """The request for the next step towards a goal; raises the errors of `plan_ask`.
 
     Args:
-        goal: What shall be so.
+        goal: The goal in a person's words.
         done: The steps that are done, oldest first.
-        vocabulary: What steps there are.
-        prompts: For the model's family.
-        decoding: Held to the vocabulary, or free.
-        pictures: What was seen when each of the last steps was reported done; None: nothing. Only the newest
-            MOST_PICTURES are shown, and only by a set of prompts that shows steps.
+        vocabulary: Vocabulary of the steps.
+        prompts: Set of prompts for the model's family.
+        decoding: `constrained` to the vocabulary's grammar, or `free`.
+        pictures: For each of the last steps the frame from the time when it was reported done, or None if there was no
+            frame. Only the newest MOST_PICTURES are shown, and only if the set of prompts has a text for steps.
     """
     parts = list(_parts(prompts.planning.next_step, goal_text(goal), vocabulary, prompts, done, pictures))
     now = parts.index(None) if None in parts else 0
@@ -171,12 +171,12 @@ def _grammar(vocabulary: Vocabulary, max_steps: int, endings: bool, instead: tup
 
 
 def whole_plan_grammar(vocabulary: Vocabulary, prompts: Prompts) -> PlanGrammar:
-    """All plans of a vocabulary, and what the model says where it cannot tell; raises ValueError as `plan_grammar`."""
+    """Grammar of all plans of a vocabulary and the text `cannot_tell`; raises the ValueError of `plan_grammar`."""
     return _grammar(vocabulary, vocabulary.max_steps, True, tuple(filter(None, (prompts.cannot_tell,))))
 
 
 def step_grammar(vocabulary: Vocabulary, prompts: Prompts) -> PlanGrammar:
-    """All single steps, and what the model says where the goal holds or it cannot tell; raises as `plan_grammar`."""
+    """Grammar of all single steps and the texts `done` and `cannot_tell`; raises the ValueError of `plan_grammar`."""
     return _grammar(vocabulary, 1, False, tuple(filter(None, (prompts.planning.done, prompts.cannot_tell))))
 
 
@@ -188,7 +188,10 @@ def _parts(
     done: Sequence[Step] = (),
     pictures: Sequence[Frame | None] = (),
 ) -> Iterator[str | Frame | None]:
-    """A template with its places filled, None where the pictures of now stand; braces in what is filled in are text."""
+    """Fill in the placeholders of a template, and yield its parts in order; None stands for the clip of now.
+
+    Braces in the values that are filled in stay text.
+    """
     for part in _PLACE.split(template):
         if part == "{goal}":
             yield goal
@@ -205,7 +208,7 @@ def _parts(
 
 
 def _steps(done: Sequence[Step], pictures: Sequence[Frame | None], prompts: Prompts) -> Iterator[str | Frame]:
-    """The steps that are done, as the set of prompts writes them."""
+    """The steps that are done, with their pictures, in the form of the set of prompts."""
     if not prompts.planning.step:
         yield STEP_SEPARATOR.join(map(str, done)) or prompts.planning.no_steps
         return
@@ -221,7 +224,7 @@ def _steps(done: Sequence[Step], pictures: Sequence[Frame | None], prompts: Prom
 
 
 def _joined(parts: Sequence[str | Frame | None]) -> tuple[str | Frame, ...]:
-    """The same with neighbouring texts joined."""
+    """Join neighbouring texts, and drop empty ones."""
     joined: list[str | Frame] = []
     for part in parts:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
@@ -232,9 +235,9 @@ def _joined(parts: Sequence[str | Frame | None]) -> tuple[str | Frame, ...]:
 
 
 def action_forms(vocabulary: Vocabulary, language: str = ENGLISH) -> str:
-    """Every action with the types of its arguments, one a line, such as `PutObject <object> <receptacle>`.
+    """All actions with the types of their arguments, one per line, such as `PutObject <object> <receptacle>`.
 
-    An action that has a name in the language stands there with it: `PutObject <object> <receptacle> (放到)`.
+    An action's name in the language, if the vocabulary has one, follows: `PutObject <object> <receptacle> (放到)`.
     """
     return "\n".join(
         _beside(
@@ -246,7 +249,7 @@ def action_forms(vocabulary: Vocabulary, language: str = ENGLISH) -> str:
 
 
 def allowed_words(vocabulary: Vocabulary, prompts: Prompts) -> str:
-    """The words of every type of argument, one type a line, each word with its name in the language of the prompts."""
+    """The classes of each type of argument, one type per line, with their names in the language of the prompts."""
     arguments = {one.type: one for action in vocabulary.actions.values() for one in action.arguments}
     between = prompts.planning.list_separator
     return "\n".join(

@@ -1,4 +1,4 @@
-"""The text that asks a model to correct a plan, once, given what is wrong with it."""
+"""The prompt that asks a model to repair a plan, with the plan's violations."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ MOST_FINDINGS = 8
 
 
 def repair_prompt(goal: str, validation: Validation, vocabulary: Vocabulary, prompts: PlanPrompts | None = None) -> str:
-    """Build the request.
+    """Build the prompt that asks for a repaired plan.
 
     Args:
-        goal: What was asked for, as a person said it.
-        validation: Of a plan with violations; warnings are left out.
-        vocabulary: What plans may say.
-        prompts: How it is asked for; None: in English, as `PlanPrompts` has it.
+        goal: The goal in a person's words.
+        validation: The validation of a plan with violations; its warnings are left out.
+        vocabulary: Vocabulary of the plan.
+        prompts: Texts of the prompt; None uses the English defaults of `PlanPrompts`.
 
     Returns:
-        The text: goal, plan, the first MOST_FINDINGS violations, the actions, and the form of the answer.
+        The prompt: goal, plan, the first MOST_FINDINGS violations, the actions, and the form of the answer.
 
     Raises:
-        ValueError: There is nothing to repair.
+        ValueError: The plan has no violations.
     """
     violations = validation.violations
     if not violations:
@@ -50,7 +50,7 @@ def repair_prompt(goal: str, validation: Validation, vocabulary: Vocabulary, pro
 
 
 def _told(finding: Finding, prompts: PlanPrompts) -> str:
-    """A violation in the words of the set of prompts, where it has words for it."""
+    """A violation in the words of the set of prompts, or its own text if the set has none for its code."""
     text = prompts.reasons.get(finding.reason, finding.text)
     if finding.step is None:
         return text

@@ -1,4 +1,4 @@
-"""What a model answered when it was asked for a plan or a next step, as typed results."""
+"""Reads a model's answer to the request for a plan or a next step, as typed results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class StepStatus(StrEnum):
-    """Whether a step can be done where it stands."""
+    """Whether a step can be executed at its place in the plan."""
 
     OK = "ok"
     WARNING = "warning"
@@ -32,12 +32,12 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step, and what was found about it.
+    """A step of a plan with its findings.
 
     Attributes:
-        number: From 1.
+        number: Number of the step, from 1.
         step: Action and arguments.
-        findings: Violations and warnings; none: it is all right.
+        findings: Violations and warnings; empty if the step is valid.
     """
 
     number: int
@@ -46,32 +46,32 @@ class PlannedStep:
 
     @property
     def status(self) -> StepStatus:
-        """The worst of the findings."""
+        """Status by the worst finding."""
         if not self.findings:
             return StepStatus.OK
         return StepStatus.WARNING if all(one.warning for one in self.findings) else StepStatus.VIOLATION
 
     @property
     def reason(self) -> str:
-        """The findings in words, empty where there are none."""
+        """The findings in words; empty if there are none."""
         return "; ".join(finding.text for finding in self.findings)
 
 
 @dataclass(frozen=True)
 class PlanResult:
-    """A plan that a model made, or that it could not.
+    """A model's answer to the request for a plan.
 
     Attributes:
-        goal: What it is for.
-        validation: The plan as it was read, and what is wrong with it.
-        cannot_tell: The model said that it cannot tell how; there are no steps then.
-        unread: What could not be read, each in words; a text that was cut off is one of them.
-        confidence: Geometric mean of the probabilities of the tokens (the end is one) that were decided: those that
-            the grammar left no choice about are not counted. 0 where nothing was generated.
-        probability: Of the whole text, its end included, when tokens are drawn as they were decoded.
-        text: What the model wrote.
-        repairs: How often the model was asked to correct its plan.
-        remarks: What else there is to know.
+        goal: The goal in a person's words.
+        validation: The plan that was read, and its findings.
+        cannot_tell: Whether the model answered that it cannot tell; the plan then has no steps.
+        unread: Parts of the answer that could not be read, each with the reason; also an end that was cut off.
+        confidence: Geometric mean of the probabilities of the answer's tokens, including the end token. Tokens without
+            an alternative in the grammar are not counted. 0 if nothing was generated.
+        probability: Probability of the whole text including its end, under the distribution that was decoded from.
+        text: The model's text.
+        repairs: How often the model was asked to repair its plan.
+        remarks: Other information for the user, such as a repair that was given up.
     """
 
     goal: str
@@ -86,26 +86,26 @@ class PlanResult:
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:
-        """The steps, each with what was found about it."""
+        """The steps of the plan with their findings."""
         return planned_steps(self.validation)
 
     @property
     def of_the_whole(self) -> tuple[Finding, ...]:
-        """What was found about no single step."""
+        """The findings that concern no single step."""
         return tuple(finding for finding in self.validation.findings if finding.step is None)
 
     @property
     def accepted(self) -> bool:
-        """Everything was read, and all of it can be done."""
+        """Whether the whole answer was read as a plan without violations."""
         return self.validation.accepted and not self.unread and not self.cannot_tell
 
     def with_findings(self, findings: Sequence[Finding]) -> PlanResult:
-        """The same with more findings."""
+        """A copy of the result with further findings."""
         return replace(self, validation=replace(self.validation, findings=(*self.validation.findings, *findings)))
 
 
 class Hint(StrEnum):
-    """What comes next."""
+    """Kind of a model's answer to the request for the next step."""
 
     STEP = "step"
     DONE = "done"
@@ -115,15 +115,15 @@ class Hint(StrEnum):
 
 @dataclass(frozen=True)
 class NextStep:
-    """What the model says comes next.
+    """A model's answer to the request for the next step.
 
     Attributes:
-        hint: A step, that the goal holds, that it cannot tell, or UNSURE: too improbable, or unreadable.
-        step: The step, also where it is unsure of it; None: there is none.
-        findings: What is wrong with the step after those that are done.
-        confidence: Probability of this answer among all that were allowed (free: among all texts).
-        text: What the model wrote.
-        unread: What could not be read.
+        hint: STEP; DONE: the goal is reached; CANNOT_TELL; UNSURE: the answer is too improbable or could not be read.
+        step: The next step, also if the hint is UNSURE; None if the answer has none.
+        findings: Findings about the step after the steps that are done.
+        confidence: Probability of the answer among all answers that the grammar allows (free: among all texts).
+        text: The model's text.
+        unread: Parts of the answer that could not be read, each with the reason.
     """
 
     hint: Hint
@@ -135,25 +135,25 @@ class NextStep:
 
 
 def planned_steps(validation: Validation) -> tuple[PlannedStep, ...]:
-    """The steps of a plan, each with what was found about it."""
+    """The steps of a validated plan with their findings."""
     return tuple(
         PlannedStep(number, step, validation.of_step(number)) for number, step in enumerate(validation.plan.steps, 1)
     )
 
 
 def text_probability(generated: Generated) -> float:
-    """Of the whole text and its end, when tokens are drawn as they were decoded; 0 where nothing was generated.
+    """Probability of the whole text including its end, under the distribution that was decoded from.
 
-    A probability that is no number counts as 0.
+    The result is 0 if nothing was generated or a token's probability is NaN.
     """
     decided = _decided(generated)
     return math.prod(decided) if generated.probabilities and all(value >= 0 for value in decided) else 0.0
 
 
 def decided_confidence(generated: Generated) -> float:
-    """Geometric mean over the tokens that there was a choice about, the end included; 1 where there was none.
+    """Geometric mean of the probabilities of the tokens below 1, including the end token; 1 if no token had a choice.
 
-    A probability that is no number counts as 0.
+    The result is 0 if nothing was generated or a token's probability is NaN.
     """
     decided = [probability for probability in _decided(generated) if not probability >= 1]
     if not generated.probabilities or not all(probability > 0 for probability in decided):
@@ -169,7 +169,7 @@ def _decided(generated: Generated) -> list[float]:
 def read_plan_answer(
     generated: Generated, goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding
 ) -> PlanResult:
-    """What the model answered to `plan_ask` or `repair_ask`; never raises, whatever the text is."""
+    """Read the model's answer to `plan_ask` or `repair_ask`, and validate the plan. No text makes this raise."""
     text = generated.text.strip()
     cannot_tell = says(text, prompts.cannot_tell)
     plan, unread = Plan(()), tuple[str, ...]()
@@ -194,15 +194,15 @@ def read_next_step(
     decoding: Decoding,
     least_confidence: float,
 ) -> NextStep:
-    """What the model answered to `next_step_ask`; never raises, whatever the text is.
+    """Read the model's answer to `next_step_ask`, and validate the step. No text makes this raise.
 
     Args:
-        generated: What it gave.
-        done: The steps that are done.
-        vocabulary: What steps there are.
-        prompts: What the model was asked with.
-        decoding: How it was decoded.
-        least_confidence: An answer that is less probable is UNSURE.
+        generated: The model's answer.
+        done: The steps that are done, oldest first.
+        vocabulary: Vocabulary of the steps.
+        prompts: Set of prompts with which the model was asked.
+        decoding: How the answer was decoded.
+        least_confidence: An answer with a lower probability is UNSURE.
     """
     text, confidence = generated.text.strip(), text_probability(generated)
     step, findings, unread = None, tuple[Finding, ...](), tuple[str, ...]()
@@ -227,7 +227,7 @@ def read_next_step(
 
 
 def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) -> tuple[Plan, tuple[str, ...]]:
-    """Steps, and what was not read. Of a text that was cut off, the last step is not taken for a whole one."""
+    """The plan and the parts that were not read; the last step of a text that was cut off counts as not read."""
     unread: tuple[str, ...] = ()
     if cut_off:
         mark = STEP_SEPARATOR.strip() if decoding == "constrained" else _last_mark(text)
@@ -245,15 +245,15 @@ def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) 
 
 
 def _last_mark(text: str) -> str:
-    """The mark behind the last whole statement of a free text."""
+    """The mark that ends the last complete statement of a free text."""
     return max(STATEMENT_ENDS, key=text.rfind)
 
 
 class StepStream:
-    """Finds the steps in a text while it grows; the whole text decides in the end.
+    """Finds the steps in a growing text. They are provisional: in the end the whole text is read.
 
     Attributes:
-        given: How many there were.
+        given: Number of steps returned so far.
     """
 
     def __init__(self, vocabulary: Vocabulary, decoding: Decoding) -> None:
@@ -263,7 +263,7 @@ class StepStream:
         self.given = 0
 
     def hear(self, piece: str) -> tuple[PlannedStep, ...]:
-        """Take the next piece; the steps that are whole with it, each once."""
+        """Append a piece of text, and return the steps that it completes; each step is returned once."""
         self._text += piece
         marks = ";" if self._decoding == "constrained" else STATEMENT_ENDS
         if not any(mark in piece for mark in marks):

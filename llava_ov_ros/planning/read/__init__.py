@@ -1,1 +1,1 @@
-"""From text to plans: free text, JSON, the strict one-line form."""
+"""Reads plans from text: free text, JSON, and the strict one-line form."""

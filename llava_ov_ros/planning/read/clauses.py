@@ -17,12 +17,12 @@ from .phrases import Alternation, Sequence, Slot, before_slots, first_words, par
 from .spelling import plain, spaced, without
 
 _BRACKETS = re.compile(r"[()\[\]{}<>:=,|/]")
-# Named arguments in any order: of three there are six.
+# Most arguments that may follow in any order, each after its name: three have six orders.
 MOST_ORDERED = 3
 
 _SIGNS = re.compile(r"[^\w\s]")
 _ENDING = re.compile(r"[\s.!,]+$")
-# Not within brackets.
+# Separators of clauses, except within brackets.
 _BETWEEN = re.compile(
     r"(?:\s*,\s*(?:and\s+)?(?:then\s+)?|\s*[.!]\s+|\s+(?:and\s+then|and|then)\s+"
     r"|\s*,?\s*(?:然后|接着|随后|并且|并|再)\s*)(?![^()]*\))"
@@ -30,7 +30,7 @@ _BETWEEN = re.compile(
 
 
 class Unread(StrEnum):
-    """Why a statement was not read."""
+    """Code of the reason why a statement was not read."""
 
     NO_ACTION = "no_action"
     UNKNOWN_CLASS = "unknown_class"
@@ -44,7 +44,7 @@ class Unread(StrEnum):
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a statement was not read, as a kind and in words."""
+    """The reason why a statement was not read, as a code and in words."""
 
     why: Unread
     detail: str
@@ -52,19 +52,19 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Patterns:
-    """A vocabulary made ready for reading.
+    """The patterns of a vocabulary, compiled for reading statements.
 
     Attributes:
         vocabulary: The vocabulary.
-        names: Everything that classes are called.
-        called: Actions by their names at the beginning of a statement, in whatever spelling; of one action's names the
-            long ones come first.
-        named: What can follow the name of an action: its arguments, in whatever brackets.
-        said: Steps as people say them, in the order of the vocabulary.
-        details: What can begin a closer description of a complete step.
-        starts: For each action, the words with which a statement about it begins.
-        asides: What may stand before a step, or alone, and says nothing about it.
-        stops: Words that no closer description can hold, by their first ones: one can be several Han characters.
+        names: Names and synonyms of all classes.
+        called: Actions with a pattern of their name at the beginning of a statement, in any spelling; longer names of
+            one action come first.
+        named: For each action, patterns of the arguments that may follow its name.
+        said: Patterns of sentences with which people name an action, in the order of the vocabulary.
+        details: Patterns that may begin a detail after a complete step.
+        starts: For each action, the words with which its sentences begin.
+        asides: Patterns that may stand before a step, or alone, without meaning.
+        stops: Words that no detail may contain, indexed by their first word: one may be several Han characters.
     """
 
     vocabulary: Vocabulary
@@ -80,9 +80,9 @@ class Patterns:
 
 @lru_cache(maxsize=16)
 def patterns_of(vocabulary: Vocabulary) -> Patterns:
-    """Make a vocabulary ready for reading, once; loading one does so.
+    """Compile the patterns of a vocabulary; the result is cached, and `load_vocabulary` fills the cache.
 
-    The work grows with the number of names and with that of patterns, not with their product.
+    The work grows with the number of names plus the number of patterns, not with their product.
     """
     language = vocabulary.language
     nouns = _nouns(vocabulary)
@@ -107,13 +107,13 @@ def patterns_of(vocabulary: Vocabulary) -> Patterns:
         tuple(map(parse_phrase, language.details)),
         tuple(starts),
         tuple(map(parse_phrase, language.asides)),
-        # `in the microwave` is no second step, though people also microwave things.
+        # Verbs that are nouns, too, are no stops: `in the microwave` is no second step.
         indexed(verb for verb in verbs if " ".join(verb) not in nouns),
     )
 
 
 def _orders(action: Action, sequences: Iterable[Sequence]) -> Iterator[Sequence]:
-    """How arguments follow the name of an action: in their order, or each after its own name in any order."""
+    """Patterns of the arguments after an action's name: in the action's order, or in any order each after its name."""
     leads: dict[str, list[Sequence]] = {one.name: [_words(one.name)] for one in action.arguments}
     for sequence in sequences:
         for name, words in before_slots(sequence).items():
@@ -129,7 +129,7 @@ def _orders(action: Action, sequences: Iterable[Sequence]) -> Iterator[Sequence]
 
 
 def _nouns(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
-    """Classes by what they are called; a class's own name means that class only."""
+    """Classes by each of their names and synonyms; the name of a class is never a synonym of another."""
     nouns: dict[str, tuple[str, ...]] = {}
     for name, others in vocabulary.classes.items():
         for other in (*others, *vocabulary.names_of(name)):
@@ -144,28 +144,28 @@ def _words(text: str) -> WordSequence:
 
 
 def _led(argument: str) -> Sequence:
-    """An argument after its own name."""
+    """The pattern of an argument after its name, such as `receptacle desk`."""
     return (*_words(argument), Slot(argument))
 
 
 def _name_regexes(name: str, others: Iterable[str]) -> Iterator[re.Pattern[str]]:
-    """`PickupObject` is also found as `pickup object` and `pickup_object`, and by its names in other languages."""
+    """Patterns of an action's names: `PickupObject`, `pickup object`, `pickup_object`, and names in other languages."""
     parts = re.sub(r"(?<=[^\W\d_])(?=[A-Z])", " ", name).replace("_", " ").split()
     own = " ?".join(re.escape(plain(part).strip()) for part in parts) + " "
-    # One for each, so that where 拿 and 拿起 are names of one action either can be meant; the longer one is first.
+    # One pattern for each name: where both 拿 and 拿起 are names of one action, the text may mean either.
     for one in sorted((own, *(re.escape(plain(other)) for other in others)), key=len, reverse=True):
         yield re.compile(one)
 
 
 def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obstacle:
-    """Read a folded statement as a whole.
+    """Read a statement of one or several clauses; either every clause is read or none.
 
     Args:
-        patterns: Those of the vocabulary.
-        statement: As `wording.folded` leaves it, without numbering.
+        patterns: Patterns of the vocabulary.
+        statement: The statement in the form of `spelling.folded`, without numbering.
 
     Returns:
-        The steps that it says, at least one; or why it was not read.
+        The steps of the statement, at least one; or the reason why it was not read.
     """
     statement = _ENDING.sub("", statement)
     steps: list[Step] = []
@@ -185,7 +185,7 @@ def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obs
 
 
 def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle:
-    """One step; none where there are only asides; or why it was not read."""
+    """Read one clause: one step, no step for a clause of asides only, or the reason why it was not read."""
     ignore = patterns.vocabulary.language.ignore
     said = without(spaced(_ENDING.sub("", clause)), ignore)
     bare = without(spaced(_BRACKETS.sub(" ", clause)), ignore)
@@ -199,7 +199,7 @@ def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle
             return _obstacle(patterns, words, bare)
         rest = rest[longest:]
         found = _named(patterns, "".join(f"{word} " for word in rest)) or _said(patterns, rest)
-    # Where some reading fits the types of the arguments, those that do not were never meant.
+    # Readings whose arguments have the wrong class count only if no reading has the right ones.
     candidates = [step for step, fits in found.items() if fits] or list(found)
     if len(candidates) > 1:
         return Obstacle(Unread.AMBIGUOUS, "it could mean " + " or ".join(sorted(map(str, candidates))))
@@ -207,7 +207,11 @@ def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle
 
 
 def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
-    """The steps that spaced words can be, as their action's name with arguments, and whether those fit."""
+    """Read words in the form of `spelling.spaced` as an action's name with arguments.
+
+    Returns:
+        All steps that the words can mean, each with whether its arguments have the right classes.
+    """
     found: dict[Step, bool] = {}
     for action, name in patterns.called:
         start = name.match(text)
@@ -223,7 +227,11 @@ def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
 
 
 def _said(patterns: Patterns, words: WordSequence) -> dict[Step, bool]:
-    """The steps that the words can be, as people say them, and whether their arguments fit."""
+    """Read words with the action's sentence patterns (`Action.says`).
+
+    Returns:
+        All steps that the words can mean, each with whether its arguments have the right classes.
+    """
     found: dict[Step, bool] = {}
     for action, sequence in patterns.said:
         for match in matches(sequence, words, 0, patterns.names):
@@ -235,19 +243,19 @@ def _said(patterns: Patterns, words: WordSequence) -> dict[Step, bool]:
 
 
 def _is_detail(patterns: Patterns, words: WordSequence, start: int) -> bool:
-    """Whether a closer description begins there. `stop` alone is a step; `stop at the desk` is another one."""
+    """Whether a detail, such as `from the shelf`, begins at a word."""
     return any(next(matches(detail, words, start, patterns.names), None) for detail in patterns.details)
 
 
 def _steps(patterns: Patterns, action: Action, match: Match) -> dict[Step, bool]:
-    """Every step that a match can mean, and whether its classes are what the action takes."""
+    """Every step that a match can mean, each with whether its arguments have the right classes."""
     meant = [patterns.names.meant[match.names[argument.name]] for argument in action.arguments]
     steps = [Step(action.name, classes) for classes in product(*meant)]
     return {step: patterns.vocabulary.fits(step) for step in steps}
 
 
 def _obstacle(patterns: Patterns, words: WordSequence, bare: str) -> Obstacle:
-    """Say what a clause lacks to be a step."""
+    """The reason why a clause cannot be read as a step."""
     for action, name in patterns.called:
         match = name.match(bare)
         if match:
@@ -276,7 +284,7 @@ def _count(action: Action, known: int, unknown: list[str], exact: bool) -> Obsta
 
 
 def _nouns_in(patterns: Patterns, action: Action, text: str) -> tuple[int, list[str]]:
-    """How many classes are named, and the words that name none."""
+    """Number of classes that a text names, and its words that belong to no class, adjective or argument's name."""
     words = tuple(spaced(_SIGNS.sub(" ", text)).split())
     arguments = indexed(_words(one.name) for one in action.arguments)
     known, unknown, start = 0, [], 0

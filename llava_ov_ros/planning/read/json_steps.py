@@ -1,4 +1,4 @@
-"""Finds steps in JSON, as models write it: rows, texts or objects, in a list or in an object around it."""
+"""Finds the steps in a model's JSON: a list of rows, texts or objects, possibly within an object."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DEEPEST = 4
 
 
 def find_json(lines: Sequence[str]) -> tuple[Any, int] | None:
-    """JSON that begins with the first line and ends with the end of a line.
+    """Find JSON that begins on the first line and ends at the end of a line.
 
     Returns:
-        The list or object, and on how many lines it is; None: there is none.
+        The decoded list or object, and its number of lines; None if there is no such JSON.
     """
     text = "\n".join(lines)
     for candidate in (text, text.replace("'", '"')):
@@ -36,18 +36,18 @@ def find_json(lines: Sequence[str]) -> tuple[Any, int] | None:
 def statements(value: Any, arguments: Collection[str], depth: int = 0, in_list: bool = False) -> Iterator[str]:
     """The steps in decoded JSON, each as a statement such as `PickupObject mug` or `PickupObject object mug`.
 
-    What is no step comes out as its JSON, so that it is not lost but reported as unread.
+    A part that is no step is returned as its JSON text, so that it is reported as unread and not lost.
 
     Args:
-        value: What was decoded.
+        value: The decoded JSON.
         arguments: Names of arguments, which may be keys of an object.
-        depth: How deep in the JSON it is.
-        in_list: Whether a list holds it.
+        depth: Depth of `value` within the JSON.
+        in_list: Whether `value` is a member of a list.
     """
     if isinstance(value, str):
         yield value
     elif isinstance(value, list) and depth < _DEEPEST:
-        # Chinese puts no blanks between words: `["前往桌子", "拿起杯子"]` are steps, unless among rows.
+        # Chinese has no blanks between words: `["前往桌子", "拿起杯子"]` is a list of steps unless a list contains it.
         if _is_row(value) and (in_list or not any(map(has_han, value))):
             yield " ".join(value)
         else:
@@ -60,7 +60,7 @@ def statements(value: Any, arguments: Collection[str], depth: int = 0, in_list: 
 
 
 def _is_row(value: list[Any]) -> bool:
-    """`["PutObject", "mug", "desk"]`, and not a list of whole steps."""
+    """Whether a list is one step, such as `["PutObject", "mug", "desk"]`, and not a list of steps."""
     return bool(value) and all(isinstance(word, str) and len(word.split()) <= 1 for word in value)
 
 
@@ -70,7 +70,7 @@ def _from_object(value: dict[str, Any], arguments: Collection[str], depth: int) 
     if action is not None:
         given = next((value[key] for key in _ARGUMENTS if key in value), value)
         if isinstance(given, dict):
-            # A key that is no argument, such as a reason, says nothing about the step.
+            # A key that is no argument, such as a reason, is no part of the step.
             words = [word for key, one in given.items() if key in arguments for word in (key, one)]
         else:
             words = given if isinstance(given, list) else [given]

@@ -1,7 +1,7 @@
-"""Matches the patterns of phrases.py against words; the names of classes are looked up, not written into the patterns.
+"""Matches the patterns of phrases.py against words, and looks up the names of classes in an index.
 
-So making a vocabulary ready costs one entry for each name and one sequence for each pattern. A regular expression
-would hold every name once for each place of every pattern.
+Compiling a vocabulary then costs one entry per name and one sequence per pattern. Regular expressions would repeat
+every name in each slot of every pattern.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from .phrases import Sequence, Slot
 
 WordSequence = tuple[str, ...]
-"""Of a text as `wording.spaced` leaves it: every Han character is one of them."""
+"""WordSequence of a text in the form of `spelling.spaced`; every Han character is a word."""
 Index = Mapping[str, tuple[WordSequence, ...]]
-"""Names, each one or several words, by their first words; the longest first."""
+"""Names of one or several words, by their first word, the longest name first."""
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Everything that classes are called.
+    """The names and synonyms of classes.
 
     Attributes:
-        meant: The classes that each name can mean; the words of a name are parted by one blank.
-        starting: The names.
-        adjectives: What may stand before a name.
+        meant: The classes that each name can mean; the words of a name are separated by one blank.
+        starting: The names by their first word.
+        adjectives: The adjectives that may stand before a name, by their first word.
     """
 
     meant: Mapping[str, tuple[str, ...]]
@@ -32,14 +32,14 @@ class Lexicon:
     adjectives: Index
 
     def names_at(self, words: WordSequence, start: int) -> Iterator[tuple[str, int]]:
-        """The names that stand at a word, the longest first, each with the number of the word after it."""
+        """The names that begin at word `start`, the longest first, each with the index of the word after it."""
         for end in ends_at(self.starting, words, start):
             yield " ".join(words[start:end]), end
 
     def described_at(self, words: WordSequence, start: int) -> Iterator[tuple[str, int]]:
-        """The names that stand at a word or behind adjectives there, each with the number of the word after it.
+        """The names that begin at word `start` or after adjectives there, each with the index of the word after it.
 
-        As many adjectives as can be are passed over first: some are names too.
+        Readings with more adjectives come first, since some adjectives are names, too.
         """
         begins, place, last = {start}, start, start
         while place <= last:
@@ -54,11 +54,11 @@ class Lexicon:
 
 @dataclass(frozen=True)
 class Match:
-    """One way to read words by a pattern.
+    """One match of a pattern.
 
     Attributes:
-        end: Number of the word after those that the pattern takes.
-        names: What stands for each argument: one of the names of a class.
+        end: Index of the word after the match.
+        names: For each argument, the name of a class that the text gives.
     """
 
     end: int
@@ -66,11 +66,11 @@ class Match:
 
 
 def lexicon(meant: Mapping[str, tuple[str, ...]], adjectives: Collection[str]) -> Lexicon:
-    """Make names ready for looking up.
+    """Index names and adjectives by their first words.
 
     Args:
-        meant: The classes that each name can mean.
-        adjectives: What may stand before a name; as in names, blanks part words.
+        meant: The classes that each name can mean; the words of a name are separated by blanks.
+        adjectives: Adjectives that may stand before a name; their words are separated by blanks.
     """
     return Lexicon(
         meant, indexed(tuple(name.split()) for name in meant), indexed(tuple(one.split()) for one in adjectives)
@@ -78,7 +78,7 @@ def lexicon(meant: Mapping[str, tuple[str, ...]], adjectives: Collection[str]) -
 
 
 def indexed(names: Iterable[WordSequence]) -> Index:
-    """Names by their first words, the longest first; those without words are left out."""
+    """Names by their first word, the longest first; empty names are omitted."""
     starting: dict[str, list[WordSequence]] = {}
     for name in filter(None, names):
         starting.setdefault(name[0], []).append(name)
@@ -86,28 +86,28 @@ def indexed(names: Iterable[WordSequence]) -> Index:
 
 
 def ends_at(index: Index, words: WordSequence, start: int) -> list[int]:
-    """Where the names that stand at a word end, the longest first: the numbers of the words after them."""
+    """Indices of the words after each name that begins at word `start`, the longest name first."""
     if start >= len(words):
         return []
     return [start + len(name) for name in index.get(words[start], ()) if words[start : start + len(name)] == name]
 
 
 def matches(sequence: Sequence, words: WordSequence, start: int, names: Lexicon) -> Iterator[Match]:
-    """Every way to read words by a pattern, in the order in which the pattern prefers them.
+    """All matches of a pattern at word `start`, in order of preference.
 
-    Alternatives come as they are listed, optional words before none, and long names before short ones.
+    Alternatives are tried in their order, optional words before their omission, and long names before short ones.
 
     Args:
-        sequence: The pattern, as `phrases.parse_phrase` reads it.
-        words: A text's words.
-        start: Number of the word that the pattern begins with.
-        names: What can stand for arguments.
+        sequence: The pattern, from `phrases.parse_phrase`.
+        words: Words of a text.
+        start: Index of the word with which the match begins.
+        names: Names of classes, which fill the slots.
     """
     return _matches(sequence, 0, words, Match(start, {}), names)
 
 
 def _matches(sequence: Sequence, number: int, words: WordSequence, so_far: Match, names: Lexicon) -> Iterator[Match]:
-    """The ways to go on with the item of that number."""
+    """All ways to continue a match with the pattern's item `number`."""
     while number < len(sequence) and isinstance(item := sequence[number], str):
         if so_far.end >= len(words) or words[so_far.end] != item:
             return

@@ -1,7 +1,7 @@
-"""Patterns of what people say: words, `(either|or)`, `[perhaps]` and `{argument}`; matching.py matches them.
+"""Patterns of sentences: words, alternatives `(either|or)`, optional `[perhaps]` and `{argument}`.
 
-Every Han character is a word. Patterns without arguments also have a regular expression, for text of lower-case words
-in which every word, the last too, is followed by one blank.
+matching.py matches them. Every Han character is a word. A pattern without arguments can also become a regular
+expression for text in the form of `spelling.spaced`: lower-case words with one blank after each, the last included.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ _TOKEN = re.compile(r"\s*([()\[\]|]|\{\s*\w+\s*\}|[^\s()\[\]|{}]+)")
 
 
 class PhraseError(ValueError):
-    """A pattern that cannot be read; the text says why."""
+    """A pattern cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where an argument is named."""
+    """The place of an argument in a pattern."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Alternation:
-    """One of several sequences; `optional`: or nothing."""
+    """Alternatives of a pattern, of which one occurs; if `optional`, none may occur."""
 
     sequences: tuple[Sequence, ...]
     optional: bool
@@ -41,7 +41,7 @@ def parse_phrase(text: str) -> Sequence:
     """Read a pattern.
 
     Raises:
-        PhraseError: A bracket is not closed or closed twice, or there is an alternative without words.
+        PhraseError: A bracket is not closed or not opened, or an alternative is empty.
     """
     tokens, position = [], 0
     text = text.strip()
@@ -89,7 +89,7 @@ def regex(sequence: Sequence) -> str:
     """The regular expression of a pattern without arguments.
 
     Raises:
-        PhraseError: It has one; matching.py reads such patterns.
+        PhraseError: The pattern has an argument; use `matching.matches` for such patterns.
     """
     parts = []
     for item in sequence:
@@ -104,7 +104,7 @@ def regex(sequence: Sequence) -> str:
 
 
 def slot_counts(sequence: Sequence) -> list[dict[str, int]]:
-    """For every way to go through a pattern, how often it names each argument."""
+    """For each way through the alternatives of a pattern, how often each argument occurs."""
     ways: list[dict[str, int]] = [{}]
     for item in sequence:
         if isinstance(item, str):
@@ -121,7 +121,7 @@ def slot_counts(sequence: Sequence) -> list[dict[str, int]]:
 
 
 def first_words(sequence: Sequence) -> set[str]:
-    """The words that what a pattern describes can begin with."""
+    """The words with which a match of the pattern can begin."""
     words: set[str] = set()
     for item in sequence:
         if isinstance(item, str):
@@ -147,9 +147,10 @@ def words_of(sequence: Sequence) -> set[str]:
 
 
 def before_slots(sequence: Sequence) -> dict[str, Sequence]:
-    """What stands before each argument of a pattern, back to the last argument or the pattern's first word.
+    """The part of a pattern before each argument, back to the previous argument or to the pattern's first word.
 
-    An argument within alternatives has nothing before it, and nothing that holds one stands before another.
+    The first word itself is excluded. Arguments within alternatives are omitted, and a part never spans alternatives
+    that contain an argument.
     """
     found: dict[str, Sequence] = {}
     start = 1

@@ -7,13 +7,13 @@ from ..vocabulary import Vocabulary
 
 
 def parse_line(line: str, vocabulary: Vocabulary) -> Plan:
-    """Read the one-line form, strictly: exactly what decoding within the vocabulary's grammar can produce.
+    """Read a plan in the one-line form; accepts exactly the plans that the vocabulary's grammar allows.
 
-    That is 1 to `vocabulary.max_steps` steps, each an action with as many arguments as it takes and each argument one
-    of the classes it may be; and after them at most one action that ends plans.
+    A plan has 1 to `vocabulary.max_steps` steps, each with the right number and classes of arguments, and after them at
+    most one action that ends plans.
 
     Raises:
-        PlanError: The line is anything else.
+        PlanError: The line is no such plan; the message names the step and the fault.
     """
     plan = split_line(line)
     ended = False

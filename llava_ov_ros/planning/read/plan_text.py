@@ -1,8 +1,8 @@
-"""Reads plans from what models write: lists, prose, code, JSON. It never raises, and never makes a step up.
+"""Reads plans from a model's free text: lists, prose, code or JSON. Never raises, and never invents a step.
 
-A text is cut into lines and each line into statements, at semicolons and inner numbering. A statement is read as a
-whole or not at all: a clause of it that is neither a step nor an aside leaves the statement unread, and an argument
-that is not named is not guessed.
+A text is split into lines, and each line into statements, at semicolons and inner numbering. A statement is read as a
+whole or not at all: a clause that is neither a step nor an aside leaves the whole statement unread, and a missing
+argument is not guessed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .spelling import folded
 MOST_CHARACTERS = 20_000
 LONGEST_STATEMENT = 600
 STATEMENT_ENDS = "\n;；"
-"""Marks of which each ends a statement wherever it stands."""
+"""Marks that end a statement wherever they occur."""
 
 _NUMERAL = r"(?:\d{1,3}|[一二三四五六七八九十百]{1,4}|[ivx]{1,5}|[a-h])"
 _NUMBERING = re.compile(
@@ -31,7 +31,7 @@ _NUMBERING = re.compile(
 )
 _BETWEEN = re.compile(
     r"[;；→⇒]|[-=]>|\\[nr]|(?<=[\s,.;)\]])(?<!step\s)(?=(?:step\s*)?\d{1,2}\s*[.):]\s*[^\W\d])"
-    # As Chinese numbers steps in a line: 2、 二、 （二） 第二步 ②
+    # Chinese numbering within a line: 2、 二、 （二） 第二步 ②
     r"|(?<=[\s。，；）])(?=\d{1,2}\s*[、．：]|[一二三四五六七八九十]{1,3}、|第[一二三四五六七八九十\d]{1,3}步)"
     r"|(?=（[一二三四五六七八九十\d]{1,3}）|[①-⑳])",
     re.IGNORECASE,
@@ -44,10 +44,10 @@ class Skipped:
     """A statement that was not read.
 
     Attributes:
-        line: Its line in the text, from 1.
+        line: Line of the text, from 1.
         text: The statement.
-        why: The kind of obstacle.
-        detail: The obstacle in words.
+        why: Code of the reason.
+        detail: The reason in words.
     """
 
     line: int
@@ -61,11 +61,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read from a text.
+    """The steps of a text, and its statements that were not read.
 
     Attributes:
-        steps: Each with the line that it was read from, in order.
-        skipped: What was not read, in order.
+        steps: Steps in order, each with its line in the text, from 1.
+        skipped: Statements that were not read, in order.
     """
 
     steps: tuple[tuple[int, Step], ...]
@@ -81,12 +81,12 @@ def read_plan(text: str, vocabulary: Vocabulary) -> Reading:
     """Read a plan from free text.
 
     Args:
-        text: Anything. Of more than MOST_CHARACTERS the beginning is read.
-        vocabulary: What steps there are, and how people say them.
+        text: Any text; only its first MOST_CHARACTERS characters are read.
+        vocabulary: Vocabulary with the actions, classes and patterns of sentences.
 
     Returns:
-        The steps, which may be malformed (a class of the wrong kind is kept, for `validate` to report), and
-        everything that was not read. Blank lines and code fences are neither.
+        The steps, and every statement that was not read. Steps may be malformed: an argument of the wrong class is
+        kept, so that `validate` reports it. Blank lines and code fences are ignored.
     """
     patterns = patterns_of(vocabulary)
     names = {argument.name for action in vocabulary.actions.values() for argument in action.arguments}
@@ -113,7 +113,7 @@ def read_plan(text: str, vocabulary: Vocabulary) -> Reading:
 
 
 def _statements(text: str, arguments: Collection[str]) -> Iterator[tuple[int, str]]:
-    """The statements of a text, each with its line."""
+    """The statements of a text, each with its line, from 1."""
     lines = text.split("\n")
     number = 0
     while number < len(lines):

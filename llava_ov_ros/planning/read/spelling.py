@@ -1,6 +1,6 @@
-"""Brings what people and models write into one form: lower-case words, each followed by one blank.
+"""Normalises text of people and models to lower-case words, each followed by one blank.
 
-Chinese puts no blanks between words, so that every Han character counts as a word.
+Chinese has no blanks between words, so every Han character counts as a word.
 """
 
 from __future__ import annotations
@@ -21,23 +21,26 @@ _GAPS = re.compile(r"[\s_\-]+")
 
 
 def folded(text: str) -> str:
-    """Full-width letters and marks as their plain ones, lower case, no quotation marks and no emphasis."""
+    """Text in lower case, with half-width letters and marks, without quotation marks and emphasis."""
     return _DELETED.sub("", half_width(text.translate(_MARKS))).casefold()
 
 
 def spaced(text: str) -> str:
-    """Words of a folded text with one blank after each; hyphens and underscores part words, as do Han characters."""
+    """Words of a folded text, each followed by one blank.
+
+    Hyphens and underscores separate words, and every Han character is a word.
+    """
     words = _GAPS.sub(" ", apart(text)).strip()
     return words + " " if words else ""
 
 
 def plain(text: str, ignore: Iterable[str] = ()) -> str:
-    """A text as patterns see it: folded, spaced, and without what means nothing."""
+    """Text in the form that patterns match: folded, spaced, and without matches of the patterns `ignore`."""
     return without(spaced(folded(text)), tuple(ignore))
 
 
 def without(words: str, ignore: tuple[str, ...]) -> str:
-    """Spaced words without those that the patterns describe."""
+    """Spaced words without the matches of the patterns `ignore`."""
     return _ignored(ignore).sub("", words) if ignore else words
 
 

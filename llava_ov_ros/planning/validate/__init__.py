@@ -1,1 +1,1 @@
-"""From plans to findings: steps simulated one by one, goals held against what is known."""
+"""Validates plans: simulates their steps, and checks whether a goal is reached."""

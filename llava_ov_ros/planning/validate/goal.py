@@ -1,4 +1,4 @@
-"""What shall be so when a plan has been done, as ALFRED describes it (pddl_params, task_type)."""
+"""Goals of plans in ALFRED's form (pddl_params, task_type), and the check whether a world fulfils one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..findings import Finding, Reason
 from ..vocabulary import Vocabulary, one_of
 from .known_world import World
 
-# ALFRED's names (askforalfred/alfred, gen/constants.py), each with the state that it asks for.
+# ALFRED's task types (askforalfred/alfred, gen/constants.py) with the state that each requires of the thing.
 TREATMENTS = {
     "pick_heat_then_place_in_recep": "heated",
     "pick_cool_then_place_in_recep": "cooled",
@@ -29,20 +29,20 @@ _CLASSES = ("object_target", "parent_target", "mrecep_target", "toggle_target")
 
 
 class GoalError(ValueError):
-    """A goal that cannot be checked; the text says which part and why."""
+    """A goal cannot be checked; the message says which part and why."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What shall be so in the end.
+    """The conditions that must hold at the end of a plan.
 
     Attributes:
-        thing: Class of what it is about.
-        place: Class of where that shall be; empty: it shall be held.
-        carrier: Class of what it shall be in, there; empty: in nothing.
-        lit: Class of what shall be switched on; empty: nothing.
-        states: What the thing shall be, such as heated.
-        count: How many of them.
+        thing: Class of the thing that the goal is about.
+        place: Class of the place where the thing must be; empty if none is required.
+        carrier: Class of the movable receptacle that must contain the thing at that place; empty if none.
+        lit: Class of the thing that must be switched on while the robot holds `thing`; empty if none.
+        states: States that the thing must have, such as heated.
+        count: Number of such things that must be at the place.
     """
 
     thing: str
@@ -54,15 +54,18 @@ class Goal:
 
 
 def goal_from(params: Mapping[str, Any], task_type: str, vocabulary: Vocabulary) -> Goal:
-    """A goal from ALFRED's pddl_params; missing keys are as empty ones.
+    """Read a goal from ALFRED's pddl_params; a missing key counts as empty.
 
     Args:
-        params: object_target, parent_target, mrecep_target, toggle_target in any case, and object_sliced.
-        task_type: One of TASK_TYPES, for what pddl_params leave out; empty: none of that.
-        vocabulary: Must have the classes and states that the goal names.
+        params: Classes in object_target, parent_target, mrecep_target and toggle_target, in upper or lower case; and
+            the bool object_sliced.
+        task_type: One of TASK_TYPES: it tells a required state and number of things, which pddl_params do not; empty if
+            the goal has neither.
+        vocabulary: Vocabulary that must have the goal's classes and states.
 
     Raises:
-        GoalError: A key, a class, a state or the task type is not known, or it is not said what the goal is about.
+        GoalError: A key, class, state or the task type is unknown, or object_target or both of parent_target and
+            toggle_target are missing.
     """
     for key in params:
         if key not in (*_CLASSES, "object_sliced"):
@@ -100,10 +103,10 @@ def goal_from(params: Mapping[str, Any], task_type: str, vocabulary: Vocabulary)
 
 
 def unmet(goal: Goal, world: World) -> list[Finding]:
-    """What of a goal is not so in a world, or only assumed (a warning).
+    """The conditions of a goal that a world does not fulfil (violations), or fulfils only by assumption (warnings).
 
-    A thing counts as being where the plan has put it, or what the plan has put it into. Of what the plan never touches
-    nothing is assumed, with one exception: a carrier that the plan has brought to its place may hold the thing already.
+    A thing is where the plan has put it or the thing that contains it. Nothing is assumed about things that the plan
+    never touches, with one exception: a carrier that the plan has brought to its place may contain the thing already.
     """
     found: list[Finding] = []
     ours = [number for number, thing in enumerate(world.things) if thing.kind == goal.thing]
@@ -132,14 +135,14 @@ def unmet(goal: Goal, world: World) -> list[Finding]:
 
 
 def conditions(goal: Goal, world: World) -> tuple[bool, ...]:
-    """Which of the goal's conditions hold in a world, counted as ALFRED counts them (env/tasks.py).
+    """Whether each of the goal's conditions holds in a world, with ALFRED's list of conditions (env/tasks.py).
 
-    All hold where `unmet` finds nothing but assumptions.
+    All of them hold if `unmet` returns no violation.
     """
     ours = [number for number, thing in enumerate(world.things) if thing.kind == goal.thing]
     met: list[bool] = []
     if SLICED in goal.states:
-        # A sliced thing is another class there: only that one counts from here on.
+        # In ALFRED a sliced thing is another class, so from here on only sliced things count.
         ours = [number for number in ours if SLICED in world.things[number].states]
         met += [len(ours) > already for already in range(goal.count)]
     treated = [number for number in ours if goal.states <= world.things[number].states]
@@ -186,7 +189,7 @@ def _unmet_in_carrier(goal: Goal, world: World, ours: list[int]) -> list[Finding
 
 
 def _lacks(goal: Goal, world: World, numbers: list[int]) -> str:
-    """What the best of some things is not."""
+    """`is not heated`: the fewest required states that one of the things lacks."""
     missing = min((goal.states - world.things[number].states for number in numbers), key=len)
     return f"is not {' and '.join(sorted(missing))}"
 

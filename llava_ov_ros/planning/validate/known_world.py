@@ -1,7 +1,7 @@
-"""What is known of a world while a plan runs in it: where the robot is, what it holds, and the things it has touched.
+"""The world that a simulated plan has led to: the robot's place, the things in its hands, the things that it touched.
 
-Plans name classes (`apple`), not things, and do not say where anything is at the start. So a step can be about a thing
-that is known already or about one that has not been met yet, and each makes a world of its own.
+Plans name classes (`apple`), not individual things, and do not say where anything is at the start. A step can therefore
+refer to a thing that an earlier step touched or to another one, and each possibility is a world of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class KnownThing:
-    """Something that the plan has touched.
+    """A thing that the plan has touched.
 
     Attributes:
-        kind: Its class.
-        states: What it is; what is not listed, it is not.
-        where: Class of the place where it was put, number of the thing that it was put into, or None: not known.
+        kind: Class of the thing.
+        states: All states that the thing has.
+        where: Class of the place where the plan put it, or number of the thing into which the plan put it; None if not
+            known.
     """
 
     kind: str
@@ -26,13 +27,13 @@ class KnownThing:
 
 @dataclass(frozen=True)
 class World:
-    """One state that the plan can have led to.
+    """One world that the plan can have led to.
 
     Attributes:
-        things: What the plan has touched; their numbers are their positions.
-        held: Numbers of what is in the hands.
-        at: The place last gone to; None: not known yet.
-        here: Places in reach: that one, and where things were put since.
+        things: The things that the plan has touched; a thing's number is its index.
+        held: Numbers of the things in the hands.
+        at: Class of the place that the robot last went to; None before the first.
+        here: Classes of the places in reach: `at`, and places or carriers onto which things were put since.
     """
 
     things: tuple[KnownThing, ...] = ()
@@ -41,7 +42,7 @@ class World:
     here: frozenset[str] = frozenset()
 
     def key(self) -> object:
-        """Equal for worlds that differ in the numbers of their things only."""
+        """A key that is equal for worlds that differ only in the numbers of their things."""
         loose = [i for i, thing in enumerate(self.things) if not isinstance(thing.where, int) and i not in self.held]
         return self.at, self.here, *(tuple(sorted(map(self._picture, numbers))) for numbers in (self.held, loose))
 
@@ -51,27 +52,27 @@ class World:
         return f"{thing.kind}, {sorted(thing.states)}, {thing.where if isinstance(thing.where, str) else ''}, {inside}"
 
     def was_put_here(self, number: int) -> bool:
-        """Whether the plan has put a thing at a place in reach, or into something that it has put there."""
+        """Whether the plan has put a thing at a place in reach, directly or inside another thing."""
         where = self.things[number].where
         return self.was_put_here(where) if isinstance(where, int) else where in self.here
 
     def may_be_here(self, number: int) -> bool:
-        """Whether a thing can be in reach, as far as is known."""
+        """Whether a thing can be in reach: its place is in reach or not known."""
         thing = self.things[number]
         if thing.where is None or thing.kind in self.here:
             return True
         return self.may_be_here(thing.where) if isinstance(thing.where, int) else thing.where in self.here
 
     def is_at(self, number: int, place: str) -> bool:
-        """Whether a thing was put at a place, or into something that was."""
+        """Whether the plan has put a thing at a place, directly or inside another thing."""
         where = self.things[number].where
         return self.is_at(where, place) if isinstance(where, int) else where == place
 
     def is_in(self, number: int, carrier: int) -> bool:
-        """Whether a thing is in another, or in something that is."""
+        """Whether a thing is inside another, directly or inside a third."""
         where = self.things[number].where
         return isinstance(where, int) and (where == carrier or self.is_in(where, carrier))
 
     def with_thing(self, number: int, thing: KnownThing) -> World:
-        """This world with another state of one thing."""
+        """A copy of this world with one thing replaced."""
         return replace(self, things=(*self.things[:number], thing, *self.things[number + 1 :]))

@@ -1,8 +1,8 @@
-"""Runs a plan over what is known of the world: whether each step can be done, and whether the goal holds in the end.
+"""Simulates a plan: checks whether each step can be executed, and whether the goal holds at the end.
 
-Nothing is known at the start but that the hands are empty and that no thing has any state. Where a step can be about
-several things (a known apple, or one not met yet), all possibilities are followed: a step is a violation when it fails
-in every world that the steps before it can have led to, and the goal is missed when it holds in none.
+At the start the hands are empty and no thing has any state; nothing else is known. If a step can refer to several
+things (an apple that an earlier step named, or another one), all possible worlds are followed. A step is a violation if
+it fails in every world that the earlier steps can have led to; the goal is missed if it holds in none.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ..vocabulary import Action, Rule, Vocabulary
 from .goal import Goal, unmet
 from .known_world import KnownThing, World
 
-# A dozen for a plan that means something; this bounds the work on one that does not.
+# Sensible plans lead to about a dozen worlds; the limit bounds the work on other plans.
 MOST_WORLDS = 256
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a simulation found.
+    """The result of simulating a plan.
 
     Attributes:
         plan: The plan.
-        findings: Violations and warnings, those of steps in their order, then those about the whole and the goal.
-        worlds: Everything that the steps can have led to; those that cannot be done have changed nothing.
+        findings: Violations and warnings: first those of steps, in order, then those of the whole plan and its goal.
+        worlds: All worlds that the steps can have led to; a step with a violation has changed none of them.
     """
 
     plan: Plan
@@ -36,37 +36,37 @@ class Validation:
 
     @property
     def violations(self) -> tuple[Finding, ...]:
-        """What makes the plan unusable."""
+        """The findings that make the plan unusable."""
         return tuple(finding for finding in self.findings if not finding.warning)
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
-        """What is unusual."""
+        """The findings that are unusual but leave the plan usable."""
         return tuple(finding for finding in self.findings if finding.warning)
 
     @property
     def accepted(self) -> bool:
-        """The plan can be done, and reaches the goal where there is one."""
+        """Whether the plan has no violation: every step can be executed, and the goal, if given, is reached."""
         return not self.violations
 
     def of_step(self, number: int) -> tuple[Finding, ...]:
-        """The findings about one step, counted from 1; none: it is all right."""
+        """The findings about one step, numbered from 1; empty if the step is valid."""
         return tuple(finding for finding in self.findings if finding.step == number)
 
 
 def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Validation:
-    """Simulate a plan.
+    """Simulate a plan, and collect violations and warnings.
 
-    A step with a violation changes nothing, and the simulation goes on with the next. After a step too many it stops,
-    and the goal is not looked at.
+    A step with a violation changes nothing, and the simulation continues with the next step. At the first step beyond
+    `vocabulary.max_steps` it stops, and the goal is not checked.
 
     Args:
-        plan: Any steps, malformed ones too.
-        vocabulary: What the steps need and do.
-        goal: What shall be so afterwards; None: whatever comes out.
+        plan: Any steps, also malformed ones.
+        vocabulary: Vocabulary with the conditions and effects of the actions.
+        goal: Goal that must hold at the end; None checks the steps only.
 
     Returns:
-        All findings.
+        The findings, and the worlds at the end.
     """
     findings: list[Finding] = []
     worlds = [World()]
@@ -105,14 +105,14 @@ def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Va
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a step leads to; a violation leaves the world as it was."""
+    """One possible result of a step: the new world, or after a violation the unchanged one, and the findings."""
 
     world: World
     findings: tuple[Finding, ...]
 
 
 def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) -> Iterator[_Outcome]:
-    """Everything that a well-formed step can lead to, what is most likely meant first."""
+    """All possible results of a well-formed step, the most likely interpretation first."""
     named = {argument.name: given for argument, given in zip(action.arguments, step.arguments, strict=True)}
     for rule in action.requires:
         finding = _broken(rule, world, step, named, vocabulary)
@@ -133,7 +133,7 @@ def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) 
 
 
 def _nothing_fits(action: Action, step: Step, named: Mapping[str, str]) -> Finding:
-    """Why there is nothing that a step could be about."""
+    """The violation of a step for which the world can have no suitable thing."""
     for rule in action.requires:
         if _on_state(rule):
             state = "not " * (rule.kind == "is") + rule.names[1]
@@ -143,7 +143,7 @@ def _nothing_fits(action: Action, step: Step, named: Mapping[str, str]) -> Findi
 
 
 def _broken(rule: Rule, world: World, step: Step, named: Mapping[str, str], vocabulary: Vocabulary) -> Finding | None:
-    """What is wrong where a condition on hands or place does not hold."""
+    """The violation if a condition on hands or place does not hold, else None; conditions on states are skipped."""
     if rule.kind == "hand_free":
         if len(world.held) >= vocabulary.hands:
             held = " and ".join(world.things[number].kind for number in world.held)
@@ -185,7 +185,11 @@ def _wrong_state(rule: Rule, step: Step, thing: KnownThing) -> Finding | None:
 def _bindings(
     world: World, action: Action, named: Mapping[str, str], vocabulary: Vocabulary
 ) -> Iterator[tuple[dict[str, int], World]]:
-    """Every way to say which things a step is about: their numbers by argument or class, in a world that has them."""
+    """All ways to bind the names of a step to things.
+
+    Yields:
+        Numbers of things by argument (or class of a fixed place), and the world, extended by newly met things.
+    """
     movable = vocabulary.movable()
     about: dict[str, str] = {}
     for rule in (*action.requires, *action.expects, *action.effects):
@@ -215,10 +219,10 @@ def _bindings(
 def _candidates(
     world: World, kind: str, wanted: Sequence[Rule], in_hand: bool, movable: bool
 ) -> list[tuple[int, World]]:
-    """Things of a class that a step can be about, in a world that has them.
+    """Numbers of the things of a class that a step can refer to, each with the world, extended by a newly met thing.
 
-    What the plan has put where the robot is now is meant before anything else. Of what stands fixed there is one of
-    each class; of what can be carried there may always be another one that was not met yet.
+    Things that the plan has put within reach take precedence over all others. Of a fixed class there is one thing; of a
+    movable class there may always be another thing that the plan has not named yet.
     """
     of_kind = [number for number, thing in enumerate(world.things) if thing.kind == kind]
     known = [number for number in of_kind if all(_fits(rule, world.things[number]) for rule in wanted)]
