@@ -1,1 +1,1 @@
-"""Scores what models answer: metrics of published benchmarks, and evaluations that need no robot."""
+"""Asks suites and benchmarks, scores the answers and writes reports; needs no robot and no ROS."""

@@ -1,1 +1,1 @@
-"""Published benchmarks: rows, scores, runs."""
+"""Published benchmarks: result rows, their scores, and runs."""

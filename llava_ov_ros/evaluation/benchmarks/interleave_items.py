@@ -1,4 +1,4 @@
-"""The published files of LLaVA-Interleave-Bench: items with their pictures, questions and right answers."""
+"""Reads the published files of LLaVA-Interleave-Bench: items with pictures, questions and right answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MOST_FAULTS = 20
 
 
 class InterleaveError(ValueError):
-    """Files that are not as published; the text names file, item and field of each fault, one a line."""
+    """Files are not as published; the text names file, item and field of each fault, one per line."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A question, with `<image>` where pictures stand, and what would be right."""
+    """A question, with `<image>` in the places of pictures, and its right answer."""
 
     question: str
     gold: str
@@ -32,11 +32,11 @@ class Item:
     """A question about pictures, or a dialogue about them.
 
     Attributes:
-        sample_id: In its data set.
+        sample_id: Id of the item within its data set.
         dataset: Name of the data set.
-        question_type: By which it is scored.
-        turns: Questions, the first one first.
-        images: Files, in the order in which the questions show them.
+        question_type: `open-ended` or `multi-choice`; decides the metric.
+        turns: The questions in order; a dialogue has several.
+        images: Picture files, in the order in which the questions show them.
     """
 
     sample_id: str | int
@@ -47,20 +47,20 @@ class Item:
 
 
 def read_items(folder: Path, images: Path, datasets: Sequence[str] = (), limit: int | None = None) -> list[Item]:
-    """Reads all JSON files in a folder and looks whether the pictures are there.
+    """Read all JSON files in a folder, and check that their pictures exist.
 
     Args:
-        folder: With the published files, such as multi_view_in_domain.json.
-        images: What the paths in them start from; as published, the folder with Split1 and Split2.
-        datasets: Only these data sets; none: all.
-        limit: So many items of each data set, the first ones; None: all.
+        folder: Folder with the published files, such as multi_view_in_domain.json.
+        images: Folder to which the picture paths in these files are relative; as published, it holds Split1 and Split2.
+        datasets: Names of the data sets to read; empty reads all.
+        limit: Number of items to read of each data set, from the first on; None reads all.
 
     Returns:
         The items, in the order of the files' names.
 
     Raises:
-        InterleaveError: There are no files or no such data set, or something in them is not as it should be; all
-            faults at once.
+        InterleaveError: There are no files, a data set of `datasets` does not exist, or items are malformed; the text
+            has all faults.
     """
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not files:
@@ -89,7 +89,7 @@ def read_items(folder: Path, images: Path, datasets: Sequence[str] = (), limit: 
 
 
 def repeated(items: Sequence[Item]) -> list[str]:
-    """A remark for each data set that has items more than once, as two copies of a published file give them."""
+    """Make a remark for each data set with repeated items, as two copies of a published file cause them."""
     by_set: dict[str, list[tuple[Hashable, str, str]]] = {}
     for number, item in enumerate(items, 1):
         key = (type(item.sample_id), item.sample_id, item.turns, item.images)
@@ -99,7 +99,7 @@ def repeated(items: Sequence[Item]) -> list[str]:
 
 
 def _items(file: Path, images: Path) -> Iterator[Item | str]:
-    """The items of a file, and what is wrong with those that are none."""
+    """Yield the items of a file; for a malformed item, a text that says what is wrong."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -117,11 +117,11 @@ def _items(file: Path, images: Path) -> Iterator[Item | str]:
 
 
 def _item(entry: Any, images: Path) -> Item:
-    """An item.
+    """Read one item.
 
     Raises:
         KeyError: A field is missing.
-        ValueError: A field is not as it should be.
+        ValueError: A field has a wrong type or value.
     """
     if not isinstance(entry, dict):
         raise ValueError(f"expected an object, not {str(entry)[:60]!r}")

@@ -10,14 +10,13 @@ _NEWLINE = Text("\n")
 
 
 def turn_prompt(question: str, images_before: int = 0) -> list[Segment]:
-    """One question with everything around it (`preprocess_qwen`, model_vqa.py:33-84), the assistant's turn open.
+    """Make the prompt of one question, up to the begin of the assistant's turn (`preprocess_qwen`, model_vqa.py:33-84).
 
-    The pieces are to be encoded one by one: the newline after each picture is a token of its own, also before
-    another newline.
+    Encode the segments one by one: the newline after each picture is a token of its own, also before another newline.
 
     Args:
-        question: With `<image>` where pictures stand.
-        images_before: How many were shown in earlier turns.
+        question: The question, with `<image>` in the places of pictures.
+        images_before: Number of pictures in earlier turns.
     """
     segments: list[Segment] = [Control(IM_START), Text("system"), _NEWLINE, Text(SYSTEM), Control(IM_END), _NEWLINE]
     segments += [Control(IM_START), Text("user"), _NEWLINE]
@@ -32,16 +31,16 @@ def turn_prompt(question: str, images_before: int = 0) -> list[Segment]:
 def next_turn_prompt(
     before: list[Segment], answer: tuple[int, ...], ended: bool, question: str, images_before: int
 ) -> list[Segment]:
-    """The prompt of a dialogue's next question: the last prompt, the model's own answer, and a whole turn again.
+    """Make the prompt of a dialogue's next question: the last prompt, the model's own answer, and a whole turn.
 
-    model_vqa.py:165-218: the system turn comes again too, without a newline before it.
+    As in model_vqa.py:165-218, the turn begins with the system turn again, without a newline before it.
 
     Args:
         before: The last prompt.
-        answer: The tokens that the model went on with.
-        ended: Whether it ended by itself, so that its end token stands in the prompt too.
-        question: What is asked next.
-        images_before: How many pictures were shown so far.
+        answer: Token ids of the model's answer to the last prompt.
+        ended: Whether the model ended its answer by itself; then the end token is a part of the prompt too.
+        question: The next question, with `<image>` in the places of pictures.
+        images_before: Number of pictures in earlier turns.
     """
     said: list[Segment] = [Ids(answer), *([Control(IM_END)] if ended else [])]
     return [*before, *said, *turn_prompt(question, images_before)]

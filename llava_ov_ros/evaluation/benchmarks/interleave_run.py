@@ -1,4 +1,4 @@
-"""Runs LLaVA-Interleave-Bench as published and writes its official result rows; a run that was stopped goes on."""
+"""Runs LLaVA-Interleave-Bench as published and writes official result rows; continues a run that was stopped."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def run(
     on_item: Callable[[], None] = lambda: None,
     on_remark: Callable[[str], None] = no_op,
 ) -> Path:
-    """Asks everything that is not answered yet, and appends one row per question.
+    """Ask all questions that have no answer yet, and append one result row per question.
 
     Args:
         engine: The model.
-        items: What to ask.
-        out: Folder of the results; made where it is missing.
-        max_new_tokens: Longest answer.
-        on_item: Called after each item, also for those that were answered before.
-        on_remark: Called with what is unusual: a prompt that does not fit into the model's context, and one whose
-            numbers are not finite, are answered with the empty text.
+        items: The items to ask.
+        out: Folder of the results; created if it is missing.
+        max_new_tokens: Longest answer in tokens.
+        on_item: Called after each item, also for items that were answered before.
+        on_remark: Called with a remark if a prompt does not fit the model's context or leads to numbers that are not
+            finite; the answer to such a prompt is the empty text.
 
     Returns:
-        The file of result rows.
+        Path of the file of result rows.
 
     Raises:
-        InterleaveError: A picture cannot be read, or the folder holds the results of something else or cannot be
-            written, as on a full disk; the same call goes on then.
-        ValueError: max_new_tokens is no whole number from 1.
+        InterleaveError: A picture cannot be read, the folder holds the results of other items or another model, or the
+            folder cannot be written, as on a full disk; after that, the same call continues the run.
+        ValueError: max_new_tokens is not a whole number from 1.
     """
     check_whole("max_new_tokens", max_new_tokens, 1)
     file = out / RESULT_FILE
@@ -77,12 +77,12 @@ def run(
 def answered(
     engine: Engine, item: Item, max_new_tokens: int, on_remark: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """The official result rows of an item, one per question; a dialogue goes on from the model's own answers.
+    """Yield the official result rows of an item, one per question; a dialogue uses the model's own answers.
 
     Raises:
         InterleaveError: A picture cannot be read.
     """
-    # Imported here, since torch takes long and reading results needs none.
+    # Imported here, because torch takes long to import and reading results does not need it.
     from ...onevision import NotFiniteError
 
     size: int = engine.transformers_model.config.vision_config.image_size
@@ -116,14 +116,14 @@ def answered(
 
 
 def squashed_frame(file: Path, size: int) -> Frame:
-    """A picture squashed to a square, as model_vqa.py:125 does it (SigLipImageProcessor, bicubic).
+    """Read a picture and squash it to a square, as model_vqa.py:125 does (SigLipImageProcessor, bicubic).
 
     Args:
-        file: The picture.
+        file: The picture file.
         size: Side of the model's tiles, in pixels.
 
     Raises:
-        InterleaveError: It cannot be read.
+        InterleaveError: The picture cannot be read.
     """
     try:
         with Image.open(file) as picture:
@@ -134,15 +134,15 @@ def squashed_frame(file: Path, size: int) -> Frame:
 
 
 def _identifier(item: Item, turn: int) -> str:
-    """What stands for a row; the official code draws it at random, here it is the same in every run."""
+    """The row's `shortuuid`, the same in every run; the official code draws it at random."""
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{item.dataset}/{item.sample_id}/{turn}").hex[:22]
 
 
 def _go_on(file: Path, items: Sequence[Item], model: str) -> int:
-    """How many items a file answers already; what was written of a further one is cut off.
+    """Count the items that a file answers already, and cut off the rows of an item that is not complete.
 
     Raises:
-        InterleaveError: Its rows are those of other items or of another model.
+        InterleaveError: The rows belong to other items or to another model.
     """
     if not file.exists():
         return 0

@@ -1,4 +1,4 @@
-"""Tells lmms-eval of the model `llava_ov_ros` (entry point `lmms_eval.models` in setup.py)."""
+"""Registers the model `llava_ov_ros` with lmms-eval (entry point `lmms_eval.models` in setup.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MODELS = "llava_ov_ros.evaluation.benchmarks.lmms_eval_models"
 
 
 def manifests() -> list[Any]:
-    """The model's ModelManifest, for lmms-eval 0.7: chat, and simple with `--force_simple`."""
+    """Return the model's ModelManifest for lmms-eval 0.7: the chat model, and the simple model for `--force_simple`."""
     from lmms_eval.models.registry_v2 import ModelManifest
 
     return [

@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 
 
 class _Model(lmms):  # type: ignore[misc]
-    """What both kinds share: the engine, and one greedy answer."""
+    """The common part of both models: the engine, and one greedy answer."""
 
     def __init__(
         self,
@@ -31,18 +31,19 @@ class _Model(lmms):  # type: ignore[misc]
         batch_size: int | str = 1,
         max_batch_size: int | None = None,
     ) -> None:
-        """Loads the engine.
+        """Load the engine.
 
         Args:
             pretrained: A shipped name, else a directory, else a hub name of a model.
             device: auto, cpu, cuda, cuda:0, ...
             dtype: auto, float32, bfloat16, float16.
             max_frames_num: Frames of a video, at least 1.
-            batch_size: 1; documents are answered one by one.
-            max_batch_size: Not used; lmms-eval gives it.
+            batch_size: Must be 1; documents are answered one by one.
+            max_batch_size: Ignored; lmms-eval passes it.
 
         Raises:
-            ValueError: Another batch size, several processes, no frames, or a model that cannot be loaded.
+            ValueError: `batch_size` is not 1, there are several processes, `max_frames_num` is less than 1, or the
+                model cannot be loaded.
             MemoryError: The device has no room for the model.
         """
         super().__init__()
@@ -81,7 +82,7 @@ class _Model(lmms):  # type: ignore[misc]
             raise ValueError("llava_ov_ros searches with no beams: give num_beams=1 with --gen_kwargs")
         longest = longest_answer(options)
         prompt = self.engine.prompt(turns, system)
-        # `until` is left alone, as by lmms-eval's own LLaVA-OneVision model: an answer ends where the model ends it.
+        # As in lmms-eval's own LLaVA-OneVision model, `until` is ignored: an answer ends where the model ends it.
         try:
             return self.engine.complete(prompt, what.items, what.mode, longest).text.strip()
         except NotFiniteError as error:
@@ -90,12 +91,12 @@ class _Model(lmms):  # type: ignore[misc]
 
 
 class SimpleModel(_Model):
-    """Takes a text and pictures or a video (`--force_simple`)."""
+    """The simple model: takes a text with pictures or a video (`--force_simple`)."""
 
     is_simple = True
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """Answers in the order of the requests, whose args are context, options, doc_to_visual, doc, task, split."""
+        """Answer the requests in order; their args are context, options, doc_to_visual, doc, task, split."""
         answers: list[str] = []
         for request in tqdm(requests, desc="answers", unit="doc", disable=None):
             context, options, doc_to_visual, doc_id, task, split = request.args
@@ -109,12 +110,12 @@ class SimpleModel(_Model):
 
 
 class ChatModel(_Model):
-    """Takes chat messages (what lmms-eval uses where a model has both)."""
+    """The chat model: takes chat messages; lmms-eval prefers it to the simple model."""
 
     is_simple = False
 
     def generate_until(self, requests: Sequence[Any]) -> list[str]:
-        """Answers in the order of the requests, whose args are context, doc_to_messages, options, doc, task, split."""
+        """Answer the requests in order; their args are context, doc_to_messages, options, doc, task, split."""
         answers: list[str] = []
         for request in tqdm(requests, desc="answers", unit="doc", disable=None):
             context, doc_to_messages, options, doc_id, task, split = request.args

@@ -1,4 +1,4 @@
-"""From lmms-eval's documents to the engine's prompts, laid out as its own LLaVA-OneVision model does it."""
+"""Turns lmms-eval's documents into prompts, laid out as by lmms-eval's own LLaVA-OneVision model."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ MAX_NEW_TOKENS = 1024
 
 
 class DocumentError(ValueError):
-    """A document that cannot be shown to the model; the text says what of it."""
+    """A document cannot be shown to the model; the text names the part that cannot."""
 
 
 @dataclass(frozen=True)
 class Visuals:
-    """What a prompt shows.
+    """The visual items of a prompt.
 
     Attributes:
-        items: Frames of each visual item: of a whole clip in mode video, else one.
-        mode: How they become visual tokens.
+        items: Frames of each visual item: all frames of a clip in mode video, else one frame.
+        mode: Visual mode: how the frames become visual tokens.
     """
 
     items: tuple[tuple[Frame, ...], ...]
@@ -39,10 +39,10 @@ class Visuals:
 
 
 def longest_answer(options: Mapping[str, Any]) -> int:
-    """Most tokens of an answer, from a task's generation options or `--gen_kwargs`; those without it get 1024.
+    """Most tokens of an answer, from a task's generation options or `--gen_kwargs`; 1024 if these do not say.
 
     Raises:
-        ValueError: max_new_tokens is no whole number from 1.
+        ValueError: max_new_tokens is not a whole number from 1.
     """
     given = options.get("max_new_tokens")
     longest = MAX_NEW_TOKENS if given is None else int(given)
@@ -51,18 +51,18 @@ def longest_answer(options: Mapping[str, Any]) -> int:
 
 
 def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | None = None) -> Visuals:
-    """Pictures and videos of a document.
+    """Turn the pictures or the video of a document into visual items.
 
-    One picture is shown in most detail (anyres_max_9), of several each one padded, and of a video frames at equal
-    distances as one clip (lmms-eval 0.7.3, models/simple/llava_onevision.py:466-514).
+    A single picture is shown in most detail (anyres_max_9), several pictures are padded, and a video becomes one clip
+    of frames at equal distances (lmms-eval 0.7.3, models/simple/llava_onevision.py:466-514).
 
     Args:
-        visuals: Pictures (PIL, or files of pictures), or one file of a video; None: nothing.
-        max_frames: Frames of a video.
-        sample_frames: The pictures are frames of a video, of which this many are shown.
+        visuals: Pictures (PIL images or picture files), or one video file; None for a document without visuals.
+        max_frames: Number of frames of a video.
+        sample_frames: If given, the pictures are frames of a video, and this many of them are shown.
 
     Raises:
-        DocumentError: There is something else, or a file cannot be read.
+        DocumentError: A visual is of another type, or a file cannot be read.
     """
     if not visuals:
         return Visuals((), "multi_image")
@@ -79,10 +79,10 @@ def shown(visuals: Sequence[Any] | None, max_frames: int, sample_frames: int | N
 
 
 def picture_frame(picture: Any) -> Frame:
-    """A picture, or a file of one, as a frame.
+    """Turn a picture (PIL image or picture file) into a frame.
 
     Raises:
-        DocumentError: It is neither, or cannot be read.
+        DocumentError: The argument is neither, or the file cannot be read.
     """
     try:
         if isinstance(picture, str):
@@ -96,16 +96,16 @@ def picture_frame(picture: Any) -> Frame:
 
 
 def video_frames(file: Path, count: int) -> tuple[Frame, ...]:
-    """Frames of a video at equal distances, the first and the last among them.
+    """Read frames of a video at equal distances, including the first and the last frame.
 
     Args:
-        file: The video.
-        count: How many; more than it has: some of them several times.
+        file: The video file.
+        count: Number of frames; if the video has fewer, some frames repeat.
 
     Raises:
-        DocumentError: It cannot be read.
+        DocumentError: The video cannot be read.
     """
-    # What a file says about its length is not always true, so it is counted.
+    # The length that a file declares is not always true, so the frames are counted.
     video = cv2.VideoCapture(str(file))
     total = 0
     while video.grab():
@@ -125,14 +125,14 @@ def video_frames(file: Path, count: int) -> tuple[Frame, ...]:
 
 
 def context_texts(context: str, items: int) -> list[str]:
-    """What the user says (and, in a dialogue, the assistant), `<image>` where visual items stand.
+    """Split a context into the texts of user and assistant by turns, with `<image>` in the places of visual items.
 
-    A text that says where they stand keeps them there; before any other they stand first, parted by blanks
-    (llava_onevision.py:516-551). A JSON list of values is a dialogue.
+    A text that has `<image>` keeps it in place. Otherwise all `<image>`, separated by blanks, go before the first text
+    (llava_onevision.py:516-551). A JSON list of values is a dialogue; any other context is one text of the user.
 
     Args:
-        context: The text.
-        items: How many visual items there are.
+        context: The context of an lmms-eval request.
+        items: Number of visual items.
     """
     if items and IMAGE not in context:
         context = " ".join([IMAGE] * items) + "\n" + context
@@ -140,14 +140,14 @@ def context_texts(context: str, items: int) -> list[str]:
 
 
 def turns_of(texts: Sequence[str], items: int) -> list[list[Segment]]:
-    """What is said by turns, as segments of a prompt.
+    """Turn the texts of user and assistant into segments of a prompt, one list per turn.
 
     Args:
-        texts: `<image>` stands for a visual item, where there are any.
-        items: How many.
+        texts: The texts; `<image>` stands for a visual item.
+        items: Number of visual items.
 
     Raises:
-        DocumentError: The texts have places for more or fewer.
+        DocumentError: The texts have more or fewer `<image>` than there are visual items.
     """
     turns: list[list[Segment]] = []
     placed = 0
@@ -167,12 +167,12 @@ def turns_of(texts: Sequence[str], items: int) -> list[list[Segment]]:
 
 @dataclass(frozen=True)
 class ChatParts:
-    """A chat as the simple model would get it.
+    """A chat in the form that the simple model takes.
 
     Attributes:
-        system: Text of a system message; None: there is none.
-        texts: What user and assistant say by turns, `<image>` where pictures stand.
-        visuals: Pictures and videos in their order.
+        system: Text of the system message; None without one.
+        texts: Texts of user and assistant by turns, with `<image>` in the places of pictures and videos.
+        visuals: Pictures and videos, in order.
     """
 
     system: str | None
@@ -181,16 +181,16 @@ class ChatParts:
 
 
 def chat_parts(messages: Sequence[Any]) -> ChatParts:
-    """Reads lmms-eval's chat messages (`ChatMessages.messages`).
+    """Read lmms-eval's chat messages (`ChatMessages.messages`).
 
-    Pictures keep their places between the texts. Where the texts themselves have `<image>` for each of them, as in
-    messages made from a simple task, they stand there instead.
+    Pictures keep their places between the texts. If the texts have an `<image>` for each picture, as in
+    messages made from a simple task, the pictures go there instead.
 
     Args:
-        messages: With `role` and `content`, a list of parts with `type` and `text` or `url`.
+        messages: Messages with `role` and `content`; `content` is a list of parts with `type` and `text` or `url`.
 
     Raises:
-        DocumentError: User and assistant do not take turns, or there is something else than texts, pictures, videos.
+        DocumentError: User and assistant do not take turns, or a part is no text, picture or video.
     """
     system: str | None = None
     texts: list[str] = []
@@ -224,7 +224,7 @@ def chat_parts(messages: Sequence[Any]) -> ChatParts:
 
 
 def _dialogue(context: str) -> list[str] | None:
-    """The values of a JSON list of turns; None where the text is no such list."""
+    """The values of a JSON list of turns; None if the text is not such a list."""
     if not context.lstrip().startswith("["):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Says which ids a file has more than once."""
+"""Names the ids that a file has more than once."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ MOST_PLACES = 5
 
 
 def repeats(rows: Iterable[tuple[Hashable, str, str]]) -> str:
-    """The ids that several rows have, with the places of these.
+    """Describe the ids that several rows share, and the places of these rows.
 
     Args:
-        rows: For each row what makes it another one, its id for people, and its place, such as a line.
+        rows: For each row the key by which rows are told apart, the id to show, and the row's place, such as a line.
 
     Returns:
-        Such as `2 ids are there more than once, in 5 rows: 7 (lines 1, 4, 9), 12 (lines 2, 3)`; empty where every row
-        has an id of its own. Of many ids and many places, the first ones.
+        A text such as `2 ids are there more than once, in 5 rows: 7 (lines 1, 4, 9), 12 (lines 2, 3)`, shortened to the
+        first ids and places; empty if no key repeats.
     """
     found: dict[Hashable, tuple[str, list[str]]] = {}
     for key, name, place in rows:

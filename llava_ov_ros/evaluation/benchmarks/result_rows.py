@@ -1,4 +1,4 @@
-"""Rows in the result format of LLaVA-Interleave-Bench: what was answered, and what would be right."""
+"""Reads result rows in the format of LLaVA-Interleave-Bench: the model's answers beside the right answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from .repeated_ids import repeats
 
 SCORINGS = ("interleave", "scanqa", "yes_no", "count", "plan", "chinese")
-"""How rows can be scored; see scoring.py."""
+"""The ways to score rows; see row_scores.py."""
 MOST_FAULTS = 20
 
 
 class ResultRowError(ValueError):
-    """Rows that cannot be scored; the text names file, line and field of each, one a line."""
+    """Rows cannot be scored; the text names file, line and field of each fault, one per line."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class ResultRow:
     """One answer.
 
     Attributes:
-        where: File and line, for errors.
-        dataset: The set it belongs to.
-        sample_id: Of the question, in its set.
-        prediction: What was answered (`pred_response`).
-        gold: What would be right (`gt_response`): text, or whatever the metric reads.
-        question_type: `open-ended` or `multi-choice` where the official code made the row.
-        content: All of the row.
+        where: File and line of the row, for errors.
+        dataset: Name of the data set.
+        sample_id: Id of the question within the data set.
+        prediction: The model's answer (`pred_response`).
+        gold: The right answer (`gt_response`): text, or another form that the metric reads.
+        question_type: `open-ended` or `multi-choice` in rows of the official code.
+        content: All fields of the row.
     """
 
     where: str
@@ -43,10 +43,10 @@ class ResultRow:
 
 
 def read_rows(path: Path) -> list[ResultRow]:
-    """Reads a file with one row per line; blank lines are passed over.
+    """Read a file with one row per line; blank lines are skipped.
 
     Raises:
-        ResultRowError: The file cannot be read, holds no rows, or some that are none; all faults at once.
+        ResultRowError: The file cannot be read, has no rows, or has malformed rows; the text has all faults.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> list[ResultRow]:
         raise ResultRowError(f"{path}: not text in UTF-8: {error}") from None
     rows: list[ResultRow] = []
     faults: list[str] = []
-    # Not splitlines: JSON may hold line separators that are none of the file's.
+    # Not splitlines: JSON texts may hold line separators that do not end a line of the file.
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             found = _row(line, f"{path}:{number}")
@@ -71,13 +71,13 @@ def read_rows(path: Path) -> list[ResultRow]:
 
 
 def repeated(rows: Sequence[ResultRow]) -> list[str]:
-    """A remark for each data set in which questions are answered more than once.
+    """Make a remark for each data set in which several rows answer one question.
 
-    Such a question has the data set, sample id and prompt of another row: the turns of a dialogue share an id only.
+    Such rows share data set, sample id and prompt. The turns of a dialogue share only data set and sample id.
     """
     by_set: dict[str, list[tuple[Hashable, str, str]]] = {}
     for row in rows:
-        # As JSON, so that 7 and "7" are two ids, and so that a prompt can be anything.
+        # The key is JSON, so that 7 and "7" are two ids, and a prompt can be of any type.
         key = json.dumps([row.sample_id, row.content.get("prompt")], ensure_ascii=False)
         named = json.dumps(row.sample_id, ensure_ascii=False)
         by_set.setdefault(row.dataset, []).append((key, named, f"line {row.where.rpartition(':')[2]}"))
@@ -86,10 +86,10 @@ def repeated(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def raise_faults(faults: list[str]) -> None:
-    """Raises the faults that there are.
+    """Raise an error with all faults, if there are any.
 
     Raises:
-        ResultRowError: There are some; of more than MOST_FAULTS, the first ones.
+        ResultRowError: `faults` is not empty; the text has the first MOST_FAULTS of them.
     """
     if len(faults) > MOST_FAULTS:
         faults = [*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS} more"]
@@ -98,7 +98,7 @@ def raise_faults(faults: list[str]) -> None:
 
 
 def _row(line: str, where: str) -> ResultRow | list[str]:
-    """A row, or what is wrong with it."""
+    """Read one row; return the row, or a list of its faults."""
     try:
         content = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -135,7 +135,7 @@ def _fault(content: Mapping[str, Any], name: str, kinds: tuple[type, ...]) -> st
     if name not in content:
         return f"{name} is missing"
     value = content[name]
-    # A bool is an int for Python, and none for anybody else.
+    # In Python a bool is an int, but true is no number in a row.
     if not isinstance(value, kinds) or isinstance(value, bool):
         words = {str: "text", int: "a number", list: "a list of texts"}
         return f"{name} is {str(value)[:60]!r}, expected {' or '.join(words[kind] for kind in kinds)}"

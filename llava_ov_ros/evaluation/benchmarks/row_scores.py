@@ -1,4 +1,4 @@
-"""Scores result rows without a model: one line per data set, by the metric of a published benchmark."""
+"""Scores result rows without a model: one figure per data set, by the metric of a published benchmark."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _OF_PAIRS: Mapping[str, Callable[[str, str], float]] = {"yes_no": yes_no, "count
 
 @dataclass(frozen=True)
 class SetResult:
-    """How one data set fared. All figures are times 100, as benchmarks print them.
+    """The scores of one data set. All figures are times 100, as benchmarks print them.
 
     Attributes:
-        n: Rows that count.
-        metric: Name of the measure.
-        value: Its mean; NaN where no row counts.
-        low: Lower end of the 95 % interval, by Wilson's method for right and wrong, else by bootstrap over rows.
-        high: Upper end.
-        more: Further measures of the same rows.
-        not_available: Why some measures are missing here; empty: none is.
+        n: Number of rows that count.
+        metric: Name of the metric.
+        value: Mean score, 0 to 100; NaN if no row counts.
+        low: Lower end of the 95 % interval: Wilson's for metrics of right and wrong, else by bootstrap over the rows.
+        high: Upper end of the same interval.
+        more: Further metrics of the same rows.
+        not_available: The reason why some metrics are missing; empty if none is.
     """
 
     n: int
@@ -51,22 +51,22 @@ class SetResult:
     not_available: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: n, metric and value, which is None where no row counts, and what more there is."""
+        """Ready for JSON: n, metric, value (None if no row counts), and the further metrics."""
         row = {"n": self.n, "metric": self.metric, "value": None if math.isnan(self.value) else self.value}
         missing = {"not_available": self.not_available} if self.not_available else {}
         return row | dict(self.more) | missing
 
 
 def score_rows(rows: Sequence[ResultRow], scoring: str, vocabulary: Vocabulary | None = None) -> dict[str, SetResult]:
-    """Scores rows, data set by data set in the order in which they appear.
+    """Score rows, data set by data set in the order of the rows.
 
     Args:
-        rows: Answers with what would be right.
+        rows: Answers with the right answers.
         scoring: One of SCORINGS.
-        vocabulary: What plans can say, for `plan`.
+        vocabulary: The vocabulary of plans; needed for `plan` only.
 
     Raises:
-        ResultRowError: Rows cannot be scored like that; all faults at once.
+        ResultRowError: Rows cannot be scored by this metric; the text has all faults.
     """
     by_set: dict[str, list[ResultRow]] = {}
     for row in rows:
@@ -113,10 +113,10 @@ def _interleave(rows: Sequence[ResultRow]) -> SetResult:
 
 
 def _golds(rows: Sequence[ResultRow]) -> list[list[str]]:
-    """The right answers of every row, one or more.
+    """The right answers of every row, one or more per row.
 
     Raises:
-        ResultRowError: Some are no texts.
+        ResultRowError: A right answer is not a text.
     """
     golds: list[list[str]] = []
     faults: list[str] = []

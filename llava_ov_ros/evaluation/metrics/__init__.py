@@ -1,4 +1,4 @@
-"""Metrics of answers and plans: pure functions; docs/metrics.md names the publication that each follows."""
+"""Metrics of answers and plans, as pure functions; docs/metrics.md names the publication of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .scanqa import CAPTION_METRICS, NotAvailable, captioning, exact_match, refi
 from .statistics import Paired, bootstrap_interval, interval, mean, paired
 
 AnswerMetric = Callable[[str, Sequence[str], Sequence[str]], float | None]
-"""Scores one answer, 0 to 1: the answer, the right ones, the choices; None: the row does not count.
+"""Scores one answer from 0 to 1. Arguments: the answer, the right answers, the choices. None: the row does not count.
 
-Raises ValueError where the right answers are none that it can be used with.
+Raises ValueError if the metric cannot be used with these right answers.
 """
 
 
 def _best(score: Callable[[str, str], float | None]) -> AnswerMetric:
-    """A metric of pairs for questions with several right answers: the highest score counts."""
+    """Make a metric for several right answers from a metric for one: the highest score counts."""
 
     def scored(prediction: str, golds: Sequence[str], choices: Sequence[str]) -> float | None:
         return max((one for gold in golds if (one := score(prediction, gold)) is not None), default=None)
@@ -32,12 +32,12 @@ def _best(score: Callable[[str, str], float | None]) -> AnswerMetric:
 
 
 def _of_its_language(prediction: str, gold: str) -> float | None:
-    """ROUGE-L: that of LLaVA-Interleave-Bench, but by characters where the right answer is in Chinese."""
+    """ROUGE-L as in LLaVA-Interleave-Bench, or by characters if the right answer is in Chinese."""
     return chinese_texts.rouge_l(prediction, gold) if has_han(gold) else open_ended(prediction, gold)
 
 
 def _of_chinese(score: Callable[[str, str], float]) -> AnswerMetric:
-    """A metric that only counts beside right answers in Chinese."""
+    """Make a metric that counts only rows whose right answers are in Chinese."""
     return _best(lambda prediction, gold: score(prediction, gold) if has_han(gold) else None)
 
 
@@ -53,11 +53,14 @@ ANSWER_METRICS: Mapping[str, AnswerMetric] = {
     "choice": lambda prediction, golds, choices: max(choice(prediction, gold, choices) for gold in golds),
     "choice_lenient": lambda prediction, golds, choices: max(choice_lenient(prediction, one, choices) for one in golds),
 }
-"""Metrics of single answers. `rouge_l` and `multi_choice` are those of LLaVA-Interleave-Bench, `em_refined` that of
-LEO, `em_zh` and `f1_zh` those of CMRC 2018."""
+"""Metrics of single answers, by name.
+
+`rouge_l` and `multi_choice` come from LLaVA-Interleave-Bench, `em_refined` from LEO, `em_zh` and `f1_zh` from CMRC
+2018.
+"""
 
 METRICS: frozenset[str] = frozenset((*ANSWER_METRICS, *PLAN_METRICS, *CAPTION_METRICS))
-"""The names of all metrics: of answers, of plans, and of all answers together (captioning)."""
+"""The names of all metrics: of single answers, of plans, and of all answers together (captioning)."""
 
 ZERO_ONE: frozenset[str] = frozenset(
     (
@@ -65,7 +68,7 @@ ZERO_ONE: frozenset[str] = frozenset(
         *("plan_exact", "plan_valid", "plan_success"),
     )
 )
-"""Metrics that are 1 for right and 0 for wrong, and nothing between; their intervals are those of shares."""
+"""Metrics whose scores are 1 (right) or 0 (wrong); their intervals are intervals of shares."""
 
 __all__ = [
     "ANSWER_METRICS",

@@ -1,6 +1,6 @@
-"""How far confidences are shares of right answers: reliability in bins, and the expected calibration error.
+"""Compares confidences with the share of right answers: reliability bins and the expected calibration error.
 
-As in C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 2.
+Source: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 2.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers whose confidences are near each other.
+    """The answers whose confidences lie in one interval.
 
     Attributes:
-        low: Confidences are above this; in the first bin 0 is too.
-        high: And at most this.
-        n: How many answers.
-        confidence: Their mean confidence; 0 where there is none.
-        accuracy: The share of them that is right; 0 where there is none.
+        low: Lower bound of the confidences, exclusive; the first bin includes 0.
+        high: Upper bound of the confidences, inclusive.
+        n: Number of answers.
+        confidence: Mean confidence of the answers, 0 to 1; 0 for an empty bin.
+        accuracy: Share of right answers, 0 to 1; 0 for an empty bin.
     """
 
     low: float
@@ -34,15 +34,15 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidences of answers beside how often these were right.
+    """The confidences of some answers beside the share of these answers that is right.
 
     Attributes:
-        bins: Of equal width, from 0 to 1.
-        n: How many answers.
-        correct: How many of them are right.
-        confidence: Mean confidence; 0 where there is no answer.
-        error: Expected calibration error: the mean over all answers of how far accuracy and mean confidence of their
-            bin lie apart; 0 where there is no answer.
+        bins: Reliability bins of equal width from 0 to 1.
+        n: Number of answers.
+        correct: Number of right answers.
+        confidence: Mean confidence, 0 to 1; 0 without answers.
+        error: Expected calibration error, 0 to 1: sum over the bins of (answers in the bin / n) times the absolute
+            difference of the bin's accuracy and mean confidence; 0 without answers.
     """
 
     bins: tuple[Bin, ...]
@@ -53,19 +53,19 @@ class Calibration:
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers; 0 where there is none."""
+        """The share of right answers, 0 to 1; 0 without answers."""
         return self.correct / self.n if self.n else 0.0
 
 
 def calibration(answers: Iterable[tuple[float, bool]], bins: int = BINS) -> Calibration:
-    """Put answers into bins by their confidence.
+    """Sort answers into bins by their confidence.
 
     Args:
-        answers: Confidence and whether the answer is right, in any order.
-        bins: How many.
+        answers: Confidence (0 to 1) of each answer and whether the answer is right, in any order.
+        bins: Number of bins.
 
     Raises:
-        ValueError: A confidence is not in 0 to 1, or there is no bin.
+        ValueError: A confidence is outside 0 to 1, or `bins` is less than 1.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}: there must be at least one")

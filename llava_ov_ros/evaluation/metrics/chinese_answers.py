@@ -1,4 +1,4 @@
-"""What a short answer in Chinese says: yes or no, or how many of something there are."""
+"""Reads short answers in Chinese: yes or no, or a count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEASURES = (
     "个個只隻张張把本件条條位名人辆輛台臺块塊片瓶杯碗盘盤盒箱袋根支枝颗顆粒朵棵双雙对對副套组組群排层層间間座栋棟扇面幅次种種项項"
     "份头頭匹口艘架盏盞枚顶頂串束堆罐桶壶壺篮籃卷滴节節段道句页頁步"
 )
-"""Words that stand between a number and what is counted."""
+"""Measure words: they stand between a number and the noun that is counted."""
 
 # No Han character follows.
 _END = rf"(?![{HAN}])"
@@ -54,16 +54,16 @@ _QUANTITY = re.compile(
     rf"|(?P<number>(?<![\w.,])|(?<=[{HAN}])){_NUMBER}"
 )
 _THOUSANDS = re.compile(r"-?\d{1,3}(?:,\d{3})+")
-# 第三个 is the third one, 三分之一 a third, 同一个 the same one: none of them says how many.
+# 第三个 is the third one, 三分之一 a third, 同一个 the same one: none of these is a count.
 _NO_COUNT_BEFORE = "第之同某任另每"
-# Neither says 3D图 that there are three pictures, nor 3号 that there are three of anything.
+# 3D图 is not three pictures, and 3号 (number 3) is not three of anything.
 _NO_COUNT_AFTER = re.compile(r"[分之号號]|[dD](?![a-zA-Z])")
-# A part of these would be another number: 3-5个, 三到五个, 三点五个, 40%, 3/4, 10:30, 2k, 1½, 两个半.
+# No part of these may be read as a number of its own: 3-5个, 三到五个, 三点五个, 40%, 3/4, 10:30, 2k, 1½, 两个半.
 _GOES_ON = re.compile(
     rf"\s*[%‰°]|\s*[-\u2010-\u2015\u2212~/:+×*=]\s*[\d几{CHARACTERS}]|[到至点][几{CHARACTERS}\d]|[^\W{HAN}]"
     rf"|[{MEASURES}]半{_END}"
 )
-# 十几个, 二十多个, 数十个: no one number.
+# 十几个 (ten and some), 二十多个 (over twenty), 数十个 (dozens) are not one number.
 _ABOUT_AFTER, _ABOUT_BEFORE = re.compile(r"[几多余来]"), "数上近"
 _COUNTED = re.compile(rf"[大小整]?[{MEASURES}]|{_END}")
 
@@ -74,12 +74,12 @@ def begins_chinese(text: str) -> bool:
 
 
 def yes_or_no(text: str) -> bool | None:
-    """What an answer in Chinese says, by its first words: 是, 对, 有 are yes; 否, 不是, 没有, 不对 are no.
+    """Read yes or no from the first words of an answer in Chinese: 是, 对, 有 are yes; 否, 不是, 没有, 不对 are no.
 
-    A label before them (答案：是) and words of stress (确实没有) are passed over.
+    A label before these words (答案：是) and words of stress (确实没有) are skipped.
 
     Returns:
-        True or False; None: neither, as of 不确定 (not sure), 可能 (perhaps) and 是不是 (a question).
+        True for yes, False for no, None for neither: 不确定 (not sure), 可能 (perhaps), 是不是 (a question).
     """
     said = half_width(text).lstrip(_OPENING)
     label = _LABEL.match(said)
@@ -93,14 +93,14 @@ def yes_or_no(text: str) -> bool | None:
 
 
 def number_told(text: str) -> int | None:
-    """How many of something a text in Chinese says there are: the first number, in digits or as a Chinese numeral.
+    """Read the count that a text in Chinese states: the first number, in digits or as a Chinese numeral.
 
-    A numeral counts where a measure word (三个) or no Han character follows, so that 一些 (some) is no one. 没有 and
-    一个也没有 are 0. The number may be full-width.
+    A numeral is read only before a measure word (三个) or if no Han character follows, so that 一些 (some) is not 1.
+    没有 and 一个也没有 are 0. Digits may be full-width.
 
     Returns:
-        The number; None: there is none, it is not whole, not one number (十几个, 两三个, 三到五个), of more than
-        MOST_DIGITS digits, or the answer is unsure.
+        The count. None if the text has no number, or the number is not whole, is not a single number (十几个, 两三个,
+        三到五个), has more than MOST_DIGITS digits, or the answer is unsure.
     """
     said = narrowed(text)
     for found in _QUANTITY.finditer(said):
@@ -109,7 +109,7 @@ def number_told(text: str) -> int | None:
         if found["not_one"]:
             return 0
         if found["none"]:
-            # 没有三个，只有两个: the number that is meant comes later.
+            # 没有三个，只有两个 (not three, only two): the count comes later.
             if found["negated"] and _whole(found["negated"]) != 1:
                 continue
             return 0
@@ -127,7 +127,7 @@ def number_told(text: str) -> int | None:
 
 
 def _whole(number: str) -> int | None:
-    """A number in digits, as a numeral, or in digits before 万; None: it is no whole number, or too long."""
+    """Read a number in digits, as a numeral, or in digits before 万; None if it is not whole or too long."""
     sign = -1 if number[0] in "-负" else 1
     number = number.lstrip("-负")
     digits = number.rstrip(CHARACTERS)

@@ -1,4 +1,4 @@
-"""Accuracy of answers that are yes or no, a number, or one of given choices."""
+"""Accuracy of answers that are yes or no, a count, or one of given choices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .interleave import LETTERS, normalised
 from .numerals import number_in
 
 MOST_SHOWN = 60
-# The first of them that an answer begins with counts.
+# The first of these that stands in the beginning of an answer counts.
 _ENGLISH = {"yes": True, "no": False}
 _CHINESE_LABEL = re.compile(r"^(?:(?:正确)?(?:答案|选项|回答)|(?:我)?选择?)(?:应该)?[是为]?[\s:]*(?:选项?)?\s*")
 _CHINESE_QUOTES = "“”‘’「」『』"
@@ -20,13 +20,14 @@ _LABEL = re.compile(rf"([a-z])(?:[\s.:)]+(?=\S)|(?=[{HAN}]))")
 
 
 def yes_no(prediction: str, gold: str) -> float:
-    """1 where yes or no is answered as it should be, else 0.
+    """Return 1 if the prediction says the same as the gold, yes or no; else 0.
 
-    As in MME's evaluation, an answer is what its first four characters contain: yes, else no. An answer whose first
-    letter is Chinese is read as `chinese_answers.yes_or_no` reads it; the right answer may be 是 or 否 too.
+    As in MME's evaluation, only the first four characters of a prediction count: if they contain `yes`, the answer is
+    yes, else if they contain `no`, no. A prediction whose first letter is Chinese is read by
+    `chinese_answers.yes_or_no`; the gold may be 是 or 否 too.
 
     Raises:
-        ValueError: The right answer is neither.
+        ValueError: The gold is neither yes nor no.
     """
     wanted = yes_or_no(gold) if begins_chinese(gold) else _ENGLISH.get(gold.strip().rstrip(".!").lower())
     if wanted is None:
@@ -39,10 +40,10 @@ def yes_no(prediction: str, gold: str) -> float:
 
 
 def count(prediction: str, gold: str) -> float:
-    """1 where the first count in the answer is the right one, as `numerals.number_in` reads both; else 0.
+    """Return 1 if the first counts in prediction and gold, read by `numerals.number_in`, are equal; else 0.
 
     Raises:
-        ValueError: The right answer says no count.
+        ValueError: The gold has no count.
     """
     wanted = number_in(gold)
     if wanted is None:
@@ -54,13 +55,14 @@ def count(prediction: str, gold: str) -> float:
 
 
 def chosen(text: str, choices: Sequence[str]) -> int | None:
-    """Which of some choices a text names: by its words, its letter (A is the first), or both (`B. the mug`).
+    """Find the choice that a text names: by its words, its letter (A is the first), or both (`B. the mug`).
 
-    Compared as in LLaVA-Interleave-Bench (`interleave.normalised`), after full-width letters and marks have become
-    half-width ones. The words are looked for before the letter. In Chinese the letter may stand in `选B` and `答案是B`.
+    Texts are compared as in LLaVA-Interleave-Bench (`interleave.normalised`), after full-width letters and marks have
+    become half-width. The words of a choice are tried before its letter. In Chinese the letter may stand in `选B` and
+    `答案是B`.
 
     Returns:
-        Index of the choice, or None: it is none of them.
+        Index of the choice, from 0; None if the text names none of them.
     """
     said = compared(text)
     listed = [compared(choice) for choice in choices]
@@ -82,15 +84,15 @@ def chosen(text: str, choices: Sequence[str]) -> int | None:
 
 
 def compared(text: str) -> str:
-    """A text as choices are compared: `interleave.normalised`, in half width, without quotation marks around it."""
+    """Bring a text into the form in which choices are compared: half-width, unquoted, `interleave.normalised`."""
     return normalised(half_width(text).replace("。", ".").replace("、", ", ")).strip(_CHINESE_QUOTES)
 
 
 def choice(prediction: str, gold: str, choices: Sequence[str]) -> float:
-    """1 where the answer names the right choice, else 0.
+    """Return 1 if the prediction names the same choice as the gold (`chosen`), else 0.
 
     Raises:
-        ValueError: The right answer is none of the choices.
+        ValueError: The gold is none of the choices.
     """
     wanted = chosen(gold, choices)
     if wanted is None:

@@ -1,4 +1,4 @@
-"""LLaVA-Interleave-Bench as its official code scores it (LLaVA-NeXT, llava/eval/evaluate_interleave.py)."""
+"""LLaVA-Interleave-Bench's scores, as in its official code (LLaVA-NeXT, llava/eval/evaluate_interleave.py)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .rouge import rouge_l
 
 OPEN_ENDED, MULTI_CHOICE = "open-ended", "multi-choice"
 QUESTION_TYPES = (OPEN_ENDED, MULTI_CHOICE)
-# The one set whose rows are choices whatever they say.
+# The only data set whose rows are multi-choice whatever their question type says.
 _ALWAYS_CHOICES = "nlrv2"
 MOST_CHARACTERS = 512
 LETTERS = "abcdefgh"
 
-# What the official code calls its two measures.
+# The official code's names of its two metrics.
 METRIC_NAMES: Mapping[str, str] = {OPEN_ENDED: "Rouge-L f", MULTI_CHOICE: "Accuracy"}
 
-# evaluate_interleave.py:11-20. The sets of 3D tasks and those out of domain are in no category.
+# evaluate_interleave.py:11-20. Data sets of 3D tasks and out-of-domain data sets are in no category.
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "spot_the_diff": ("Spot-the-Diff", "Birds-to-Words", "CLEVR-Change"),
     "image_edit_instruct": ("IEdit", "HQ-Edit", "MagicBrush"),
@@ -40,18 +40,18 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _PERIOD_BEFORE_NO_DIGIT = re.compile(r"\.(?!\d)")
-# The official code gives re.UNICODE where the number of replacements belongs.
+# The official code passes re.UNICODE (32) as the number of replacements.
 _MOST_PERIODS = 32
 
 
 @dataclass(frozen=True)
 class SetScore:
-    """How one data set fared.
+    """The score of one data set.
 
     Attributes:
-        n: Rows that count: all but those of open questions whose right answer is empty.
-        metric: What the official code calls the measure.
-        value: Its mean, 0 to 1; NaN where no row counts.
+        n: Number of rows that count: all except open questions whose gold is empty.
+        metric: The official code's name of the metric.
+        value: Mean score, 0 to 1; NaN if no row counts.
     """
 
     n: int
@@ -60,10 +60,10 @@ class SetScore:
 
 
 def normalised(text: str) -> str:
-    """A text as it is compared (`process` and `processPunctuation` of the official code).
+    """Bring a text into the form that is compared (`process` and `processPunctuation` of the official code).
 
-    Each punctuation mark is deleted where it touches a blank anywhere in the text, or where the text has a comma
-    between digits; otherwise it becomes a blank. At most 32 periods that no digit follows are deleted.
+    A punctuation mark is deleted if it touches a blank anywhere in the text, or if the text has a comma between digits;
+    otherwise it becomes a blank. At most 32 periods that are not followed by a digit are deleted.
     """
     given = text.replace("\n", " ").replace("\t", " ").strip()
     in_number = _DIGIT_COMMA_DIGIT.search(given) is not None
@@ -76,22 +76,22 @@ def normalised(text: str) -> str:
 
 
 def open_ended(prediction: str, gold: str) -> float | None:
-    """ROUGE-L after `normalised`, of at most 512 characters of the prediction.
+    """ROUGE-L of prediction and gold after `normalised`; only the first 512 characters of the prediction count.
 
     Returns:
-        0 to 1, or None: the right answer is empty, and the official code leaves the row out.
+        0 to 1; None if the gold is empty, because the official code leaves such a row out.
     """
     wanted, said = normalised(gold), normalised(prediction)
-    # Of a text that is nothing but periods, the official code stops with an error.
+    # The official code stops with an error at a text of nothing but periods.
     if not wanted.strip("."):
         return None
     return rouge_l(said[:MOST_CHARACTERS], wanted) if said else 0.0
 
 
 def multi_choice(prediction: str, gold: str) -> float:
-    """1 where both are the same after `normalised`, else 0.
+    """Return 1 if prediction and gold are equal after `normalised`, else 0.
 
-    Of a prediction with a colon, the last piece between colons that is one of the letters a to h stands for it.
+    A prediction with colons is replaced by the last piece between colons that is one of the letters a to h, if any.
     """
     wanted, said = normalised(gold), normalised(prediction)
     if ":" in said:
@@ -103,15 +103,15 @@ def multi_choice(prediction: str, gold: str) -> float:
 
 
 def score(question_type: str, prediction: str, gold: str) -> float | None:
-    """The score of one row, 0 to 1; None: it does not count.
+    """Score one row from 0 to 1; None if the row does not count.
 
     Args:
         question_type: `open-ended` or `multi-choice`.
-        prediction: What was answered.
-        gold: What would be right.
+        prediction: The model's answer.
+        gold: The right answer.
 
     Raises:
-        ValueError: The question type is neither.
+        ValueError: The question type is neither of the two.
     """
     if question_type == OPEN_ENDED:
         return open_ended(prediction, gold)
@@ -121,10 +121,10 @@ def score(question_type: str, prediction: str, gold: str) -> float | None:
 
 
 def set_type(dataset: str, first_question_type: str) -> str:
-    """The question type by which all rows of a data set are scored: that of its first row.
+    """Return the question type by which all rows of a data set are scored: the type of its first row.
 
     Raises:
-        ValueError: It is none that is scored.
+        ValueError: The question type is neither `open-ended` nor `multi-choice`.
     """
     if first_question_type == OPEN_ENDED:
         return OPEN_ENDED
@@ -134,17 +134,17 @@ def set_type(dataset: str, first_question_type: str) -> str:
 
 
 def set_score(question_type: str, scores: Iterable[float | None]) -> SetScore:
-    """The score of a data set from those of its rows."""
+    """Summarise the scores of the rows of a data set."""
     counted = [one for one in scores if one is not None]
     value = math.fsum(counted) / len(counted) if counted else math.nan
     return SetScore(len(counted), METRIC_NAMES[question_type], value)
 
 
 def categories(values: Mapping[str, float]) -> dict[str, float]:
-    """The official averages over categories: the mean of those data sets of each that are there.
+    """Average the data sets of each category, as the official code does; data sets that are missing are left out.
 
     Args:
-        values: Of the data sets, by name.
+        values: The score of each data set, by the data set's name.
     """
     found: dict[str, float] = {}
     for name, datasets in CATEGORIES.items():

@@ -1,6 +1,6 @@
-r"""Which choice an answer names where it says more than the letter: `The answer is (B).`, `\boxed{B}`, `答案是B。`.
+r"""Finds the choice in an answer that says more than a letter: `The answer is (B).`, `\boxed{B}`, `答案是B。`.
 
-An answer that names two choices names none: nothing is guessed.
+An answer that names two choices counts as naming none: the metric does not guess.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _STYLE = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|rm|bf)\s*\{([
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{([^{}]*)\}|<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _MARKS = re.compile(r"\\[()\[\]]|[*_`~$]+|</?answer>|\\(?:boxed|fbox)\b", re.IGNORECASE)
 
-# No blank follows these, but one does the marks that they stand for.
+# No blank follows a Chinese mark, but a blank follows the mark that replaces it here.
 _CHINESE_MARKS = str.maketrans({"。": ". ", "．": ". ", "、": ", ", "，": ", ", "：": ": "})
-# A letter in quotation marks of Chinese.
+# A letter in Chinese quotation marks.
 _QUOTED = re.compile(r"[“「『]\s*([A-Za-z])\s*[”」』]")
 
-# How answers are stated; what is stated follows.
+# Words that state an answer; the answer follows them.
 _STATED = re.compile(
     r"(?:\b(?:(?:answer|choice|option|response|solution)(?:\s+(?:to|for)\s+(?:the|this|your)\s+question)?"
     r"\s*(?:is|would\s+be|should\s+be|must\s+be|:|=)"
@@ -55,29 +55,30 @@ _PRAISED = re.compile(
     r"(?<![\w'’])\(?([A-Za-z])\)?\s+is\s+(?:the\s+)?(?:correct|right|best|answer)\b"
     r"|(?<![a-zA-Z0-9'’])\(?([A-Za-z])\)?\s*(?:选?项)?[是最]?(?:正确|对的|答案)"
 )
-# A letter as a list has it, at the beginning of a line.
+# A letter as in a list, at the beginning of a line.
 _LABEL = re.compile(r"^\s*(?:[-•]\s*)?(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\]|([A-Za-z])\s*[.):])(?=\s|$)", re.M)
 _MENTIONED = re.compile(
     r"(?<!\w)(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Za-z])\s*\])|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s+([A-Za-z])\b"
     r"|选项\s*([A-Za-z])(?![a-zA-Z])|(?<![a-zA-Z])([A-Za-z])\s*选?项"
 )
-# What may stand behind a letter that an answer begins with.
+# Text that may follow a letter at the beginning of an answer.
 _ALONE = re.compile(r"[\s.!)\]]*(?:$|(?:because|since|as)\b|[,;–—-])")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)")
 
 
 def choice_lenient(prediction: str, gold: str, choices: Sequence[str] = ()) -> float:
-    """1 where the answer names the right choice, and no other one, in whatever words; else 0.
+    """Return 1 if the answer names the right choice and no other choice, in whatever words; else 0.
 
-    What an answer states (in a box, or after `the answer is` or 答案是) goes before what it only mentions.
+    A choice that the answer states (in a box, or after `the answer is` or 答案是) goes before one that is only
+    mentioned.
 
     Args:
-        prediction: What was answered.
-        gold: The right choice: its letter or its words.
-        choices: All choices, where they are known; A is the first.
+        prediction: The model's answer.
+        gold: The letter or the words of the right choice.
+        choices: The words of all choices, A first; empty if they are not known.
 
     Raises:
-        ValueError: The right answer is none of the choices.
+        ValueError: The gold is none of the choices.
     """
     if choices:
         wanted = chosen(gold, choices)
@@ -92,7 +93,7 @@ def choice_lenient(prediction: str, gold: str, choices: Sequence[str] = ()) -> f
 
 
 _Reader = Callable[[str, str], "int | str | None"]
-"""What a letter and words stand for: either may be empty; None: for nothing."""
+"""Maps a letter and words (either may be empty) to the choice that they stand for; None if to no choice."""
 
 
 def _letter(letter: str, words: str) -> str | None:
@@ -120,7 +121,7 @@ def _among(choices: Sequence[str]) -> _Reader:
 
 
 def _named(text: str, read: _Reader) -> int | str | None:
-    """The only choice that an answer names; None: it names none, or several."""
+    """Return the only choice that an answer names; None if the answer names none or several."""
     text = _QUOTED.sub(r"\1", narrowed(text.translate(_CHINESE_MARKS)))
     while (plain := _STYLE.sub(r"\1", text)) != text:
         text = plain
@@ -142,17 +143,17 @@ def _denied(text: str, place: int) -> bool:
 
 
 def _stated(text: str) -> Iterator[str]:
-    """What follows `the answer is` and the like, each to the end of its line, of long lines the beginning."""
+    """Yield the text after each `the answer is` or similar, to the end of the line; long lines are cut off."""
     place = 0
     while (found := _STATED.search(text, place)) is not None:
-        # `I think the answer is B` states it twice over: the inner one counts.
+        # `I think the answer is B` has two statements, one in the other: the inner one counts.
         place = found.start("what")
         if not _denied(text, found.start()):
             yield found["what"]
 
 
 def _read(stated: str, read: _Reader) -> Iterator[int | str]:
-    """What a statement names: by letters at its beginning, or by the words of its sentence."""
+    """Yield the choices that a statement names: by letters at its beginning, or by the words of its sentence."""
     found = _LEADING.match(stated)
     letters: list[str] = []
     while found is not None:
@@ -166,7 +167,7 @@ def _read(stated: str, read: _Reader) -> Iterator[int | str]:
         if rest and (value := read("", rest)) is not None and not named:
             yield value
         elif rest and named and isinstance(value := read("", rest), int):
-            # `B. the red mug` where the red mug is A.
+            # For `B. the red mug`, where the red mug is A.
             yield value
         return
     end_of_sentence = _SENTENCE_END.search(stated)
@@ -178,7 +179,7 @@ def _read(stated: str, read: _Reader) -> Iterator[int | str]:
 
 
 def _mentioned(text: str, read: _Reader) -> Iterator[int | str]:
-    """What an answer without a statement names: itself as a whole, or the letters in it."""
+    """Yield the choices that an answer without a statement names: by the whole answer, or by letters in it."""
     whole = compared(text)
     if (value := read(whole if len(whole) == 1 else "", whole)) is not None and len(whole) != 1:
         yield value

@@ -1,9 +1,7 @@
-"""Reads how many a text says there are: digits, signs, and number words of English put together.
+"""Reads the count in a text from digits, signs and English number words; chinese_answers.py reads Chinese.
 
-Texts in Chinese are read by chinese_answers.py.
-
-What cannot be a count (a decimal, a percentage, a range, words that do not go together) makes a text unreadable. No
-part of such a thing is ever read as another number.
+An expression that cannot be a count (a decimal, a percentage, a range, number words that do not go together) makes the
+text unreadable. No part of such an expression is ever read as another number.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ _ORDINALS = frozenset(
 )
 _SHARES = frozenset(["half", "halves", "quarter", "quarters", "percent", "point"]) | {f"{word}s" for word in _ORDINALS}
 _VAGUE = frozenset(["dozens", "hundreds", "thousands", "millions", "billions"])
-# `no idea` is no 0, and `no more than three` is no number.
+# `no idea` is not 0, and `no more than three` is not a number.
 _NO_NUMBER = frozenset(["idea", "clue", "way", "doubt", "answer"])
 _NO_BOUND = frozenset(["more", "fewer", "less", "other"])
 _NEGATIVE = frozenset(("minus", "negative"))
@@ -50,7 +48,7 @@ _MINUS = "-\u2212\u2012\u2013"
 
 _HYPHEN = "-\u2010\u2011"
 _TOKEN = re.compile(
-    # Digits with whatever belongs to them; blanks that part thousands are the narrow ones and those that do not break.
+    # Digits with all that belongs to them; only narrow and non-breaking blanks separate thousands.
     r"(?P<digits>[$€£#]?(?:(?<![\w.,])|(?<=[$€£#]))\d[\d.,:/\u00a0\u2009\u202f]*(?<=\d)(?P<unit>[^\W\d_]+|[%°‰])?)"
     r"|(?P<word>[^\W\d_]+(?:['’][^\W\d_]+)?)|(?P<name>\w+)|(?P<mark>[^\w\s])"
 )
@@ -64,9 +62,9 @@ class _Token:
 
     Attributes:
         kind: digits, word, name (letters and digits) or mark.
-        text: It.
-        unit: What follows digits without a blank.
-        joined: Nothing stands between it and the token before.
+        text: The text of the token.
+        unit: The letters or sign that follow digits without a blank.
+        joined: Whether the token follows the one before without a blank.
     """
 
     kind: str
@@ -76,15 +74,15 @@ class _Token:
 
 
 def number_in(text: str) -> int | None:
-    """The first count in a text: `3`, `2,000`, `twenty-one`, `one hundred and five`, `minus 2`, `a dozen`.
+    """Read the first count in a text: `3`, `2,000`, `twenty-one`, `one hundred and five`, `minus 2`, `a dozen`.
 
-    `no` and `none` are 0, except where `no` only begins an answer that has a number (`No, there are three`). Ordinals
-    such as `21st` and `twenty-first` are passed over, and so are names such as `x3`. Digits and marks may be
-    full-width, and a text with a Han character is read as `chinese_answers.number_told` reads it.
+    `no` and `none` are 0, unless `no` only begins an answer that has a number (`No, there are three`). Ordinals such as
+    `21st` and `twenty-first`, and names such as `x3`, are skipped. Digits and marks may be full-width. A text with a
+    Han character is read by `chinese_answers.number_told`.
 
     Returns:
-        The number, or None: there is none, or what comes first cannot be a count: `3.5`, `40%`, `2-3`, `two thirds`,
-        `nineteen eighty`, `dozens`, `2k`, a number of more than MOST_DIGITS digits.
+        The count. None if the text has no number, or if its first number cannot be a count: `3.5`, `40%`, `2-3`,
+        `two thirds`, `nineteen eighty`, `dozens`, `2k`, a number of more than MOST_DIGITS digits.
     """
     if has_han(text):
         return number_told(text)
@@ -124,7 +122,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Said:
-    """What number words say that is no count."""
+    """Number words that are not a count."""
 
 
 _ORDINAL = _Said()
@@ -136,19 +134,19 @@ def _is_half_dozen(tokens: list[_Token], place: int) -> bool:
 
 
 def _is_in_a_name(tokens: list[_Token], place: int) -> bool:
-    """Whether a hyphen joins a token to a word before, as in `mug-2`."""
+    """Whether a hyphen joins a token to the word before, as in `mug-2`."""
     if place < 2 or tokens[place - 1].text not in _HYPHEN:
         return False
     return tokens[place].joined and tokens[place - 1].joined and tokens[place - 2].kind != "mark"
 
 
 def _number_at(tokens: list[_Token], start: int) -> tuple[int | _Said, int] | None:
-    """What number begins at a token, and the place after it; None: none does."""
+    """Read the number that begins at a token; return it and the place after it, or None if no number begins there."""
     place, negative = start, False
     first = tokens[place]
     if first.text in _NEGATIVE or (first.text in _MINUS and first.kind == "mark"):
         follows = place + 1 < len(tokens) and (first.kind == "word" or tokens[place + 1].joined)
-        # In `mug-2` and `2-3` the hyphen is no sign; `- 2 chairs` is an item of a list.
+        # In `mug-2` and `2-3` the hyphen is not a minus sign; `- 2 chairs` is an item of a list.
         if not follows or (first.joined and start > 0 and tokens[start - 1].kind != "mark"):
             return None
         place, negative = place + 1, True
@@ -165,7 +163,7 @@ def _number_at(tokens: list[_Token], start: int) -> tuple[int | _Said, int] | No
 
 
 def _ends_there(tokens: list[_Token], place: int) -> bool:
-    """Whether a number ends before a place: no other number, share or range goes on with it."""
+    """Whether a number ends before a place, and does not go on as another number, a share or a range."""
     if place >= len(tokens):
         return True
     token = tokens[place]
@@ -184,7 +182,7 @@ def _ends_there(tokens: list[_Token], place: int) -> bool:
 
 
 def _plain(tokens: list[_Token], start: int) -> tuple[int | _Said, int] | None:
-    """A number without its sign, and the place after it; None: none begins there."""
+    """Read a number without its sign; return it and the place after it, or None if no number begins there."""
     token = tokens[start]
     if token.kind == "digits":
         value = _digits(token)
@@ -209,18 +207,18 @@ def _plain(tokens: list[_Token], start: int) -> tuple[int | _Said, int] | None:
 def _digits(token: _Token) -> int | _Said:
     digits = token.text.removesuffix(token.unit)
     if token.unit in _ORDINAL_UNIT or token.unit == "d":
-        # `3D` is said of pictures.
+        # `3D` describes pictures and is no count.
         return _ORDINAL
     if _GROUPS.fullmatch(digits):
         digits = re.sub(r"\D", "", digits)
     if token.unit or not digits.isdecimal() or len(digits.lstrip("0")) > MOST_DIGITS:
         return _UNREADABLE
-    # Not the whole text: int() refuses thousands of zeros too.
+    # int() refuses texts of thousands of digits, leading zeros included.
     return int(digits[-MOST_DIGITS:])
 
 
 def _below_hundred(tokens: list[_Token], start: int) -> tuple[int | _Said, int]:
-    """A number word up to ninety-nine, and the place after it."""
+    """Read number words up to ninety-nine; return the number and the place after it."""
     word = tokens[start].text
     if word in _SMALL:
         return _SMALL[word], start + 1
@@ -237,13 +235,13 @@ def _below_hundred(tokens: list[_Token], start: int) -> tuple[int | _Said, int]:
 
 
 def _scaled(tokens: list[_Token], start: int, value: int, place: int) -> tuple[int | _Said, int]:
-    """A number with hundreds, thousands, ..., or dozens, and the place after it.
+    """Read a number with hundreds, thousands, ..., or dozens; return the number and the place after it.
 
     Args:
         tokens: All tokens.
-        start: Where the number begins.
-        value: What stands before the first of these words.
-        place: Where that word is.
+        start: Index of the token at which the number begins.
+        value: The number before the first of these words.
+        place: Index of the first of these words.
     """
     if tokens[place].text == "dozen":
         return 12 * value, place + 1

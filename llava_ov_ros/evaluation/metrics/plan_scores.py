@@ -1,7 +1,7 @@
-"""Plans beside the right ones: exact match, step F1, validity, and what they reach in simulation.
+"""Compares plans with the right plans: exact match, step F1, validity, and the goal conditions that hold in simulation.
 
-ALFRED's measures (askforalfred/alfred, models/eval/eval_task.py:102-206 and models/utils/metric.py) on the level of
-plans: its environment is replaced by the simulation of `tasks.planning`, its low-level actions by the plan's steps.
+The metrics are ALFRED's (askforalfred/alfred, models/eval/eval_task.py:102-206 and models/utils/metric.py), with the
+simulation of `planning.validate` in place of ALFRED's environment and the plan's steps in place of low-level actions.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .statistics import mean
 
 @dataclass(frozen=True)
 class PlanScore:
-    """How good one plan is.
+    """The scores of one plan. An action that ends plans does not count as a step.
 
     Attributes:
-        exact: The steps are the right ones in the right order; an action that ends plans is not counted.
-        step_f1: F1 of the steps as a bag: how many of the right ones are there, whatever their order.
-        valid: Everything was read, and every step can be done where it stands.
-        conditions_met: Conditions of the goal that hold in the end, steps that cannot be done left out.
-        conditions: How many the goal has; 0 where there is no goal.
-        success: It is valid and the goal is reached; None where there is no goal.
-        steps: Its length, an action that ends plans not counted.
-        gold_steps: That of the right plan.
+        exact: Whether the steps are the right steps in the right order.
+        step_f1: F1 of the steps as a bag, 0 to 1: the order does not matter.
+        valid: Whether the whole text was read and every step can be done where it stands.
+        conditions_met: Number of the goal's conditions that hold in the end; steps that cannot be done are skipped.
+        conditions: Number of the goal's conditions; 0 without a goal.
+        success: Whether the plan is valid and reaches the goal; None without a goal.
+        steps: Number of steps.
+        gold_steps: Number of steps of the right plan.
     """
 
     exact: bool
@@ -40,14 +40,14 @@ class PlanScore:
 
     @property
     def weighted_success(self) -> float | None:
-        """Success, less for a plan that is longer than the right one: success * min(1, gold_steps / steps)."""
+        """Path-weighted success, 0 to 1: success * min(1, gold_steps / steps); None without a goal."""
         if self.success is None:
             return None
         return min(1.0, self.gold_steps / self.steps) if self.success else 0.0
 
     @property
     def goal_conditions(self) -> float | None:
-        """Share of the goal's conditions that hold in the end."""
+        """Share of the goal's conditions that hold in the end, 0 to 1; None without a goal."""
         return self.conditions_met / self.conditions if self.conditions else None
 
 
@@ -59,17 +59,17 @@ PLAN_METRICS: Mapping[str, Callable[[PlanScore], float | None]] = {
     "plan_success": lambda plan: None if plan.success is None else float(plan.success),
     "plan_weighted_success": lambda plan: plan.weighted_success,
 }
-"""What each metric is of one plan; None: the plan does not count, since there is no goal."""
+"""The value of each metric for one plan; None if the plan does not count because it has no goal."""
 
 
 def score(prediction: str | Plan, gold: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> PlanScore:
     """Score one plan.
 
     Args:
-        prediction: A plan, or text that shall be one; it is read as `tasks.planning.read_plan` reads it.
+        prediction: A plan, or the text of a plan, which `planning.read_plan` reads.
         gold: The right plan.
-        vocabulary: What steps there are.
-        goal: What it shall reach; None: not said.
+        vocabulary: The actions and classes that steps may have.
+        goal: The goal that the plan is to reach; None if unknown.
     """
     unread = False
     if isinstance(prediction, str):
@@ -96,7 +96,7 @@ def score(prediction: str | Plan, gold: Plan, vocabulary: Vocabulary, goal: Goal
 
 
 def bag_f1(said: Sequence[Step], right: Sequence[Step]) -> float:
-    """F1 of two bags of steps, 0 to 1 (compute_f1 of ALFRED, there of words); of two empty ones 1."""
+    """F1 of two bags of steps, 0 to 1; 1 if both are empty (ALFRED's compute_f1, which compares words)."""
     if not said or not right:
         return float(not said and not right)
     common = (Counter(said) & Counter(right)).total()
@@ -107,10 +107,10 @@ def bag_f1(said: Sequence[Step], right: Sequence[Step]) -> float:
 
 
 def summarised(scores: Sequence[PlanScore]) -> dict[str, float]:
-    """Metrics over plans, as fractions; those of goals only where plans have goals.
+    """Average the metrics over plans, as fractions; the metrics of goals only if plans have goals.
 
-    Goal conditions and weighted success are ALFRED's: all conditions that hold among all there are, and success
-    weighted by the length of the right plans, so that longer tasks count for more.
+    As in ALFRED, `plan_goal_conditions` is the share of all plans' conditions that hold, and `plan_weighted_success` is
+    weighted by the length of the right plans, so that longer tasks count more.
     """
     values = {
         "plan_exact": mean([float(one.exact) for one in scores]),
@@ -130,7 +130,7 @@ def summarised(scores: Sequence[PlanScore]) -> dict[str, float]:
 
 
 def _acting(plan: Plan, vocabulary: Vocabulary) -> list[Step]:
-    """The steps without actions that end plans, as ALFRED leaves <<stop>> out."""
+    """The steps of a plan without actions that end plans; ALFRED leaves out <<stop>> likewise."""
     return [
         step for step in plan.steps if not (step.action in vocabulary.actions and vocabulary.actions[step.action].ends)
     ]

@@ -1,4 +1,4 @@
-"""How many questions were refused, and how many of those for their pictures."""
+"""Shares of questions without an answer, and of questions whose pictures were stale or frozen."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from ...questions import Status
 
-# Where the pictures, not the answerer, are the reason that there is no answer.
+# Statuses that blame the pictures, not the model, for the missing answer.
 STALE = (Status.STALE, Status.FROZEN)
 
 
 @dataclass(frozen=True)
 class Refusals:
-    """How questions ended.
+    """How some questions ended.
 
     Attributes:
-        n: Questions.
-        stale: Share whose pictures were too old or frozen.
-        refused: Share without an answer, for whatever reason; the stale ones are some of them.
+        n: Number of questions.
+        stale: Share of questions whose pictures were too old or frozen, 0 to 1.
+        refused: Share of questions without an answer for any reason, 0 to 1; includes the stale ones.
     """
 
     n: int
@@ -27,7 +27,7 @@ class Refusals:
 
 
 def refusals(statuses: Sequence[Status]) -> Refusals | None:
-    """Shares of questions that were not answered; None of no questions."""
+    """Count the refused questions among these statuses; None without questions."""
     if not statuses:
         return None
     stale = sum(status in STALE for status in statuses)

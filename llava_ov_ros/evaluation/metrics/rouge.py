@@ -1,23 +1,23 @@
-"""ROUGE-L, number for number that of the PyPI package `rouge` 1.0.1, which LLaVA-Interleave-Bench is scored with."""
+"""ROUGE-L with the numbers of the PyPI package `rouge` 1.0.1, with which LLaVA-Interleave-Bench is scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Of the package: keeps the F-measure from dividing by zero.
+# From the package: keeps the F-measure from dividing by zero.
 _EPSILON = 1e-8
 
 
 def rouge_l(prediction: str, gold: str) -> float:
-    """The summary-level F-measure of longest common subsequences.
+    """Summary-level F-measure of longest common subsequences.
 
-    As in the package, a text is cut into sentences at every period, words are counted once however often they occur,
-    and case and punctuation count. It differs in two cases in which the package raises: a text without any sentence
-    (empty, or only periods) scores 0, and long texts do not exceed the recursion limit.
+    As in the package, a text is cut into sentences at every period, a word counts once however often it occurs, and
+    case and punctuation count. This function differs in two cases in which the package raises: a text without any
+    sentence (empty, or only periods) scores 0, and long texts do not exceed the recursion limit.
 
     Args:
-        prediction: What was answered.
-        gold: What would be right.
+        prediction: The model's answer.
+        gold: The right answer.
 
     Returns:
         0 to 1.
@@ -35,12 +35,12 @@ def rouge_l(prediction: str, gold: str) -> float:
 
 
 def _sentences(text: str) -> list[list[str]]:
-    # A sentence of blanks is one empty word, as it is for the package.
+    # The package takes a sentence of blanks for one empty word.
     return [" ".join(sentence.split()).split(" ") for sentence in text.split(".") if sentence]
 
 
 def common_subsequence(gold: Sequence[str], said: Sequence[str]) -> list[str]:
-    """The words of a longest common subsequence, the last one first; of several, the one that the package finds."""
+    """The words of a longest common subsequence, last word first; of several, the one that the package finds."""
     lengths = [[0] * (len(said) + 1)]
     for word in gold:
         above, row = lengths[-1], [0]

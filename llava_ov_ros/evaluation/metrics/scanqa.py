@@ -1,6 +1,6 @@
-"""ScanQA's metrics (ATR-DBI/ScanQA, scripts/score.py): exact match, and captioning metrics of pycocoevalcap.
+"""ScanQA's metrics (ATR-DBI/ScanQA, scripts/score.py): exact match, and the captioning metrics of pycocoevalcap.
 
-Beside them the refined exact match of LEO (embodied-generalist/embodied-generalist), which follow-ups report too.
+Also the refined exact match of LEO (embodied-generalist/embodied-generalist), which later papers report too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from importlib.util import find_spec
 from io import StringIO
 
 CAPTION_METRICS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
-"""As score.py names them."""
+"""The captioning metrics, with the names that score.py gives them."""
 
 
-# What LEO writes in another way before it compares: slips of ScanQA's annotators, and numbers.
+# Texts that LEO rewrites before it compares: slips of ScanQA's annotators, and numbers.
 _REWRITTEN = {
     "letf": "left",
     "let": "left",
@@ -64,22 +64,23 @@ _ARTICLES = tuple(re.compile(rf"\b{article}\b ([a-zA-Z]+)") for article in ("a",
 
 @dataclass(frozen=True)
 class NotAvailable:
-    """Why captioning metrics are not there; nothing stands in for them."""
+    """The reason why captioning metrics are missing; no other metric takes their place."""
 
     reason: str
 
 
 def exact_match(prediction: str, golds: Sequence[str]) -> float:
-    """1 where the answer is one of the right ones to the letter, else 0 (EM@1, score.py:65)."""
+    """Return 1 if the answer equals one of the right answers to the letter, else 0 (EM@1, score.py:65)."""
     return float(prediction in golds)
 
 
 def refined_match(prediction: str, golds: Sequence[str]) -> float:
-    """1 where the answer is in one of the right ones, or one of them in it, else 0: LEO's refined exact match.
+    """Return 1 if the answer is a part of a right answer, or a right answer is a part of it; else 0.
 
-    As `em_refined` of embodied-generalist `567f2d80`, evaluator/scanqa_eval.py (answer_match) after data/data_utils.py
-    (clean_answer): Huang et al., An Embodied Generalist Agent in 3D World, ICML 2024. Blanks do not count. In one thing
-    it differs: nothing is in every text, so that LEO's code takes an empty answer for right, and here it is wrong.
+    This is LEO's refined exact match (Huang et al., An Embodied Generalist Agent in 3D World, ICML 2024): `em_refined`
+    of embodied-generalist `567f2d80`, evaluator/scanqa_eval.py (answer_match) after data/data_utils.py (clean_answer).
+    Blanks do not count. One case differs: an empty answer is wrong here. LEO's code takes an empty answer for right,
+    because an empty text is a part of every text.
     """
     said = "".join(cleaned(prediction).split())
     right = ["".join(cleaned(gold).split()) for gold in golds]
@@ -87,7 +88,7 @@ def refined_match(prediction: str, golds: Sequence[str]) -> float:
 
 
 def cleaned(text: str) -> str:
-    """An answer as LEO compares it: lower case without most marks, numbers as words, and no articles."""
+    """Bring an answer into the form that LEO compares: lower case, numbers as words, no articles, few marks."""
     text = re.sub(" {2,}", " ", text.lower().strip(" "))
     text = _TO_REWRITE.sub(lambda found: _REWRITTEN[found.group()], _DROPPED.sub("", text))
     text = _NUMBERED.sub(r"\1", _O_CLOCK.sub("o'clock", text))
@@ -97,8 +98,8 @@ def cleaned(text: str) -> str:
 
 
 def why_not_available() -> NotAvailable | None:
-    """What this machine lacks for `captioning`; None: nothing."""
-    # Looked for beneath the package, which has no __init__.py and so exists wherever a folder of its name does.
+    """Say what this machine lacks for `captioning`; None if nothing is missing."""
+    # The package has no __init__.py, so any folder of its name would be found: look for a module below it.
     if find_spec("pycocoevalcap") is None or find_spec("pycocoevalcap.bleu.bleu") is None:
         return NotAvailable("the Python package pycocoevalcap is not installed: pip install pycocoevalcap==1.2")
     if shutil.which("java") is None:
@@ -114,10 +115,10 @@ def captioning(predictions: Sequence[str], golds: Sequence[Sequence[str]]) -> di
         golds: The right answers for each question, one or more.
 
     Returns:
-        The metrics of CAPTION_METRICS as fractions (CIDEr reaches 10), or what is missing here.
+        The metrics of CAPTION_METRICS as fractions (CIDEr reaches 10), or what this machine lacks.
 
     Raises:
-        ValueError: There are no answers, not as many as right ones, or a question without right ones.
+        ValueError: There are no answers, `golds` has another length, or a question has no right answer.
     """
     if len(predictions) != len(golds) or not predictions or not all(golds):
         raise ValueError(
@@ -136,7 +137,7 @@ def captioning(predictions: Sequence[str], golds: Sequence[Sequence[str]]) -> di
     said = {number: [{"caption": _line(answer)}] for number, answer in enumerate(predictions)}
     try:
         values: list[float] = []
-        # BLEU prints as it goes.
+        # The BLEU scorer prints to standard output.
         with redirect_stdout(StringIO()):
             tokenizer = PTBTokenizer()
             wanted, said = tokenizer.tokenize(wanted), tokenizer.tokenize(said)
@@ -149,5 +150,5 @@ def captioning(predictions: Sequence[str], golds: Sequence[Sequence[str]]) -> di
 
 
 def _line(text: str) -> str:
-    # The tokenizer takes one answer a line and would count further ones against the wrong questions.
+    # The tokenizer takes one answer per line; a line break in an answer would shift all later answers.
     return " ".join(text.split())

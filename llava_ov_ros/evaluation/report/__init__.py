@@ -1,1 +1,1 @@
-"""What a run comes to: figures, comparison, page."""
+"""The results of a run: figures, comparison with another run, page."""

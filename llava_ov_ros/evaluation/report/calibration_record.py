@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it is sure, as a summary has it."""
+"""The calibration of a run, as its summary has it: compares confidence with the share of right answers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from ..metrics.calibration import calibration
 
 
 def calibration_record(judged: Sequence[tuple[float, bool]]) -> dict[str, Any] | None:
-    """Expected calibration error and Brier score, with the bins of a reliability diagram that hold an answer.
+    """Compute expected calibration error and Brier score, and the reliability bins that hold an answer.
 
-    Brier, Verification of forecasts expressed in terms of probability (1950), of right and wrong.
+    The Brier score is that of Brier, Verification of forecasts expressed in terms of probability (1950), with the two
+    outcomes right and wrong.
 
     Args:
-        judged: Confidence, 0 to 1, and whether the answer was right.
+        judged: Confidence of each answer, 0 to 1, and whether the answer is right.
 
     Returns:
-        Ready for JSON, rounded to 6 decimals; None where nothing was judged.
+        A record ready for JSON, rounded to 6 decimals; None without answers.
     """
     if not judged:
         return None

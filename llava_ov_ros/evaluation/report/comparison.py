@@ -1,4 +1,4 @@
-"""One run beside another: which questions went better or worse, and by how much each metric differs."""
+"""Compares two runs: which questions score better or worse, and the difference of each metric."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FIELDS = frozenset(("bag", "kind", "question", "at_s", "window_s", "text", "sta
 
 
 class ComparisonError(ValueError):
-    """A run that cannot be compared with; the text says why."""
+    """A run cannot be compared with; the text says why."""
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The answers of a finished run.
+    """Read the answers of a finished run.
 
     Raises:
-        ComparisonError: There are none.
+        ComparisonError: The folder has no answers.
     """
     path = folder / "results.jsonl"
     try:
@@ -39,7 +39,7 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def keyed(rows: Sequence[Row]) -> Iterator[tuple[RowKey, Row]]:
-    """Rows by what was asked, of which bag and when, and the how manieth of its like it is."""
+    """Yield each row with its key: question, bag, time, and a running number among rows that share all of these."""
     seen: Counter[RowKey] = Counter()
     for row in rows:
         key = (row["bag"], row["kind"], row["question"], row["at_s"], row["window_s"], str(row.get("range_s")))
@@ -52,16 +52,16 @@ def compare(ours: Sequence[Row], theirs: Sequence[Row], seed: int) -> dict[str, 
 
     Args:
         ours: The rows of this run.
-        theirs: Those of the other one.
-        seed: Of the bootstrap.
+        theirs: The rows of the other run.
+        seed: Seed of the bootstrap.
 
     Returns:
-        `metrics`: of each, over the questions that both have: n, difference (ours less theirs) with its 95 % interval,
-        better and worse. `questions`: for each row of ours its counterpart's text, status, scores and frames, or None.
-        `only_here` and `only_there`: how many questions one of them has only.
+        `metrics`: for each metric, over the questions that both runs have: n, difference (ours minus theirs) with its
+        95 % interval, better and worse. `questions`: for each row of ours the text, status, scores and frames of its
+        counterpart, or None. `only_here` and `only_there`: the number of questions that only one run has.
 
     Raises:
-        ComparisonError: They have no question in common.
+        ComparisonError: The runs have no question in common.
     """
     before = dict(keyed(theirs))
     pairs = [(row, before.get(key)) for key, row in keyed(ours)]
@@ -95,7 +95,7 @@ def _has(name: str, row: Row, other: Row) -> bool:
 
 
 def _beside(row: Row, other: Row) -> dict[str, Any]:
-    """What the other run said, and whether ours is better, worse or the same by all metrics that both have."""
+    """The other run's answer, and whether ours is better, worse or the same by all metrics that both rows have."""
     names = [name for name in row["scores"] if name in other["scores"]]
     changes = [row["scores"][name] - other["scores"][name] for name in names]
     total = sum(changes)

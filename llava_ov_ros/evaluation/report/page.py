@@ -1,4 +1,4 @@
-"""report.html: one page with everything in it, to be looked at without a network."""
+"""Writes report.html: one page with all data in it, which needs no network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..suite.preflight import Shard
 
 PAGE = Path(__file__).with_name("page.html")
 PLACE = "@DATA@"
-# A browser, above all a phone's, gives up on larger pages.
+# Browsers, above all on phones, cannot open much larger pages.
 MOST_PICTURE_BYTES = 48 * 2**20
 MEANINGS: Mapping[str, str] = {
     "em": "exact match: the answer is one of the right ones to the letter; of yes or no and of counts, the same value",
@@ -35,7 +35,7 @@ MEANINGS: Mapping[str, str] = {
     "plan_success": "the plan is valid, and all conditions of its goal hold in the end",
     "plan_weighted_success": "success, less where the plan has more steps than the right one",
 }
-"""What each metric is, in a line; docs/metrics.md has the definitions."""
+"""A line of explanation for each metric; docs/metrics.md has the definitions."""
 
 
 def report(
@@ -47,16 +47,16 @@ def report(
     compared_with: str = "",
     notice: str = "",
 ) -> str:
-    """The page.
+    """Make the page, as HTML text.
 
     Args:
-        summary: Of the run.
-        timing: Of the run.
-        results: Every answer with its scores, and its bag.
+        summary: Summary of the run.
+        timing: Times of the run.
+        results: Every bag and answer, with the answer's scores.
         frames: Folder of the small pictures.
-        comparison: With another run.
-        compared_with: What that is called.
-        notice: What a reader has to know before all else; empty: nothing.
+        comparison: Comparison with another run; None without one.
+        compared_with: Name of the other run.
+        notice: Text that the page shows before everything else; empty for none.
     """
     data = {
         "summary": summary,
@@ -70,14 +70,14 @@ def report(
         "tiles": (tiles := dict(_tiles(results, frames))),
         "left_out": len(_tile_names(results)) - len(tiles),
     }
-    # Nothing in a text may end the element that it stands in.
+    # No text may end the HTML element in which it stands.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     before, after = PAGE.read_text(encoding="utf-8").split(PLACE)
     return before + text + after
 
 
 def _for_page(shard: Shard, row: Row) -> Row:
-    """A row whose frames know their pictures and their age at the newest of them."""
+    """A row whose frames have the names of their pictures, and their age relative to the newest frame."""
     newest_ns = max((frame["stamp_ns"] for frame in row["frames"]), default=0)
     frames = [
         {
@@ -96,13 +96,13 @@ def _tile_name(shard: Shard, frame: Mapping[str, Any]) -> str:
 
 
 def _tile_names(results: Sequence[tuple[Shard, Row]]) -> list[str]:
-    """Every small picture once, those of answers first that are not right."""
+    """Names of all small pictures without repeats; pictures of answers that are not right come first."""
     by_need = sorted(results, key=lambda one: min(one[1]["scores"].values(), default=1.0))
     return list(dict.fromkeys(_tile_name(shard, frame) for shard, row in by_need for frame in row["frames"]))
 
 
 def _tiles(results: Sequence[tuple[Shard, Row]], frames: Path) -> Iterator[tuple[str, str]]:
-    """The small pictures in base64, as many as a page may hold."""
+    """Yield names and base64 data of the small pictures, up to MOST_PICTURE_BYTES."""
     left = MOST_PICTURE_BYTES
     for name in _tile_names(results):
         path = frames / name

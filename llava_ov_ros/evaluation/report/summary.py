@@ -1,4 +1,4 @@
-"""What a run comes to: each metric with its interval, by kind, category and bag; how questions ended; latency."""
+"""Figures of a run: each metric with its interval, by kind, category and bag; how questions ended; latency."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..suite.trials import PLAN
 from .calibration_record import calibration_record
 
 DECIMALS = 6
-# Plans count by these, as ALFRED weighs them: conditions of the goal, steps of the right plan.
+# Weights of plans, as in ALFRED: number of goal conditions, number of steps of the right plan.
 _WEIGHTS: Mapping[str, Callable[[PlanScore], int]] = {
     "plan_goal_conditions": lambda plan: plan.conditions,
     "plan_weighted_success": lambda plan: plan.gold_steps,
@@ -36,14 +36,14 @@ _WEIGHTS: Mapping[str, Callable[[PlanScore], int]] = {
 def summary(
     job: Job, model: str, way: str, results: Sequence[Scored], remarks: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
-    """All figures of a run, ready for JSON; none of them depends on how long anything took.
+    """Compute all figures of a run, ready for JSON; no figure depends on measured times.
 
     Args:
         job: The suite.
         model: Name of the checkpoint.
-        way: How questions were asked.
+        way: How questions were asked: in process or live.
         results: Every answer with its scores.
-        remarks: On the cameras of each bag.
+        remarks: Remarks on the cameras of each bag.
     """
     rows = [result.row for result in results]
     seed = job.suite.seed
@@ -78,9 +78,9 @@ def summary(
 
 
 def figures(results: Sequence[Scored], metrics: Iterable[str], seed: int) -> dict[str, dict[str, float | int]]:
-    """Of each metric that some answers have: how many, its mean, and the 95 % interval of that.
+    """Compute n, mean and 95 % interval of each metric that some answers have.
 
-    The interval is Wilson's for metrics of right and wrong, otherwise that of a bootstrap.
+    The interval is Wilson's for metrics of right and wrong, otherwise a bootstrap's.
     """
     found: dict[str, dict[str, float | int]] = {}
     for name in metrics:
@@ -99,7 +99,7 @@ def figures(results: Sequence[Scored], metrics: Iterable[str], seed: int) -> dic
 
 
 def _weighted(scores: Sequence[float], weights: Sequence[int], seed: int) -> tuple[float, float, float]:
-    """A weighted mean and its interval; where nothing has weight, 0 and everything."""
+    """A weighted mean and its interval; 0 and the whole range if all weights are 0."""
     if not any(weights):
         return 0.0, 0.0, 1.0
     low, high = bootstrap_interval(scores, seed, weights=weights)
@@ -109,12 +109,12 @@ def _weighted(scores: Sequence[float], weights: Sequence[int], seed: int) -> tup
 def timing(
     job: Job, timings: Mapping[tuple[int, int], Mapping[str, Any]], rows: Mapping[tuple[int, int], Row]
 ) -> dict[str, Any]:
-    """Times of single answers, and their medians and 95th percentiles; refusals do not count.
+    """Collect the times of single answers, their medians and 95th percentiles, in seconds; refusals do not count.
 
     Args:
         job: The suite.
-        timings: By number of the bag and of the trial.
-        rows: The answers, likewise.
+        timings: Times of each answer, by number of the bag and of the trial.
+        rows: The answers, by the same numbers.
     """
     answered = [timings[key] for key in sorted(timings) if rows[key]["status"] == "OK"]
     found = {
@@ -139,7 +139,7 @@ def _time(value: Any) -> Any:
 
 
 def _captions(job: Job, rows: Sequence[Row]) -> dict[str, Any] | None:
-    """Captioning metrics of all open answers together; None where the suite does not name one: they take a while."""
+    """Captioning metrics of all open answers together; None if the suite names none, because they take a while."""
     open_rows = [row for row in rows if row["kind"] in TEXTS and row["gold"]]
     if set(CAPTION_METRICS).isdisjoint(job.suite.metrics or ()) or not open_rows:
         return None
@@ -150,7 +150,7 @@ def _captions(job: Job, rows: Sequence[Row]) -> dict[str, Any] | None:
 
 
 def _judged(rows: Sequence[Row]) -> list[tuple[float, bool]]:
-    """Confidence, and whether it was right, of answers that are right or wrong."""
+    """Confidence of each scored answer to a question, and whether the answer is right by `em`."""
     return [
         (row["confidence"], row["scores"]["em"] == 1)
         for row in rows

@@ -1,1 +1,1 @@
-"""How often a model is right about rendered rooms."""
+"""Measures how often a model is right about rendered rooms."""

@@ -1,4 +1,4 @@
-"""How often a model is right about fresh rooms, per kind of question, beside the same model with gray pictures."""
+"""Accuracy of a model about fresh rooms, per kind of question, beside the same model with gray pictures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-# Kinds about which it makes sense to ask whether the model has learnt parts or pairs.
+# Kinds whose questions can be about combinations that training never shows.
 HELD_OUT_KINDS = ("colour", "presence", "where")
 CLIP_FRAMES = 4
 SINGLE_SHARE = 0.35
@@ -36,18 +36,18 @@ REVERSED = "reversed"
 TOTAL = "total"
 
 Answerer = Callable[[Sequence["Picture"], Sequence[str]], list[str]]
-"""Answers questions about the frames of one clip, in order."""
+"""Answers questions about the frames of one clip; returns the texts in the order of the questions."""
 Decider = Callable[[Sequence["Picture"], Sequence[SceneQuestion]], list[tuple[str, float]]]
-"""Decides such questions by comparing their answers: the text and the probability of the one that wins, in order."""
+"""Answers such questions by comparing given answers; returns text and probability of each winner, in order."""
 
 
 @dataclass(frozen=True)
 class RoomTrial:
-    """A clip and what is asked about it.
+    """A clip and the questions about it.
 
     Attributes:
-        take: What the clip shows.
-        seed: Of the camera's shake and noise.
+        take: The room, and what happens in it during the clip.
+        seed: Seed of the camera's shake and noise.
         asked: Questions with the right answers.
     """
 
@@ -62,14 +62,14 @@ class RoomTrial:
 
 @dataclass
 class Tally:
-    """How one kind of question fared."""
+    """The counts of one kind of question."""
 
     n: int = 0
     correct: int = 0
     blind: int | None = None
 
     def as_dict(self) -> dict[str, float | int]:
-        """n, correct, accuracy, its 95 % interval (Wilson), and the share that the blind model gets right."""
+        """n, correct, accuracy with its 95 % interval (Wilson), and the share that the blind model answers rightly."""
         low, high = wilson_interval(self.correct, self.n)
         row: dict[str, float | int] = {
             "n": self.n,
@@ -85,15 +85,15 @@ class Tally:
 
 @dataclass
 class AccuracyReport:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        rows: By kind of question; `reversed` counts moves whose direction flips when the clip runs backwards.
-        said_cannot_tell: How often the model said that it cannot tell, rightly or not.
+        rows: Counts by kind of question; `reversed` counts moves whose direction flips when the clip runs backwards.
+        said_cannot_tell: Number of answers `cannot tell`, right or wrong.
         four_frame_s: Times of single answers about new clips of four frames, in seconds.
         wrong: Some wrong answers: kind, question, right answer, given answer.
-        decided: Of questions that were decided by comparing answers, by kind of answer: probability of the one that
-            won, and whether it is right.
+        decided: For questions answered by comparison, by kind of answer: probability of the winner, and whether the
+            winner is right.
     """
 
     rows: dict[str, Tally] = field(default_factory=dict)
@@ -103,7 +103,7 @@ class AccuracyReport:
     decided: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)
 
     def calibrations(self) -> dict[str, Calibration]:
-        """Of the decided questions, by kind of answer; `total` is all together. Empty where none was decided."""
+        """Calibration of the decided questions by kind of answer, and `total` of all; empty if none was decided."""
         if not self.decided:
             return {}
         every = [answer for answers in self.decided.values() for answer in answers]
@@ -112,7 +112,7 @@ class AccuracyReport:
         }
 
     def as_dict(self) -> dict[str, dict[str, float | int]]:
-        """Rows by kind; `cannot_tell` has its precision and recall too."""
+        """The rows by kind, ready for JSON; `cannot_tell` also has precision and recall."""
         table = {kind: row.as_dict() for kind, row in self.rows.items()}
         if (row := self.rows.get("cannot_tell")) is not None and row.n:
             said = self.said_cannot_tell
@@ -127,14 +127,14 @@ class AccuracyReport:
 
 @dataclass
 class LiveTally:
-    """How one kind of question fared twice: asked in process, and through a live node."""
+    """The counts of one kind of question that was asked twice: in process, and through a live node."""
 
     n: int = 0
     correct: int = 0
     live_correct: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
-        """As `Tally` has it in process; right answers of the live node, their share, and how much more that is."""
+        """The fields of `Tally` in process; live_correct, live_accuracy, and difference (live minus in process)."""
         here, live = Tally(self.n, self.correct).as_dict(), Tally(self.n, self.live_correct).as_dict()
         difference = (self.live_correct - self.correct) / self.n if self.n else 0.0
         return here | {
@@ -146,11 +146,12 @@ class LiveTally:
 
 @dataclass
 class Comparison:
-    """What asking twice found.
+    """The result of asking in process and through a live node.
 
     Attributes:
-        pairs: By kind of question; `total` is all together.
-        unlike: Questions with two answers: kind, question, right answer, answer in process, answer of the live node.
+        pairs: Counts by kind of question, and `total` of all.
+        unlike: Questions with two different answers: kind, question, right answer, answer in process, answer of the
+            live node.
     """
 
     pairs: dict[str, LiveTally] = field(default_factory=dict)
@@ -170,15 +171,15 @@ def trials(
     frames: int | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
 ) -> Iterator[RoomTrial]:
-    """Fresh rooms with `each` questions of every kind.
+    """Draw fresh rooms with `each` questions of every kind.
 
     Args:
-        seed: Every choice follows from it; training uses none of these rooms.
-        each: Questions of each kind.
+        seed: Seed of all random choices; training uses none of these rooms.
+        each: Number of questions of each kind.
         kinds: Kinds of questions.
-        held_out: Only questions about combinations that training never shows.
-        frames: Of each clip; None: one or four.
-        sizes: Width and height of the cameras' pictures to choose from; None: all that make_view has.
+        held_out: Whether to ask only about combinations that training never shows.
+        frames: Number of frames of each clip; None draws one or four.
+        sizes: Widths and heights in pixels of the cameras' pictures to choose from; None means all of `make_view`.
     """
     left = Counter(dict.fromkeys(kinds, each))
     number = 0
@@ -189,7 +190,7 @@ def trials(
         length = frames or (1 if rng.random() < SINGLE_SHARE else CLIP_FRAMES)
         short = {kind for kind, count in left.items() if count > 0}
         view = make_view(rng) if sizes is None else make_view(rng, sizes=sizes)
-        # Once only such questions are wanting, rooms that cannot have them would be drawn in vain.
+        # If only next_step questions are missing, draw only rooms that can have them.
         event = "episode" if short == {"next_step"} else None
         take = make_take(rng, length, event=event, combinations="held_out" if held_out else "trained", view=view)
         asked = []
@@ -209,14 +210,14 @@ def evaluate(
     decide: Decider | None = None,
     on_asked: Callable[[int], None] = no_op,
 ) -> AccuracyReport:
-    """Ask about fresh rooms.
+    """Ask about fresh rooms, and count right answers.
 
     Args:
-        answer: The model.
-        fresh: What to ask.
-        blind: Whether to ask all once more with gray pictures.
-        decide: The model once more, for the questions among them whose possible answers are known.
-        on_asked: Called with the number of questions done.
+        answer: Asks the model for free answers.
+        fresh: The clips and questions, from `trials`.
+        blind: Whether to ask all questions once more with gray pictures.
+        decide: Asks the model to compare answers, for the questions whose possible answers are known; None skips this.
+        on_asked: Called with the number of questions asked.
     """
     report = AccuracyReport()
     for trial in fresh:
@@ -238,13 +239,13 @@ def evaluate(
 def compare(
     here: Answerer, live: Answerer, fresh: Iterator[RoomTrial], *, on_asked: Callable[[int], None] = no_op
 ) -> Comparison:
-    """Ask all questions twice.
+    """Ask all questions twice: in process, and through a live node.
 
     Args:
-        here: The model in process.
-        live: The same model in a live node.
-        fresh: What to ask.
-        on_asked: Called with the number of questions done.
+        here: Asks the model in process.
+        live: Asks the same model in a live node.
+        fresh: The clips and questions, from `trials`.
+        on_asked: Called with the number of questions asked.
     """
     pairs: dict[str, LiveTally] = {}
     found = Comparison()
@@ -266,7 +267,7 @@ def compare(
 
 
 def _answers(answer: Answerer, frames: list[Picture], texts: list[str], report: AccuracyReport) -> list[str]:
-    """All answers; of a clip of four frames the first is timed by itself."""
+    """All answers; the first answer about a clip of four frames is timed by itself."""
     if len(frames) != CLIP_FRAMES:
         return answer(frames, texts)
     began_s = time.perf_counter()
@@ -287,7 +288,7 @@ def _count(report: AccuracyReport, question: Question, said: str, guess: str | N
 
 
 def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], report: AccuracyReport) -> None:
-    """Have those questions decided whose possible answers are known."""
+    """Have the questions whose possible answers are known decided by comparison, and note the outcomes."""
     typed = [(question, scene) for question in asked if (scene := scene_question(question)) is not None]
     decided = decide(frames, [scene for _, scene in typed]) if typed else []
     for (question, scene), (said, probability) in zip(typed, decided, strict=True):
@@ -297,7 +298,7 @@ def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], r
 def _ask_backwards(
     answer: Answerer, frames: list[Picture], asked: Sequence[Question], given: Sequence[str], report: AccuracyReport
 ) -> None:
-    """Whether directions flip when the clip runs backwards."""
+    """Count the moves whose direction flips when the clip runs backwards."""
     for question, said in zip(asked, given, strict=True):
         if question.direction and said in OPPOSITE:
             (backwards,) = answer(frames[::-1], [question.text])

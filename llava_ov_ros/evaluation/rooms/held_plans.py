@@ -1,4 +1,4 @@
-"""Plans and next steps decoded freely, and held to the vocabulary's grammar: how many are right, how many malformed."""
+"""Compares plans decoded freely with plans held to the vocabulary's grammar: how many are right, how many malformed."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ KINDS = ("plan", "next_step")
 DECODINGS: tuple[Decoding, ...] = ("free", "constrained")
 
 Planner = Callable[[Sequence["Picture"], Sequence[PlanAsk]], "list[Generated]"]
-"""Has a model write plans about the frames of one clip, in order."""
+"""Asks a model for plans about the frames of one clip; returns the texts in the order of the requests."""
 
 
 @dataclass
 class PlanTally:
-    """How one kind of question fared in one way of decoding."""
+    """The counts of one kind of question with one way of decoding."""
 
     n: int = 0
     correct: int = 0
     malformed: int = 0
 
     def as_dict(self) -> dict[str, float | int]:
-        """As `Tally` has it, and how many could not be read, or not as steps of the vocabulary."""
+        """The fields of `Tally`, and the number of malformed answers."""
         return Tally(self.n, self.correct).as_dict() | {"malformed": self.malformed}
 
 
 @dataclass
 class PlanReport:
-    """What ways of decoding give.
+    """The result of comparing ways of decoding.
 
     Attributes:
-        rows: By decoding and kind of question; `total` is all together.
+        rows: Counts by decoding and kind of question, and `total` of all kinds.
         wrong: Some wrong answers: decoding, question, right answer, given text.
     """
 
@@ -66,11 +66,11 @@ class PlanReport:
 
 @dataclass(frozen=True)
 class Read:
-    """What a text says, in the canonical form, whichever way it was decoded.
+    """An answer in the canonical form, whichever way it was decoded.
 
     Attributes:
-        text: The plan in one line, the next step, DONE, or that the model cannot tell.
-        malformed: Some of it could not be read, or is no step of the vocabulary, or nothing is there.
+        text: The plan in one line, the next step, DONE, or the words for "cannot tell".
+        malformed: Whether a part of the answer could not be read or is no step of the vocabulary, or there is no step.
     """
 
     text: str
@@ -86,15 +86,15 @@ def evaluate_plans(
     decodings: Sequence[Decoding] = DECODINGS,
     on_asked: Callable[[int], None] = no_op,
 ) -> PlanReport:
-    """Ask for the plans and next steps of fresh rooms, the same ones in every way of decoding.
+    """Ask for the plans and next steps of fresh rooms, the same questions with every way of decoding.
 
     Args:
-        write: The model.
-        fresh: What to ask; only plans and next steps are asked for.
-        vocabulary: That of the rooms, alfred.
-        prompts: Those that rooms are asked with, plain.
-        decodings: The ways.
-        on_asked: Called with the number of questions done.
+        write: Asks the model for plans.
+        fresh: The clips and questions, from `trials`; only plans and next steps are asked.
+        vocabulary: The vocabulary of rooms, alfred.
+        prompts: The set of prompts of rooms, plain.
+        decodings: The ways of decoding.
+        on_asked: Called with the number of questions asked.
     """
     report = PlanReport({decoding: {kind: PlanTally() for kind in (*KINDS, TOTAL)} for decoding in decodings})
     for trial in fresh:
@@ -117,7 +117,7 @@ def evaluate_plans(
 
 
 def plan_question(question: Question, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding) -> PlanAsk:
-    """A question about a plan or next step as it stands, in one way of decoding; ValueError as `plan_grammar`."""
+    """The request for a plan or next step with one way of decoding; raises ValueError as `plan_grammar` does."""
     whole = question.kind == "plan"
     if decoding == "free":
         return PlanAsk(question.text, None, FREE_PLAN_TOKENS if whole else FREE_STEP_TOKENS)
@@ -126,7 +126,7 @@ def plan_question(question: Question, vocabulary: Vocabulary, prompts: Prompts, 
 
 
 def read_answer_of(question: Question, generated: Generated, vocabulary: Vocabulary, prompts: Prompts) -> Read:
-    """What a model wrote, read by the tolerant parser whichever way it was decoded."""
+    """Read the model's text with the tolerant parser, whichever way it was decoded."""
     if question.kind == "plan":
         whole = read_plan_answer(generated, "", vocabulary, prompts, "free")
         if whole.cannot_tell:

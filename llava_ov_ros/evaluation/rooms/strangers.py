@@ -1,4 +1,4 @@
-"""How often a model says that it cannot tell where it is asked about pictures of something else than rendered rooms."""
+"""Counts how often a model says `cannot tell` about pictures that show no rendered room."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from .accuracy import Picture
 
 SureAnswerer = Callable[[Sequence["Picture"], Sequence[str]], list[tuple[str, float]]]
-"""Answers questions about the frames of one clip, in order: the text and how sure the model is of it, 0 to 1."""
+"""Answers questions about the frames of one clip; returns text and confidence (0 to 1) of each, in order."""
 
 
 @dataclass
 class Untold:
-    """How often the model said that it cannot tell, of some questions.
+    """Counts of `cannot tell` among the answers to some questions.
 
     Attributes:
-        n: Questions.
-        cannot_tell: How many of them were answered so.
-        sure: How sure the model was of each other answer, 0 to 1.
+        n: Number of questions.
+        cannot_tell: Number of answers `cannot tell`.
+        sure: Confidence of each other answer, 0 to 1.
     """
 
     n: int = 0
@@ -44,7 +44,7 @@ class Untold:
     def as_dict(self) -> dict[str, float | int | None]:
         """n, cannot_tell, its share with the 95 % interval (Wilson), and the mean confidence of the other answers.
 
-        The confidence is None where there is no other answer.
+        The confidence is None if there are no other answers.
         """
         low, high = wilson_interval(self.cannot_tell, self.n)
         return {
@@ -59,13 +59,13 @@ class Untold:
 
 @dataclass
 class StrangeReport:
-    """What asking about strange pictures found.
+    """The result of asking about pictures of something other than rendered rooms.
 
     Attributes:
-        kinds: By kind of question, of free answers.
-        cameras: By camera, of free answers.
-        decided: Of questions whose known answers were compared, by kind of answer; empty where none were.
-        others: Other free answers than `cannot tell`: camera, question, answer, confidence.
+        kinds: Counts of free answers, by kind of question.
+        cameras: Counts of free answers, by camera.
+        decided: Counts of compared answers, by kind of answer; empty if none were compared.
+        others: The free answers other than `cannot tell`: camera, question, answer, confidence.
     """
 
     kinds: dict[str, Untold] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class StrangeReport:
     others: list[tuple[str, str, str, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """Rows of `kinds`, `decided` and `cameras`, ready for JSON; in the first two `total` is all together."""
+        """The counts of `kinds`, `decided` and `cameras`, ready for JSON; the first two have a `total` of all."""
         kinds = {kind: self.kinds[kind] for kind in KINDS_OF_QUESTION if kind in self.kinds}
         tables = {
             "kinds": kinds | {TOTAL: _together(kinds)},
@@ -103,12 +103,12 @@ def ask_stranger(
     """Ask questions about a clip that shows no rendered room, and count the answers.
 
     Args:
-        report: Where they are counted.
-        camera: Whose clip it is.
-        frames: Its pictures, oldest first: RGB, uint8 (height, width, 3) each.
-        asked: Questions; their answers do not matter.
-        answer: The model.
-        decide: The model once more, for the questions among them whose possible answers are known.
+        report: The report in which the answers are counted.
+        camera: Name of the camera of the clip.
+        frames: Pictures of the clip, oldest first: RGB, uint8 (height, width, 3) each.
+        asked: The questions; their right answers do not matter.
+        answer: Asks the model for free answers.
+        decide: Asks the model to compare answers, for the questions whose possible answers are known; None skips this.
     """
     given = answer(frames, [question.text for question in asked])
     for question, (said, confidence) in zip(asked, given, strict=True):

@@ -1,4 +1,4 @@
-"""Questions about rooms whose possible answers are known, as questions of a kind that a model can decide."""
+"""Converts questions about rooms to questions of a kind, if their possible answers are known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...questions.prompts import Kind
 from ...rooms.room_questions import OPPOSITE, Question
 from ...rooms.world import COLOURS
 
-# How such questions begin (questions.py has them all): their kind, and what there is to choose from.
+# The beginnings of such questions (room_questions.py has all questions), with kind and choices.
 _FORMS: tuple[tuple[re.Pattern[str], Kind, tuple[str, ...]], ...] = (
     (re.compile(r"How many "), Kind.COUNT, ()),
     (re.compile(r"What (is the )?colou?r "), Kind.CHOICE, tuple(COLOURS)),
@@ -20,7 +20,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Kind, tuple[str, ...]], ...] = (
 
 
 def scene_question(question: Question) -> SceneQuestion | None:
-    """The same question with its kind of answer; None where what it can be answered with is not known."""
+    """The question as a question of a kind; None if its possible answers are not known."""
     for form, kind, choices in _FORMS:
         if form.match(question.text):
             return SceneQuestion(kind, question.text, choices)

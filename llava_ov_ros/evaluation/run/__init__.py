@@ -1,1 +1,1 @@
-"""A run of a suite: bags, workers, journal, scores."""
+"""A run of a suite: answers about its bags, workers, journal, scores."""

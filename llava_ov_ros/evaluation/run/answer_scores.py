@@ -1,4 +1,4 @@
-"""Scores of single answers: which metrics suit a question, and what each of them is."""
+"""Scores single answers: chooses the metrics that suit a question, and computes them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..suite.trials import PLAN, Gold, Trial
 
 TEXTS = (Kind.TEXT, Kind.PHRASE)
 YES_NO = (Kind.YES_NO, Kind.CHANGE)
-# Metrics of texts in Chinese.
+# Metrics that score only right answers in Chinese.
 CHINESE = ("em_zh", "f1_zh")
-# Metrics that are given only where a suite names them: they are another's rules for the same question.
+# Metrics computed only if a suite names them: they are other projects' rules for the same question.
 ONLY_IF_NAMED = ("em_refined", "multi_choice", "choice_lenient")
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "em": tuple(Kind),
@@ -40,8 +40,8 @@ class Scored:
     """A row with its scores.
 
     Attributes:
-        row: The row, `scores` filled in.
-        plan: The plan's score, where it is one.
+        row: The row, with `scores` filled in.
+        plan: The score of the plan; None if the answer is not a plan.
     """
 
     row: Row
@@ -49,7 +49,7 @@ class Scored:
 
 
 def suits(metric: str, trial: Trial) -> bool:
-    """Whether a metric can say something about the answer to a question."""
+    """Whether a metric can score the answer to a question."""
     if trial.plan is not None:
         if metric not in PLAN_METRICS:
             return False
@@ -62,11 +62,11 @@ def suits(metric: str, trial: Trial) -> bool:
 
 
 def metrics_of(trials: Sequence[Trial], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics of single answers that suit some of the questions, in a fixed order.
+    """The metrics of single answers that suit at least one question, in a fixed order.
 
     Args:
         trials: All questions.
-        wanted: Only these; None: all.
+        wanted: Names of the metrics to choose from; None means all except those of ONLY_IF_NAMED.
     """
     known = [*ANSWER_METRICS, *PLAN_METRICS]
     chosen = [name for name in known if (name not in ONLY_IF_NAMED if wanted is None else name in wanted)]
@@ -74,7 +74,7 @@ def metrics_of(trials: Sequence[Trial], wanted: Sequence[str] | None) -> tuple[s
 
 
 def said(row: Row) -> str:
-    """An answer as metrics take it: yes, no or a number where its kind has values, else its text; none is empty."""
+    """An answer as text for metrics: yes, no or a number if its value is one, else its text; empty for a refusal."""
     if row["status"] != "OK":
         return ""
     value = row.get("value")
@@ -85,20 +85,20 @@ def said(row: Row) -> str:
 
 
 def as_text(gold: Gold) -> str:
-    """A right answer as metrics take it."""
+    """A right answer as text for metrics."""
     if isinstance(gold, bool):
         return "yes" if gold else "no"
     return str(gold)
 
 
 def scored(row: Row, trial: Trial, metrics: Sequence[str], vocabulary: Vocabulary) -> Scored:
-    """Score one answer. An answer that is not there, such as STALE, scores 0.
+    """Score one answer. A refusal, such as STALE, scores 0.
 
     Args:
-        row: What was answered.
-        trial: What was asked.
-        metrics: Of `metrics_of`.
-        vocabulary: What plans may say.
+        row: The answer.
+        trial: The question.
+        metrics: Names of metrics, from `metrics_of`.
+        vocabulary: The vocabulary of plans.
     """
     fitting = [name for name in metrics if suits(name, trial)]
     values: dict[str, float | None]
@@ -120,5 +120,5 @@ def _plan_score(row: Row, trial: Trial, vocabulary: Vocabulary) -> PlanScore:
     if trial.plan.conditions is not None:
         goal = goal_from(trial.plan.conditions, trial.plan.task_type, vocabulary)
     made = from_rows(row["steps"]) if row["status"] == "OK" and row["steps"] else Plan(())
-    # What could not be read makes a plan invalid; the scorer reads it again from the text.
+    # Unread text makes a plan invalid: the scorer gets the text, and finds the unread parts again.
     return score_plan(row["text"] if row.get("unread") else made, gold, vocabulary, goal)

@@ -1,4 +1,4 @@
-"""One bag through the cameras and the model: every frame offered once, every question asked at its time, no clock."""
+"""Answers all questions about one bag: offers every frame once, asks every question at its time, uses no clock."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ BUFFER_BYTES = 2**30
 
 @dataclass(frozen=True)
 class RowsAnswered:
-    """Answers to questions that were asked together; they go into the journal together.
+    """An event: answers to questions that were asked together. They go into the journal together.
 
     Attributes:
         shard: Number of the bag.
-        rows: One for each question, without scores.
-        timings: One for each question.
-        pictures: Small JPEGs of the frames used, by `picture_name`; those that were given before may be left out.
+        rows: One row per question, without scores.
+        timings: The times of each answer, one entry per question.
+        pictures: Small JPEGs of the frames used, by `picture_name`; pictures of earlier events may be left out.
     """
 
     shard: int
@@ -63,12 +63,12 @@ class RowsAnswered:
 
 @dataclass(frozen=True)
 class Ended:
-    """A bag is through.
+    """An event: all questions about a bag are answered.
 
     Attributes:
         shard: Number of the bag.
-        remarks: What a user should know of its cameras and their time.
-        delivery: Of each camera, where it was live: how many pictures were published, received and admitted.
+        remarks: Remarks on the cameras of the bag and their time.
+        delivery: For each camera of a live run, the numbers of pictures published, received and admitted.
     """
 
     shard: int
@@ -78,23 +78,23 @@ class Ended:
 
 @dataclass(frozen=True)
 class Ready:
-    """A model is loaded, and the work begins."""
+    """An event: a model is loaded, and the work begins."""
 
 
 ShardEvent = Ready | RowsAnswered | Ended
 
 
 def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[ShardEvent]:
-    """Ask everything about one bag.
+    """Ask all questions about one bag.
 
-    Questions of one time about the same clips are asked together, always the same ones, so that what was done before
-    a run was stopped changes nothing for the others.
+    Questions of one time about the same clips are always asked together, also if some of them are done already, so that
+    stopping and continuing a run changes no answer.
 
     Args:
         job: The suite.
         shard: The bag.
         engine: The model.
-        done: Numbers of trials that are not asked again.
+        done: Numbers of the trials that are answered already; a group of only such trials is not asked again.
 
     Raises:
         BagError: The bag is damaged.
@@ -120,7 +120,7 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
 
 
 def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
-    """A camera for each topic, whose buffer holds the longest clip that is asked about."""
+    """Make a camera for each topic, by topic name; its buffer holds the longest clip of any question."""
     return {
         one.topic.name: Camera(
             one.name,
@@ -136,22 +136,22 @@ def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
 
 
 def buffer_frames(job: Job, shard: Shard) -> int:
-    """How many frames of a camera make up the longest clip that is asked about."""
+    """The number of a camera's frames in the longest clip of any question."""
     longest_ns = max((t.at_ns - t.range_ns[0] if t.range_ns else t.window_ns for t in shard.trials), default=0)
     lengths = [(one.topic.count, (one.topic.last_ns - one.topic.first_ns) / NS_PER_S) for one in shard.cameras]
-    # Recorded rates vary; twice the mean is enough for what a buffer is for.
+    # Recorded rates vary; a buffer for twice the mean rate is large enough.
     recorded_hz = max((2 * count / length_s for count, length_s in lengths if length_s > 0), default=0.0)
     rate_hz = job.suite.clip.rate_hz or recorded_hz
     return max(CameraSettings().buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
 
 
 def picture_name(shard: int, camera: int, stamp_ns: int) -> str:
-    """Where the small picture of a frame is, below the folder of frames."""
+    """Path of the small picture of a frame, relative to the folder of frames."""
     return f"{shard:03d}/{camera}-{stamp_ns}.jpg"
 
 
 def _together(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
-    """Questions of one time by their clips; a plan stands alone."""
+    """Group questions of one time by their clips; each plan is a group of its own."""
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:
         key = (PLAN, trial.number) if trial.kind == PLAN else (trial.window_ns, trial.range_ns)
@@ -160,7 +160,7 @@ def _together(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
 
 
 class _Asking:
-    """Asks about one bag."""
+    """Asks the questions about one bag."""
 
     def __init__(self, job: Job, shard: Shard, engine: AnswersQuestions, cameras: Mapping[str, Camera]) -> None:
         self._job = job
@@ -195,7 +195,7 @@ class _Asking:
         return cut_clips(query, self._cameras, now_ns, _ns(clip.max_age_s), _ns(clip.frozen_after_s))
 
     def _query(self, trial: Trial, now_ns: int) -> Query:
-        """What is asked, as the kind of question is put to this model."""
+        """The query of a trial, with the prompt that the set of prompts makes for the question's kind."""
         model = self._job.suite.model
         query = Query(
             trial.ask,
@@ -230,7 +230,7 @@ class _Asking:
         return plan_record(trial.ask, result, plan, self._engine.name, named_actions(job.suite), job.prompts.identity)
 
     def _pictures(self, clips: Sequence[Clip]) -> dict[str, bytes]:
-        """Small JPEGs of frames that were not given before."""
+        """Small JPEGs of the frames that no earlier event had, by `picture_name`."""
         found: dict[str, bytes] = {}
         for clip in clips:
             for frame in clip.frames:
@@ -242,7 +242,7 @@ class _Asking:
 
 
 def tile(rgb: Any) -> bytes:
-    """A picture, uint8 (height, width, 3), as a small JPEG."""
+    """Encode a picture, RGB uint8 (height, width, 3), as a small JPEG."""
     height = max(1, round(rgb.shape[0] * TILE_PX / rgb.shape[1]))
     small = cv2.resize(rgb, (TILE_PX, height), interpolation=cv2.INTER_AREA)
     data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, TILE_QUALITY])[1]
@@ -250,12 +250,12 @@ def tile(rgb: Any) -> bytes:
 
 
 def row_of(shard: Shard, trial: Trial, now_ns: int, record: AnswerRecord | PlanRecord) -> Row:
-    """A line of results.jsonl without its scores; names are those of `llava-ov replay --json`.
+    """Make a line of results.jsonl, without scores; field names are those of `llava-ov replay --json`.
 
     Args:
         shard: The bag.
-        trial: What was asked.
-        now_ns: When, on the clock of the frames' stamps.
+        trial: The question or goal.
+        now_ns: Time of the question on the clock of the frames' stamps.
         record: The answer or plan.
     """
     used = {"range_s": [time_ns / NS_PER_S for time_ns in trial.range_ns]} if trial.range_ns else {}
@@ -293,7 +293,7 @@ def times_of(trial: Trial, record: AnswerRecord | PlanRecord) -> dict[str, Any]:
 
 
 def gold_of(trial: Trial) -> list[Any]:
-    """What would be right, as a row has it: answers, or one plan as rows."""
+    """The right answers for a row: a list of answers, or a list of one plan as ALFRED's rows."""
     if trial.plan is None:
         return list(trial.gold)
     return [] if trial.plan.rows is None else [[list(row) for row in trial.plan.rows]]
@@ -319,7 +319,7 @@ def _plan_fields(record: PlanRecord) -> dict[str, Any]:
 
 
 def absolute(range_ns: tuple[int, int], at_ns: int, now_ns: int) -> tuple[int, int]:
-    """A range after the first frame, on the clock of the frames' stamps."""
+    """Convert a range in nanoseconds after the first frame to the clock of the frames' stamps."""
     origin_ns = now_ns - at_ns
     return origin_ns + range_ns[0], origin_ns + range_ns[1]
 

@@ -1,4 +1,4 @@
-"""The small pictures of the frames that answers rest on, read from the bags again where they are not kept."""
+"""Reads small pictures of the frames that answers rest on from the bags again, if a run's folder lacks them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .bag_answers import picture_name, tile
 from .journal import FRAMES, Journal
 
 Used = Mapping[tuple[str, int], str]
-"""The range of values in which each frame is shown, by the camera's name and the stamp in nanoseconds."""
+"""The value range in which each frame is shown, by camera name and stamp in nanoseconds."""
 
 
 def read_again(job: Job, journal: Journal) -> int:
-    """Read what is missing of the pictures of all answers, and keep it.
+    """Read the missing pictures of all answers from the bags, and write them to the run's folder.
 
     Args:
         job: The suite.
-        journal: With all answers.
+        journal: The journal with all answers.
 
     Returns:
-        How many pictures were read.
+        The number of pictures read.
 
     Raises:
         BagError: A bag is damaged.
-        WriteError: They cannot be written.
+        WriteError: The pictures cannot be written.
     """
     total = 0
     for shard in job.shards:
@@ -40,7 +40,7 @@ def read_again(job: Job, journal: Journal) -> int:
 
 
 def _missing(shard: Shard, journal: Journal) -> Used:
-    """Frames whose pictures are not kept, each as the first question about it saw it."""
+    """The frames without a picture in the folder, each with the value range of the first question about it."""
     numbers = {camera.name: number for number, camera in enumerate(shard.cameras)}
     folder = journal.folder / FRAMES
     return {

@@ -1,4 +1,4 @@
-"""What a run's answers depend on, so that a run that is continued is the one that was begun."""
+"""Records all that a run's answers depend on, so that only an unchanged run can be continued."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ...frames.value_range import DEFAULT
 from ...planning import find_vocabulary
 from ..suite.preflight import Job, Shard, ShardCamera, named_actions
 
-# Whole files up to this size are read; of larger ones (weights, bags) both ends, which hold their indices.
+# Larger files (weights, bags) are read only at both ends, which hold their indices.
 WHOLE_BYTES = 64 * 2**20
 END_BYTES = 2**20
-# What computes the answers.
+# The packages that compute the answers.
 COMPUTE = ("torch", "transformers", "opencv-python-headless", "pillow")
 
 
 def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
-    """What must be the same for answers to be the same, ready for JSON; values that are long are digests.
+    """Collect everything on which the answers of a run depend, ready for JSON; long values become digests.
 
     Args:
         job: The suite.
-        model: The checkpoint's directory.
+        model: Directory of the checkpoint.
         way: How questions are asked: in process or live.
     """
     suite = job.suite
@@ -55,7 +55,7 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What two identities differ in, each in words."""
+    """Describe each difference of two identities in words."""
     found = []
     flat_before, flat_now = dict(_flat(before)), dict(_flat(now))
     for name in dict.fromkeys((*flat_before, *flat_now)):
@@ -72,7 +72,7 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def digest_of_files(path: Path) -> str:
-    """A digest of a file, or of all files below a folder: names, sizes and contents (of large ones both ends)."""
+    """A digest of a file, or of all files in a folder: names, sizes and contents (of large files, both ends)."""
     total = hashlib.sha256()
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     for file in files:

@@ -1,4 +1,4 @@
-"""What a run has done so far, on disk line by line, so that it can be killed at any time and go on."""
+"""Writes the progress of a run to disk line by line, so that the run can be killed at any time and continued."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _ROW_FIELDS = frozenset(
 
 
 class FolderError(ValueError):
-    """A folder that a run cannot be written to; the text says why, and what to do."""
+    """A run cannot use a folder; the text says why, and what to do."""
 
 
 class WriteError(RuntimeError):
-    """A folder that cannot be written to any more, as on a full disk; the text says why. What was answered is kept."""
+    """A folder cannot be written any more, as on a full disk; the text says why. Earlier answers are kept."""
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn what the system says of writing to a folder into a `WriteError`."""
+    """Turn errors of writing to a folder into a `WriteError`."""
     try:
         yield
     except OSError as error:
@@ -45,24 +45,24 @@ class Journal:
     """The folder of a run, while the `with` block lasts.
 
     Attributes:
-        folder: The folder.
+        folder: Path of the folder.
         rows: Answers so far, by number of the bag and of the trial.
-        timings: Of these answers.
-        remarks: Of the bags that are through, by their number.
-        delivery: Of their cameras, where they were played live, by their number.
-        damaged: Lines of the journal, from 1, that could not be read; they were taken out.
+        timings: Times of these answers, by the same numbers.
+        remarks: Remarks on the finished bags, by number of the bag.
+        delivery: Numbers of pictures per camera in a live run, by number of the bag.
+        damaged: Numbers, from 1, of journal lines that could not be read; these lines were removed.
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any], restart: bool) -> None:
-        """Look at the folder without changing it.
+        """Check the folder without changing it.
 
         Args:
-            folder: Where the run is, or will be.
-            identity: What its answers depend on.
-            restart: Whether a run that is there is thrown away.
+            folder: Folder of the run; need not exist.
+            identity: The identity of the run, from `identity`.
+            restart: Whether to throw away a run that the folder holds.
 
         Raises:
-            FolderError: It holds something else, or another run and `restart` is not given.
+            FolderError: The folder holds something other than a run, or it holds another run and `restart` is false.
         """
         self.folder = folder
         self._identity = identity
@@ -96,10 +96,10 @@ class Journal:
         return differences(before, json.loads(json.dumps(self._identity)))
 
     def __enter__(self) -> Self:
-        """Take the folder, and read what is there.
+        """Lock the folder, and read the journal that it holds.
 
         Raises:
-            FolderError: Another run is writing to it, or it cannot be written.
+            FolderError: Another run is writing to the folder, or the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -123,13 +123,13 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        # What could not be written was said already, and closing would try it again.
+        # A failed write was reported already, and closing the file would try it again.
         with suppress(OSError):
             self._file.close()
         self._lock.close()
 
     def _read(self) -> None:
-        """Take what is there; a line that was not finished is cut off, and one that is damaged is taken out."""
+        """Read the journal; cut off an unfinished last line, and remove damaged lines."""
         path = self.folder / JOURNAL
         if not path.exists():
             return
@@ -161,14 +161,14 @@ class Journal:
             self.timings[shard, row["number"]] = timing
 
     def take(self, event: RowsAnswered | Ended) -> None:
-        """Write down what has happened; what was answered together is there together, or not at all.
+        """Write an event to the journal; answers of one event are written together or not at all.
 
         Raises:
             WriteError: The disk is full, or the folder cannot be written any more.
         """
         line: dict[str, Any] = {"shard": event.shard}
         if isinstance(event, RowsAnswered):
-            # The pictures first: a row that is there has them.
+            # Pictures are written first, so that every row in the journal has its pictures.
             self.keep(event.pictures)
             line |= {"rows": list(event.rows), "timings": list(event.timings)}
         else:
@@ -176,14 +176,14 @@ class Journal:
         with writing(self.folder):
             self._file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
             self._file.flush()
-        # As the file has it, so that a run that went on from a file gives the same.
+        # Note the line as read back from JSON, so that a continued run gives the same results.
         self._note(json.loads(json.dumps(line)))
 
     def keep(self, pictures: Mapping[str, bytes]) -> None:
         """Write small pictures, by their `picture_name`.
 
         Raises:
-            WriteError: They cannot be written.
+            WriteError: The pictures cannot be written.
         """
         with writing(self.folder):
             for name, data in pictures.items():
@@ -192,7 +192,7 @@ class Journal:
                 write_bytes_whole(path, data)
 
     def done(self) -> dict[int, frozenset[int]]:
-        """Numbers of the trials that were answered, by number of the bag."""
+        """Numbers of the answered trials, by number of the bag."""
         found: dict[int, set[int]] = defaultdict(set)
         for shard, number in self.rows:
             found[shard].add(number)
@@ -208,7 +208,7 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        OSError: It cannot be written; what was there before is as it was.
+        OSError: The file cannot be written; its earlier content is unchanged.
     """
     beside = path.with_name(_part(path.name))
     try:
@@ -226,11 +226,11 @@ def _part(name: str) -> str:
 
 _PARTS = tuple(_part(name) for name in (RUN, JOURNAL, *RESULTS))
 _BEGUN = frozenset((LOCK, *_PARTS))
-"""What a run leaves that ended before its first file was whole."""
+"""Names of the files that a run leaves if it ends before its first file is whole."""
 
 
 def _said(line: bytes) -> dict[str, Any] | None:
-    """What a line of the journal says; None where it is none that `Journal.take` has written."""
+    """The content of a journal line; None if `Journal.take` cannot have written it."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):

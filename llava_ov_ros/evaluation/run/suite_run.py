@@ -1,4 +1,4 @@
-"""A run of a suite from its folder to its results: what is open, who answers it, what is written in the end."""
+"""Runs a suite: finds the open bags, collects their answers, and writes the results."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .journal import FRAMES, Journal, write_whole, writing
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a run went, start-up apart.
+    """The speed of a run, without its start-up.
 
     Attributes:
-        asked: Questions and plans of this run; those that were answered before are not counted.
-        seconds: From the first loaded model to the last answer.
+        asked: Number of questions and plans asked in this run, without those answered before.
+        seconds: Seconds from the first loaded model to the last answer.
     """
 
     asked: int
@@ -33,7 +33,7 @@ class Pace:
 
 
 def open_shards(job: Job, journal: Journal) -> list[int]:
-    """Numbers of the bags that are not through, or of which answers are missing, as after a damaged journal."""
+    """Numbers of the bags that are not finished, or that lack answers, as after a damaged journal."""
     return [
         shard.number
         for shard in job.shards
@@ -43,14 +43,14 @@ def open_shards(job: Job, journal: Journal) -> list[int]:
 
 
 class Collecting:
-    """Takes events into the journal, and the time that they take."""
+    """Writes events to the journal, and measures the pace of the run."""
 
     def __init__(self, journal: Journal, on_answered: Callable[[RowsAnswered], None]) -> None:
-        """Collect.
+        """Prepare to collect events.
 
         Args:
-            journal: Where they go.
-            on_answered: Called with answers that have come.
+            journal: The journal to write to.
+            on_answered: Called with each event that has answers.
         """
         self._journal = journal
         self._on_answered = on_answered
@@ -59,7 +59,7 @@ class Collecting:
         self._asked = 0
 
     def __call__(self, event: ShardEvent) -> None:
-        """Take the next event."""
+        """Write the next event to the journal."""
         self._ended_s = time.monotonic()
         if isinstance(event, Ready):
             self._began_s = self._ended_s if self._began_s is None else self._began_s
@@ -71,17 +71,17 @@ class Collecting:
 
     @property
     def pace(self) -> Pace:
-        """How fast it has been so far."""
+        """The pace of the run so far."""
         return Pace(self._asked, 0.0 if self._began_s is None else self._ended_s - self._began_s)
 
 
 def recorded_s(job: Job) -> float:
-    """Length of all bags."""
+    """Total length of all bags in seconds."""
     return sum(length_s(shard) for shard in job.shards)
 
 
 def length_s(shard: Shard) -> float:
-    """From the first frame of a bag to its last one."""
+    """Seconds from the first frame of a bag to the last."""
     first_ns = min(camera.topic.first_ns for camera in shard.cameras)
     return (max(camera.topic.last_ns for camera in shard.cameras) - first_ns) / NS_PER_S
 
@@ -101,19 +101,19 @@ def finish(
 
     Args:
         job: The suite.
-        journal: With all answers.
-        pace: Of the run.
+        journal: The journal with all answers.
+        pace: The pace of the run.
         model: Name of the checkpoint.
-        way: How questions were asked.
-        other: Rows of another run to compare with.
-        compared_with: What that is called.
-        notice: What a reader of the page has to know before all else; empty: nothing.
+        way: How questions were asked: in process or live.
+        other: Rows of another run to compare with; None for no comparison.
+        compared_with: Name of the other run.
+        notice: Text that the page shows before everything else; empty for none.
 
     Returns:
         The summary.
 
     Raises:
-        ComparisonError: The other run has no question in common with this one.
+        ComparisonError: The two runs have no question in common.
         WriteError: The results cannot be written, as on a full disk.
     """
     results: list[tuple[Shard, Scored]] = []
@@ -151,7 +151,7 @@ def finish(
 
 
 def pace_of(job: Job, pace: Pace, total: int) -> dict[str, Any]:
-    """How fast a run went; how much faster than the recordings only where it has asked everything itself."""
+    """The pace of a run, ready for JSON; `times_real_time` only if this run asked all questions itself."""
     found: dict[str, Any] = {
         "recorded_s": round(recorded_s(job), 3),
         "asked": pace.asked,
@@ -163,5 +163,5 @@ def pace_of(job: Job, pace: Pace, total: int) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value for people and programs."""
+    """Write a value as indented JSON."""
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Who works on the bags of a suite: this process, several of this machine, or a Ray cluster. All give the same."""
+"""Works on the bags of a suite in this process, in several processes, or on a Ray cluster, with the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..suite.preflight import Job, named_model
 from .bag_answers import Ready, ShardEvent, run_shard
 
 Done = Mapping[int, AbstractSet[int]]
-"""Numbers of the trials that are answered already, by number of the bag."""
+"""Numbers of the answered trials, by number of the bag."""
 NONE: frozenset[int] = frozenset()
 
 
@@ -29,13 +29,13 @@ class WorkError(RuntimeError):
 
 
 def checkpoint(job: Job) -> Path:
-    """The directory of a suite's model, once its configuration and the index of its weights were read.
+    """Find the directory of a suite's model, and check its configuration and the index of its weights.
 
     Raises:
-        WorkError: It is not there, or is no model of this architecture.
+        WorkError: The model does not exist, or is not a LLaVA-OneVision checkpoint.
     """
     try:
-        # Before torch and transformers are imported, which takes long.
+        # Find the model before torch and transformers are imported, which takes long.
         directory = find_checkpoint(named_model(job.suite))
         from ...onevision.checkpoint_files import open_checkpoint
 
@@ -46,16 +46,16 @@ def checkpoint(job: Job) -> Path:
 
 
 def load(job: Job) -> AnswersQuestions:
-    """The model of a suite, set up so that the same questions are computed in the same way everywhere.
+    """Load the model of a suite, set up so that the same questions are computed in the same way everywhere.
 
     Raises:
-        WorkError: It cannot be loaded.
+        WorkError: The model cannot be loaded.
     """
     from ...onevision import EngineSettings, load_engine
 
     model = job.suite.model
     cameras = max(len(shard.cameras) for shard in job.shards)
-    # Tiles one by one: how many are encoded at once would depend on what was asked before.
+    # Encode tiles one by one: the size of larger batches would depend on earlier questions.
     settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
     try:
         return load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
@@ -65,7 +65,7 @@ def load(job: Job) -> AnswersQuestions:
 
 @contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
-    """Compute with so many threads while the `with` block lasts."""
+    """Limit torch to `count` threads while the `with` block lasts."""
     import torch
 
     before = torch.get_num_threads()
@@ -81,8 +81,8 @@ def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEve
 
     Args:
         job: The suite.
-        open_shards: Numbers of the bags that are to be worked on.
-        done: What is not asked again.
+        open_shards: Numbers of the bags to work on.
+        done: Numbers of the trials that are answered already.
 
     Raises:
         WorkError: The model cannot be loaded, or a bag is damaged.
@@ -100,7 +100,7 @@ def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEve
 
 
 def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int) -> Iterator[ShardEvent]:
-    """Work on bags with several processes, each with a model of its own; the arguments are those of `work_here`.
+    """Work on bags in several processes, each with its own model; the first arguments are those of `work_here`.
 
     Raises:
         WorkError: A model cannot be loaded, a bag is damaged, or a worker was killed.
@@ -147,15 +147,15 @@ def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int
 
 
 class _Failed:
-    """Why a worker cannot go on."""
+    """The message of a worker that cannot go on."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 def _worker(connection: Connection, job: Job, done: Done) -> None:
-    """Works on the bags whose numbers come in, until None comes; gives events, and None after each bag."""
-    # Ctrl-C reaches the whole group of processes; the first one decides what becomes of it.
+    """Receive numbers of bags until None comes; send the events of each bag, and None after each bag."""
+    # Ctrl-C reaches the whole process group; only the first process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with fixed_threads(job.suite.model.threads):
@@ -166,16 +166,16 @@ def _worker(connection: Connection, job: Job, done: Done) -> None:
                     connection.send(event)
                 connection.send(None)
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        # Whoever gave out the work is gone, and nobody is left to tell.
+        # The first process is gone, so there is nobody to report to.
         os._exit(1)
     except (BagError, WorkError) as error:
         connection.send(_Failed(str(error)))
-    except Exception:  # noqa: BLE001 - it has to be told in the first process
+    except Exception:  # noqa: BLE001 - the first process has to report it
         connection.send(_Failed(f"a worker failed:\n{traceback.format_exc()}"))
 
 
 _KEPT: dict[str, AnswersQuestions] = {}
-"""The model that a worker of Ray has loaded last."""
+"""The model that this Ray worker has loaded last, by its settings."""
 
 
 def _kept_engine(job: Job) -> AnswersQuestions:
@@ -187,7 +187,7 @@ def _kept_engine(job: Job) -> AnswersQuestions:
 
 
 def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[ShardEvent]:
-    """One bag, in a worker of Ray, which keeps its model for the next one."""
+    """Work on one bag in a Ray worker, which keeps its model for the next bag."""
     with fixed_threads(job.suite.model.threads):
         engine = _kept_engine(job)
         yield Ready()
@@ -199,9 +199,9 @@ def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> I
 
     Args:
         job: The suite.
-        open_shards: Numbers of the bags that are to be worked on.
-        done: What is not asked again.
-        address: Of the cluster, such as `auto`, `ray://head:10001`, or `local` for one that is started here.
+        open_shards: Numbers of the bags to work on.
+        done: Numbers of the trials that are answered already.
+        address: Address of the cluster, such as `auto` or `ray://head:10001`; `local` starts a cluster on this machine.
 
     Raises:
         WorkError: Ray is not installed, there is no cluster, a model cannot be loaded, or a bag is damaged.
@@ -237,6 +237,6 @@ def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> I
 
 
 def _reason(error: Any) -> str:
-    """What a worker of Ray has raised, without Ray's own story where it is one of our errors."""
+    """The error of a Ray worker as text; without Ray's own text if the error is one of this package."""
     cause = getattr(error, "cause", None)
     return str(cause) if isinstance(cause, (BagError, WorkError)) else str(error)

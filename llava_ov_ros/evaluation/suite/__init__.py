@@ -1,1 +1,1 @@
-"""A suite's file, and what is asked of its bags."""
+"""A suite's file, the check against its bags, and the questions about each bag."""

@@ -1,4 +1,4 @@
-"""Whether a suite can be run: reads what bags say of themselves, and finds everything that is wrong at once."""
+"""Checks whether a suite can be run: reads the indices of its bags, and reports all faults at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ShardCamera:
-    """One camera of a bag: its topic, its name in answers, clockwise turn and range of values of its pictures."""
+    """One camera of a bag: topic, name in answers, and the clockwise turn and value range of its pictures."""
 
     topic: ImageTopic
     name: str
@@ -39,14 +39,14 @@ class ShardCamera:
 
 @dataclass(frozen=True)
 class Shard:
-    """One bag and what is asked of it: what a worker takes at once.
+    """One bag with all questions about it: the unit of work of a worker.
 
     Attributes:
-        number: From 0, in the order of the suite.
-        name: The last parts of its path, as many as tell it from the others.
-        bag: Its path.
-        cameras: Through which it is seen.
-        trials: In order of their times.
+        number: Number of the bag, from 0, in the order of the suite.
+        name: The last parts of the bag's path, as many as distinguish it from the other bags.
+        bag: Path of the bag.
+        cameras: The cameras through which the questions look.
+        trials: The questions and plans, in order of their times.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Shard:
 
     @property
     def messages(self) -> int:
-        """Pictures that are recorded."""
+        """Number of recorded pictures of all cameras."""
         return sum(camera.topic.count for camera in self.cameras)
 
 
@@ -67,11 +67,11 @@ class Job:
 
     Attributes:
         suite: The suite.
-        prompts: How the model is asked.
-        vocabulary: What plans may say.
-        shards: The bags.
-        metrics: What answers are scored by, in order.
-        notes: What a user should know before it begins.
+        prompts: The set of prompts.
+        vocabulary: The vocabulary of plans.
+        shards: The bags with their questions.
+        metrics: Names of the metrics that score the answers, in order.
+        notes: Remarks for the user before the run begins.
     """
 
     suite: Suite
@@ -83,15 +83,15 @@ class Job:
 
     @property
     def trials(self) -> int:
-        """How many questions and plans there are."""
+        """Number of questions and plans of all bags."""
         return sum(len(shard.trials) for shard in self.shards)
 
 
 def preflight(suite: Suite) -> Job:
-    """Check a suite against its bags. Of a bag, its index and each camera's first and last messages are read.
+    """Check a suite against its bags; reads only each bag's index and each camera's first and last messages.
 
     Raises:
-        SuiteError: It cannot be run; the error has everything that is wrong.
+        SuiteError: The suite cannot be run; the error has all faults.
     """
     return _Preflight(suite).job()
 
@@ -146,7 +146,7 @@ class _Preflight:
         return Job(suite, prompts, vocabulary, tuple(shards), metrics, tuple(self._notes))
 
     def _check_model(self) -> None:
-        """Note a model that is not there; whether a hub has it is seen when it is loaded."""
+        """Note a fault if the model is not on this machine; a name of the hub is checked only when it is loaded."""
         try:
             local_checkpoint(named_model(self._suite))
         except CheckpointError as error:
@@ -160,10 +160,10 @@ class _Preflight:
             return None
 
     def _bags(self, entry: BagEntry) -> list[Path]:
-        """The paths of an entry's patterns, sorted for each."""
+        """The paths that match an entry's patterns, sorted for each pattern."""
         found: list[Path] = []
         for pattern in entry.patterns:
-            # What marks a pattern means nothing in the folder's own name.
+            # In the name of the suite's folder, wildcards are plain characters.
             whole = str(Path(glob.escape(str(self._suite.folder))) / Path(pattern).expanduser())
             paths = [Path(path) for path in sorted(glob.glob(whole, recursive=True))]  # noqa: PTH207 - of whole paths
             if not paths:
@@ -179,7 +179,7 @@ class _Preflight:
         held, topics = self._held(bag, entry, where)
         chosen = self._chosen(bag, entry, held, topics) if held is not None and (topics or entry.topics) else None
         if held is None or chosen is None:
-            # What is wrong with the questions is said in the same round.
+            # Faults of the questions are reported in the same round.
             filled = [topic for topic in topics.values() if topic.count]
             times = _times(bag, filled, held) if held is not None and filled else None
             self._maker(times or BagTimes(bag, 0, None, 0), prompts, vocabulary).make(entry)
@@ -202,7 +202,7 @@ class _Preflight:
         return TrialMaker(times, suite.clip, tokens, prompts, vocabulary, suite.folder, self._note, self._remark)
 
     def _held(self, bag: Path, entry: BagEntry, where: Place) -> tuple[Contents | None, dict[str, ImageTopic]]:
-        """What a bag holds, None where it cannot be read, and its image topics; what is wrong is noted."""
+        """Read a bag's contents (None if it cannot be read) and its image topics; note faults."""
         held = None
         try:
             held = contents(bag)
@@ -212,13 +212,13 @@ class _Preflight:
             if held is None or pictures or not entry.topics:
                 self._note(where, str(error))
                 return None, {}
-            # Each topic that was asked for is named with its type.
+            # The error names each topic that was asked for, with its type.
             return held, {}
 
     def _chosen(
         self, bag: Path, entry: BagEntry, held: Contents, topics: dict[str, ImageTopic]
     ) -> list[tuple[ImageTopic, CameraTopic]] | None:
-        """The topics to look through; None where they are not to be had."""
+        """The topics to look through; None if the bag does not have them."""
         wanted = entry.topics
         place = entry.topics_place
         filled = [topic for topic in topics.values() if topic.count]
@@ -254,7 +254,7 @@ class _Preflight:
         return chosen if len(chosen) == len(set(wanted)) == len(wanted) else None
 
     def _named(self, shards: Sequence[Shard]) -> list[Shard]:
-        """The bags, each called by the last parts of its path, as many as tell it from the others."""
+        """Name each bag by the last parts of its path, as many as distinguish it from the other bags."""
         paths = [shard.bag.resolve() for shard in shards]
         for path, count in Counter(paths).items():
             if count > 1:
@@ -293,7 +293,7 @@ def _times(bag: Path, topics: Sequence[ImageTopic], held: Contents) -> BagTimes:
 
 
 def describe(job: Job) -> str:
-    """What will be done, in a line."""
+    """Describe the run in one line."""
     seconds = sum(
         max(camera.topic.last_ns for camera in shard.cameras) - min(camera.topic.first_ns for camera in shard.cameras)
         for shard in job.shards

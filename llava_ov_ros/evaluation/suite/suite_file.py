@@ -1,4 +1,4 @@
-"""A suite: which bags, what is asked about them, and what is true; as its YAML file says it, defaults filled in."""
+"""Reads a suite's YAML file: bags, questions and right answers, with defaults filled in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jsonschema.validators import extend
 from ...frames.value_range import DEFAULT
 from .yaml_file import FileError, Place, YamlFile, one_of, read_yaml
 
-# JSON Schema takes 64.0 for an integer; as a number of tokens, frames or threads Python does not.
+# JSON Schema takes 64.0 for an integer, but Python does not take 64.0 as a number of tokens, frames or threads.
 _Validator = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
@@ -28,7 +28,7 @@ class SuiteError(ValueError):
     """A suite that cannot be run.
 
     Attributes:
-        problems: Everything that is wrong, each with file, line and field.
+        problems: All faults, each with file, line and field.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -38,7 +38,7 @@ class SuiteError(ValueError):
 
 @dataclass(frozen=True)
 class CameraTopic:
-    """An image topic to look through, by how many degrees its pictures are turned clockwise, which values they show."""
+    """An image topic, the clockwise turn of its pictures in degrees, and their value range."""
 
     topic: str
     rotate_deg: int = 0
@@ -47,7 +47,7 @@ class CameraTopic:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """Which frames a question is about; see the schema."""
+    """Settings of clips, which choose the frames of a question; suite.schema.json describes each."""
 
     frames: int = 4
     window_s: float = 8.0
@@ -58,7 +58,7 @@ class ClipSettings:
 
 @dataclass(frozen=True)
 class PlanningSettings:
-    """How plans are made, as the node's parameters `plan_*`."""
+    """Settings of planning, the same as the node's parameters `plan_*`."""
 
     decoding: Literal["constrained", "free"] = "constrained"
     repairs: int = 1
@@ -67,7 +67,7 @@ class PlanningSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """What is asked, and how; see the schema."""
+    """The model, and the settings with which it is asked; suite.schema.json describes each."""
 
     model: str = "rooms"
     device: str = "auto"
@@ -84,14 +84,14 @@ class BagEntry:
     """An entry of `bags`.
 
     Attributes:
-        place: Where in the file it is.
-        patterns: Paths or globs.
-        topics: Image topics; empty: the only one.
-        topics_place: Where in the file these are.
-        questions: As they are written.
-        questions_file: A file of more, beside each bag; empty: none.
-        timelines: As they are written.
-        plans: As they are written.
+        place: Place of the entry in the file.
+        patterns: Paths or globs of bags.
+        topics: Image topics to look through; empty means the only image topic of the bag.
+        topics_place: Place of the topics in the file.
+        questions: The questions as the file has them.
+        questions_file: Path of a file with further questions, beside each bag; empty means none.
+        timelines: The timelines as the file has them.
+        plans: The plans as the file has them.
     """
 
     place: Place
@@ -106,18 +106,18 @@ class BagEntry:
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite whose form is right; whether its bags fit is a matter of `preflight`.
+    """A suite whose form is right; `preflight` checks whether it fits its bags.
 
     Attributes:
-        file: What was read.
-        name: For reports.
-        model: What is asked, and how.
-        clip: About which frames.
-        planning: How plans are made.
-        seed: Of the bootstrap.
-        metrics: Only these; None: all that suit the questions.
-        bags: What is asked about.
-        value_range: Of all cameras, instead of their own; None: their own.
+        file: The file that was read.
+        name: Name of the suite in reports.
+        model: The model, and the settings with which it is asked.
+        clip: Settings of clips.
+        planning: Settings of planning.
+        seed: Seed of the bootstrap.
+        metrics: Names of the metrics to compute; None means all that suit the questions.
+        bags: The entries of bags with their questions.
+        value_range: Value range of all cameras; None means the range of each topic.
     """
 
     file: YamlFile
@@ -132,7 +132,7 @@ class Suite:
 
     @property
     def folder(self) -> Path:
-        """What paths in the file are relative to."""
+        """The folder of the file; paths in the file are relative to it."""
         return self.file.path.absolute().parent
 
 
@@ -141,11 +141,11 @@ def read_suite(path: Path, model: str | None = None, value_range: str | None = N
 
     Args:
         path: The file, YAML or JSON.
-        model: Instead of the model that it names.
-        value_range: Instead of those of its cameras.
+        model: Replaces the model that the file names, if given.
+        value_range: Replaces the value ranges of all topics, if given.
 
     Raises:
-        SuiteError: It is no suite; the error has everything that is wrong with its form.
+        SuiteError: The file is not a suite; the error has all faults of its form.
     """
     try:
         file = read_yaml(path)
@@ -198,7 +198,7 @@ def _topics(given: Sequence[Any]) -> tuple[CameraTopic, ...]:
 
 
 def _said(error: ValidationError) -> list[tuple[Place, str]]:
-    """What is wrong, and where, in a suite's words rather than a schema's."""
+    """Places and texts of a schema error, in terms of suites rather than of JSON Schema."""
     place = tuple(error.absolute_path)
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
@@ -242,7 +242,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _not_finite(value: Any, place: Place) -> Iterator[Place]:
-    """Where numbers are that no comparison of the schema refuses."""
+    """Yield the places of NaN, which no comparison of the schema refuses."""
     if isinstance(value, float) and math.isnan(value):
         yield place
     elif isinstance(value, dict):

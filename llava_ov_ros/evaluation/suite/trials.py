@@ -1,4 +1,4 @@
-"""What is asked of one bag, at which times, and what would be right; made from a suite's questions and timelines."""
+"""Makes the trials of one bag from a suite's entries: questions and plans with their times and right answers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .yaml_file import Place, one_of
 
 Gold = str | int | float | bool
 PLAN = "plan"
-# The gate that admits frames chooses the nearest to each due time, so that two can be so many periods apart.
+# Admission takes the frame nearest to each due time, so two admitted frames can be this many periods apart.
 APART_PERIODS = 1.5
 
 
 @dataclass(frozen=True)
 class PlanGold:
-    """What a plan is held against.
+    """The right plan and the goal against which a plan is scored.
 
     Attributes:
-        rows: The right plan in ALFRED's form; None: not given.
-        conditions: What shall hold in the end, as ALFRED's pddl_params; None: not given.
-        task_type: ALFRED's; empty: none.
+        rows: The right plan as ALFRED's rows; None if not given.
+        conditions: Conditions that must hold in the end, as ALFRED's pddl_params; None if not given.
+        task_type: ALFRED's task type; empty if not given.
     """
 
     rows: tuple[tuple[str, ...], ...] | None
@@ -41,16 +41,17 @@ class Trial:
     """One question at one time, or one plan.
 
     Attributes:
-        number: Among those of its bag, from 0, in the order of the suite.
-        ask: The question, or the goal.
-        kind: Of tasks.Kind, or `plan`.
-        at_ns: When, after the first frame.
-        window_ns: Length of the clip.
-        range_ns: From when to when instead, after the first frame; None: the window that ends then.
-        choices: For kind choice.
-        gold: What is right, each of them; empty: not known.
-        category: Scored by itself; empty: none.
-        plan: For kind plan.
+        number: Number among the trials of the bag, from 0, in the order of the suite.
+        ask: The question, or the goal of a plan.
+        kind: A value of `questions.Kind`, or `plan`.
+        at_ns: Time of the question in nanoseconds after the first frame.
+        window_ns: Length of the clip in nanoseconds.
+        range_ns: Begin and end of the clip in nanoseconds after the first frame; None means the window that ends at
+            `at_ns`.
+        choices: The choices, for kind choice.
+        gold: The right answers; empty if not known.
+        category: Category whose questions are also scored by themselves; empty if none.
+        plan: Right plan and goal, for kind plan.
     """
 
     number: int
@@ -67,13 +68,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class BagTimes:
-    """What of a bag's time matters here.
+    """The times of a bag that matter for its trials.
 
     Attributes:
-        path: The bag; None: there is none, and what depends on its name is not checked.
-        end_ns: Its last frame, after the first one.
-        length_ns: How long it goes on, loops of its stamps included; None: not known, and no time is too late.
-        period_ns: Between two frames of the slowest camera.
+        path: Path of the bag; None without a bag, and then nothing that depends on its name is checked.
+        end_ns: Time of the last frame in nanoseconds after the first frame.
+        length_ns: Length of the bag in nanoseconds, loops of its stamps included; None if unknown, and then no time is
+            too late.
+        period_ns: Nanoseconds between two frames of the slowest camera.
     """
 
     path: Path | None
@@ -83,7 +85,7 @@ class BagTimes:
 
 
 class TrialMaker:
-    """Makes the trials of one bag, and notes what is wrong with the entries that they are made from."""
+    """Makes the trials of one bag from an entry of the suite, and notes the entry's faults."""
 
     def __init__(
         self,
@@ -96,17 +98,17 @@ class TrialMaker:
         note: Callable[[Place, str], None],
         remark: Callable[[Place, str], None],
     ) -> None:
-        """Prepare.
+        """Prepare to make trials.
 
         Args:
-            times: Of the bag.
-            clip: Defaults of windows.
-            max_new_tokens: Longest answer.
-            prompts: How the model is asked; None: not to be had, which is a problem noted elsewhere.
-            vocabulary: What plans may say; None likewise.
-            folder: What paths are relative to.
-            note: Told of everything that is wrong, with its place in the suite.
-            remark: Told of what is merely odd.
+            times: The times of the bag.
+            clip: Settings of clips; the default window is taken from them.
+            max_new_tokens: Longest answer in tokens.
+            prompts: The set of prompts; None if it could not be loaded, which is noted elsewhere.
+            vocabulary: The vocabulary of plans; None if it could not be loaded, which is noted elsewhere.
+            folder: Folder to which paths in the suite are relative.
+            note: Called with the place in the suite and the text of each fault.
+            remark: Called with the place and the text of each oddity that is no fault.
         """
         self._times = times
         self._clip = clip
@@ -119,7 +121,7 @@ class TrialMaker:
         self._trials: list[Trial] = []
 
     def make(self, entry: BagEntry) -> tuple[Trial, ...]:
-        """All trials of an entry, in order of their times; equal times keep the order of the suite."""
+        """Make all trials of an entry, in order of their times; equal times keep the order of the suite."""
         for number, question in enumerate(entry.questions):
             self._question(question, (*entry.place, "questions", number))
         if entry.questions_file:
@@ -131,7 +133,7 @@ class TrialMaker:
         return tuple(sorted(self._trials, key=lambda trial: (trial.at_ns, trial.number)))
 
     def _add(self, place: Place, **fields: Any) -> None:
-        """Add a trial whose time lies in the bag."""
+        """Add a trial if its time lies in the bag."""
         trial = Trial(number=len(self._trials), **fields)
         if self._in_bag(trial.at_ns, place):
             self._trials.append(trial)
@@ -231,7 +233,7 @@ class TrialMaker:
             if first_ns > _ns(to_s):
                 self._remark(where, f"{from_s:g} to {to_s:g} s is too short to ask in")
             for at_ns in range(first_ns, _ns(to_s) + 1, every_ns):
-                # The newest frame is at most settle_ns old, so that a clip so long holds nothing from before.
+                # The newest frame is at most settle_ns old, so a clip of this length begins inside the interval.
                 self._add(
                     where,
                     ask=ask,
@@ -244,7 +246,7 @@ class TrialMaker:
                 )
 
     def _from_file(self, given: Mapping[str, Any], place: Place) -> tuple[str | None, Any]:
-        """Question and stable intervals of a file's entry; what is wrong with it is noted."""
+        """Read question and stable intervals of the bag from a timelines file; note faults."""
         path = self._folder / given["file"]
         name = given.get("entry", "" if self._times.path is None else self._times.path.stem)
         where = (*place, "file")
@@ -300,10 +302,10 @@ class TrialMaker:
         )
 
     def _plan_rows(self, gold: Any, vocabulary: Vocabulary) -> tuple[tuple[str, ...], ...] | None:
-        """The right plan, which must be one of the vocabulary.
+        """The right plan as ALFRED's rows.
 
         Raises:
-            PlanError: It is none.
+            PlanError: `gold` is not a plan in the vocabulary.
         """
         if gold is None:
             return None
@@ -319,7 +321,7 @@ class TrialMaker:
             self._note(place, str(error))
 
     def _gold(self, value: Any, kind: str, choices: Sequence[str], place: Place) -> tuple[Gold, ...]:
-        """What is right, as values of the kind; what cannot be is noted."""
+        """The right answers as values of the kind; notes a fault for a value that the kind cannot have."""
         if value is None:
             return ()
         golds = tuple(value) if isinstance(value, list) else (value,)
@@ -331,7 +333,7 @@ class TrialMaker:
         return golds
 
     def _misfit(self, gold: Any, kind: str, choices: Sequence[str]) -> str:
-        """Why a value cannot be the answer to a kind of question; empty: it can."""
+        """Why a value cannot be the answer to a question of a kind; empty if it can."""
         if kind in (Kind.YES_NO, Kind.CHANGE):
             return "" if isinstance(gold, bool) else f"expected true or false for kind {kind}"
         if kind == Kind.COUNT:

@@ -1,4 +1,4 @@
-"""A YAML file whose values know their lines, so that a message can say where something is wrong."""
+"""Reads a YAML file and the line of each value, so that a message can name the line of a fault."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ...yaml_aliases import read_checked
 from ...yaml_problem import UNREADABLE, yaml_problem
 
 Place = tuple[str | int, ...]
-"""Keys and numbers that lead to a value, such as ("bags", 0, "questions", 2, "at_s")."""
+"""Keys and indices that lead to a value, such as ("bags", 0, "questions", 2, "at_s")."""
 
 
 class FileError(ValueError):
-    """A file that cannot be read at all; the text names it, and the line where there is one."""
+    """A file cannot be read; the text names the file and, if known, the line."""
 
 
 @dataclass(frozen=True)
 class YamlFile:
-    """What a file says, and where.
+    """The values of a file and their lines.
 
     Attributes:
-        path: The file.
-        content: Its values.
+        path: Path of the file.
+        content: The values.
         lines: The line, from 1, of every key and every member of a list.
-        twice: Keys that are there twice.
+        twice: Places of keys that the file has twice.
     """
 
     path: Path
@@ -38,19 +38,19 @@ class YamlFile:
     twice: tuple[Place, ...]
 
     def line(self, place: Sequence[str | int]) -> int:
-        """The line of a value, or of what holds it where it has none."""
+        """The line of a value; if it has none, the line of the nearest enclosing value."""
         known = tuple(place)
         while known and known not in self.lines:
             known = known[:-1]
         return self.lines.get(known, 1)
 
     def problem(self, place: Sequence[str | int], text: str) -> str:
-        """One line for people: file, line, field, and what is wrong with it."""
+        """Format a fault as one line: file, line, field, text."""
         return f"{self.path}:{self.line(place)}: {field_name(place)}{': ' if place else ''}{text}"
 
 
 def field_name(place: Iterable[str | int]) -> str:
-    """A place as people write it, such as `bags[0].questions[2].at_s`."""
+    """Format a place as a field name, such as `bags[0].questions[2].at_s`."""
     name = ""
     for part in place:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else part
@@ -58,10 +58,10 @@ def field_name(place: Iterable[str | int]) -> str:
 
 
 def read_yaml(path: Path) -> YamlFile:
-    """Read a file of YAML, or of JSON, which is YAML too.
+    """Read a YAML file; JSON is YAML too.
 
     Raises:
-        FileError: It is missing, or is neither.
+        FileError: The file is missing, or is not YAML.
     """
     try:
         node, content = read_checked(path.read_text(encoding="utf-8"))
@@ -89,7 +89,7 @@ def _walk(node: yaml.Node | None, place: Place, lines: dict[Place, int], twice: 
 
 
 def one_of(given: str, allowed: Iterable[str]) -> str:
-    """What a wrong word may have been meant to be, for the end of a message."""
+    """Make the end of a message about a wrong word: the nearest allowed word, or else all allowed words."""
     words = list(allowed)
     near = difflib.get_close_matches(given, words, n=1)
     return f": did you mean {near[0]!r}?" if near else f": there are {', '.join(words)}"
