@@ -16,7 +16,7 @@ from ..frames import NS_PER_S, stamp_ns
 from ..no_op import no_op
 from ..node.image_messages import NotInstalledError, message_class
 from ..replay import BagMessage, Schedule, TimedQuestion, TimedT, image_topics, read_messages, written
-from .records import answer_record
+from .message_records import answer_record
 from .session import LiveError, Session
 
 ANSWER_GRACE_S = 60.0

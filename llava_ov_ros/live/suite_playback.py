@@ -35,10 +35,10 @@ from ..node.depths import requests_qos
 from ..node.messages import to_stamp
 from ..questions.blank import blank_pictures
 from ..replay import AnswerRecord, BagError, PlanRecord, Schedule
+from .message_records import answer_record, plan_record
 from .playback import LiveSession
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
-from .records import answer_record, plan_record
 from .session import DiagnosticsReport, LiveError
 
 START_S = 60.0
