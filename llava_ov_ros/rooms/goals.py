@@ -158,8 +158,8 @@ def make_goal(
         rng: Draws task type, thing and destination.
         room: The room.
         moment: State of the room; the hand is empty.
-        task_type: One of TASK_TYPES; None tries all of them in random order, so that task types which are rarely
-            possible are drawn as often as possible.
+        task_type: One of TASK_TYPES; None tries them in random order and takes the first that is possible, so that all
+            possible types are equally likely.
         visible_only: Whether the goal may use only receptacles that the room has.
         thing: Index of the thing that the goal is about; None draws one.
     """

@@ -28,7 +28,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Alternation:
-    """Alternatives of a pattern, of which one occurs; if `optional`, none may occur."""
+    """Alternatives of a pattern: exactly one of them occurs, or, if `optional`, at most one."""
 
     sequences: tuple[Sequence, ...]
     optional: bool
