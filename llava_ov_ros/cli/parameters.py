@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ..node.described import Described
+    from ..settings import Described
 
 _DESCRIPTION = """\
 The parameters of the node: name, type, default, what is allowed, whether a change takes effect while the node runs
@@ -69,8 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def parameter_rows() -> list[Row]:
     """All parameters of the node, in the order of its table."""
-    from ..node.described import about
-    from ..node.parameters import Settings
+    from ..settings import Settings, about
 
     defaults = Settings()
     rows = []

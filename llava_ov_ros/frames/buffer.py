@@ -35,10 +35,18 @@ class FrameBuffer:
     def __iter__(self) -> Iterator[Frame]:
         return iter(self._frames)
 
-    @property
-    def oldest_ns(self) -> int:
-        """Stamp of the oldest frame held; 0 where there is none."""
-        return self._frames[0].stamp_ns if self._frames else 0
+    def oldest_within_ns(self, max_frames: int, max_bytes: int) -> int:
+        """Stamp of the oldest frame that a buffer with these bounds would hold; 0 where there is none.
+
+        Like this buffer, that one would hold the newest frame always.
+        """
+        oldest_ns, total_bytes = 0, 0
+        for number, frame in enumerate(reversed(self._frames), 1):
+            total_bytes += frame.picture.nbytes
+            if number > 1 and (number > max_frames or total_bytes > max_bytes):
+                break
+            oldest_ns = frame.stamp_ns
+        return oldest_ns
 
     @property
     def nbytes(self) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .value_range import ValueRange
+from ..settings.value_range import ValueRange
 
 Rgb = npt.NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), red first."""
@@ -33,15 +32,6 @@ class Rendered(Protocol):
     def rgb(self) -> Rgb:
         """The picture, uint8 (height, width, 3); the same each time."""
         ...
-
-
-class StampSource(StrEnum):
-    """Where a frame's time comes from."""
-
-    HEADER = "header"
-    """`header.stamp` of the message; where that is zero, its arrival."""
-    ARRIVAL = "arrival"
-    """The clock when the message arrived, for drivers that stamp by another clock, as one that counts since boot."""
 
 
 @dataclass(frozen=True, eq=False)

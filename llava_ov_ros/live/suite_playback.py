@@ -22,22 +22,25 @@ from ..evaluation.run.bag_answers import (
     Event,
     Ready,
     absolute,
-    buffer_frames,
     gold_of,
+    kept_frames,
 )
 from ..evaluation.run.frame_pictures import pictures_of
 from ..evaluation.run.workers import WorkError
 from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.suite.trials import PLAN, Trial
-from ..frames import NS_PER_S, DecodeOptions
-from ..frames.value_range import DEFAULT
+from ..frames import NS_PER_S
+from ..frames.decode_options import RECORDED_PIXELS
+from ..frames.growing import growth_of
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
 from ..questions import Kind, Status
 from ..questions.blank import blank_pictures
 from ..questions.marks import says
 from ..replay import BagError, Schedule
-from .playback import LiveSession, used_record
+from ..settings import DEFAULTS
+from ..settings.value_range import DEFAULT
+from .playback import LiveSession, request_window_s, used_record
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .session import LiveError, Report
@@ -47,8 +50,8 @@ LOAD_S = 600.0
 ANSWER_S = 120.0
 GRACE_S = 60.0
 DELIVERY_S = 10.0
-# The default of queue_size: more at once would be refused.
-QUESTIONS_AT_ONCE = 8
+# More at once would be refused.
+QUESTIONS_AT_ONCE = DEFAULTS.queue_size
 
 Delivery = list[dict[str, Any]]
 Pair = tuple[dict[str, Any], dict[str, Any]]
@@ -127,16 +130,16 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
-        # As in process: recordings are the user's own, so that a large picture is no attack.
-        "max_image_pixels": DecodeOptions().max_pixels,
+        # As in process.
+        "max_image_pixels": RECORDED_PIXELS,
         "value_range": [camera.value_range for camera in shard.cameras],
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),
-        "buffer_frames": max(clip.frames, buffer_frames(job, shard)),
+        # Where windows are longer than the default buffer, the growing clip may hold older frames than in process.
+        "buffer_frames": max(clip.frames, kept_frames(job, shard)),
         "clip_frames": clip.frames,
-        "clip_min_frames": min(2, clip.frames),
-        "clip_window_s": float(clip.window_s),
+        "clip_min_frames": growth_of(clip.frames).min_frames,
         "max_frame_age_s": float(clip.max_age_s),
         "frozen_after_s": float(clip.frozen_after_s),
         "visual_mode": model.mode,
@@ -167,21 +170,18 @@ class EvaluationSession(LiveSession):
         for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
             some = trials[begin : begin + QUESTIONS_AT_ONCE]
             began_s = time.monotonic()
-            answers = self.ask([_request(job, trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
+            answers = self.ask([_request(trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
             taken_s = time.monotonic() - began_s
             found += [_answered(job, shard, t, now_ns, a, taken_s) for t, a in zip(some, answers, strict=True)]
         return found
 
-    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> Pair:
+    def plan_trial(self, shard: Shard, trial: Trial, now_ns: int) -> Pair:
         """Ask for a plan.
 
         Raises:
             LiveError: There was no response.
         """
-        clip = job.suite.clip
-        request = PlanService.Request(
-            goal=trial.ask, window_s=_window_s(trial), max_frames=clip.frames, deadline_s=ANSWER_S
-        )
+        request = PlanService.Request(goal=trial.ask, window_s=request_window_s(trial.window_ns), deadline_s=ANSWER_S)
         began_s = time.monotonic()
         self.wait_for(self._plans.service_is_ready, START_S, f"there is no {self._plans.srv_name}")
         plan = self._call(self._plans, [request], ANSWER_S + GRACE_S)[0].plan
@@ -200,7 +200,7 @@ def _play(
                 continue
             session.arrive_at(now_ns)
             pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
-            pairs += [session.plan_trial(job, shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
+            pairs += [session.plan_trial(shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
             for frame in (frame for row, _ in pairs for frame in row["frames"]):
                 used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
@@ -242,18 +242,12 @@ def _delivered(shard: Shard, session: EvaluationSession, reports: Sequence[Repor
     return delivery, remarks
 
 
-def _window_s(trial: Trial) -> float:
-    # The message has 32 bits for it: a hair more, so that a frame at the window's very beginning is in it.
-    return float(trial.window_ns * (1 + 2e-7) + 2000) / NS_PER_S
-
-
-def _request(job: Job, trial: Trial, now_ns: int) -> Ask.Request:
+def _request(trial: Trial, now_ns: int) -> Ask.Request:
     request = Ask.Request(
         question=trial.ask,
         kind=trial.kind,
         choices=list(trial.choices),
-        window_s=_window_s(trial),
-        max_frames=job.suite.clip.frames,
+        window_s=request_window_s(trial.window_ns),
         deadline_s=ANSWER_S,
     )
     if trial.range_ns is not None:
@@ -273,7 +267,7 @@ def _row(shard: Shard, trial: Trial, now_ns: int, answer: Answer | Plan, fields:
         "category": trial.category,
         "at_s": trial.at_ns / NS_PER_S,
         "stamp_ns": now_ns,
-        "window_s": trial.window_ns / NS_PER_S,
+        "window_s": trial.window_s,
         **used,
         "status": Status(answer.status).name,
         "message": answer.message,

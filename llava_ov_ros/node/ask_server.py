@@ -16,10 +16,10 @@ from llava_ov_ros.srv import Ask as AskService
 
 from ..frames import Clip
 from ..questions import Query, Result, Status
+from ..settings import Settings
 from .depths import action_server_qos, requests_qos
 from .dispatch import Goals, Submitting
 from .messages import InvalidRequestError, query_from, standing_query
-from .parameters import Settings
 from .publishing import Publishing
 from .request import Request
 from .set_back import begin_anew

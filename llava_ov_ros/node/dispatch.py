@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from ..frames import Clip
 from ..questions import Query, Result, Status
-from .parameters import Settings
+from ..settings import Settings
 from .recent import Ends
 from .request import Request
 from .worker import Worker

@@ -23,8 +23,8 @@ from ..planning import (
     goal_text,
 )
 from ..questions import Query, Result, Status
+from ..settings import Settings
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
-from .parameters import Settings
 from .words import Words
 
 DECOMPOSE = "decompose"

@@ -32,11 +32,11 @@ from ..planning import (
 )
 from ..questions import Query, Result, Status
 from ..questions.blank import blank_remark
+from ..settings import Settings
 from .ask_server import GOAL_RESULT_KEPT_S
 from .depths import action_server_qos, requests_qos
 from .dispatch import Goals, Submitting
 from .messages import InvalidRequestError
-from .parameters import Settings
 from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
 from .publishing import Publishing
 from .request import Request

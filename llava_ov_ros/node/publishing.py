@@ -13,11 +13,11 @@ from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 from ..frames import Clip
 from ..planning import Decomposition, NextStep, PlanResult, Step
 from ..questions import Result
+from ..settings import Settings
 from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
 from .evidence import Evidence
 from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
-from .parameters import Settings
 from .plan_messages import hint_message, plan_message
 from .words import Words
 

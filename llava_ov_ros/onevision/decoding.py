@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
+from ..settings import DEFAULTS
 from .devices import uploaded
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -52,7 +53,7 @@ class Ask:
     """
 
     question: str
-    max_new_tokens: int = 64
+    max_new_tokens: int = DEFAULTS.max_new_tokens
     on_text: Callable[[str], None] = _ignore
     should_stop: Callable[[], str | None] = _never
     sampling: Sampling = GREEDY

@@ -14,6 +14,7 @@ from ..ask_error import AskError
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
+from ..settings import DEFAULTS
 from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, Row, answer_of, decode, stop_wish
@@ -159,7 +160,7 @@ class Engine:
         question: str,
         *,
         mode: str = "video",
-        max_new_tokens: int = 64,
+        max_new_tokens: int = DEFAULTS.max_new_tokens,
         on_text: Callable[[str], None] = lambda text: None,
         should_stop: Callable[[], str | None] = lambda: None,
     ) -> Generated:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..bounds import check_whole
+from ..settings import DEFAULTS
 
 # A tile at a time costs a CPU nothing extra, and a single new frame does not wait for three others' worth of work.
 TOWER_BATCH = {"cpu": 1, "cuda": 4}
@@ -24,7 +25,8 @@ class EngineSettings:
         tower_batch: Tiles that the tower takes at once; None: 1 on a CPU, 4 on CUDA.
         static_steps: Decode in fixed shapes, as captured graphs on CUDA; None: on CUDA only.
         step_bytes: Buffers of fixed shapes; a batch that needs more decodes as it comes.
-        clip_frames: Longest clip that memory is planned for.
+        clip_frames: Longest clip that memory is planned for. The default is more than that of the parameter
+            clip_frames, for callers that do not say how long their clips will be.
         cameras: How many have one.
         pictures: Most pictures of a prompt that has them between its texts, for which memory is planned beside the
             clips; 0: there are no such prompts.
@@ -33,9 +35,9 @@ class EngineSettings:
         ValueError: A number is too small.
     """
 
-    feature_bytes: int = 256 * MIB
-    prefix_bytes: int = 1024 * MIB
-    batch: int = 16
+    feature_bytes: int = DEFAULTS.feature_cache_mb * MIB
+    prefix_bytes: int = DEFAULTS.prefix_cache_mb * MIB
+    batch: int = DEFAULTS.batch_size
     tower_batch: int | None = None
     static_steps: bool | None = None
     step_bytes: int = 1024 * MIB

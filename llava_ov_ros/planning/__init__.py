@@ -1,12 +1,12 @@
 """Plans in a robot's own vocabulary: read, checked by simulation, and what is wrong with them in words."""
 
+from ..settings.choices import Decoding
 from .findings import Finding, Reason
 from .model.conversation import NoAnswerError, PlanOptions, make_plan
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.plan_prompt import (
     LONGEST_GOAL,
     MOST_PICTURES,
-    Decoding,
     GoalTextError,
     PlanAsk,
     goal_text,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..bounds import check_whole, quoted, shown
 from ..frames import Clip
+from ..settings import DEFAULTS
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
 
@@ -133,7 +134,7 @@ class SceneAnswer:
     generated: Generated
 
 
-def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -> Shaped:
+def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = DEFAULTS.max_new_tokens) -> Shaped:
     """How a question is put to the model.
 
     Args:
@@ -202,8 +203,8 @@ def answer_questions(
     engine: AsksWithChoices,
     prompts: Prompts,
     *,
-    mode: str = "video",
-    max_new_tokens: int = 64,
+    mode: str = DEFAULTS.visual_mode,
+    max_new_tokens: int = DEFAULTS.max_new_tokens,
     on_text: Callable[[int, str], None] = _ignore,
     should_stop: Callable[[], str | None] = _never,
 ) -> Iterator[tuple[int, SceneAnswer | Exception]]:

@@ -1,4 +1,4 @@
-"""Plans from a recorded bag: at some of its moments a goal is set, and the model plans from what the cameras see."""
+"""Plans from a recording: at given times a goal is set, and the model makes a plan from what the cameras show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..questions.blank import blank_remark
 from .answer_replay import ReplaySettings, clips_at, moments, query_of
 from .bag import BagMessage
 from .question_file import TimedQuestion
-from .records import frames_record
+from .records import frames_record, window_s
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A goal of a replay and what became of it.
+    """A goal of a replay, and the plan for it.
 
     Attributes:
         goal: What was asked for, and when.
@@ -69,14 +69,14 @@ def replay_plans(
     prompts: Prompts,
     options: PlanOptions | None,
 ) -> Iterator[Planned]:
-    """Have plans made at the goals' times, as `replay` has questions answered.
+    """Have the model make a plan at the time of each goal, as `replay` has questions answered.
 
     Args:
         messages: In order of time, as `read_messages` yields them.
         cameras: The camera of each topic.
-        goals: Their `ask` is what shall be so; in any order.
+        goals: In any order; `ask` is the text of the goal.
         engine: The model.
-        settings: Clips; its max_new_tokens plays no part.
+        settings: How goals become clips. max_new_tokens is not used: a plan has a bound of its own.
         vocabulary: What the robot can do.
         prompts: For the model's family.
         options: How plans are made; None: no plans, but steps in the model's own words.
@@ -105,11 +105,11 @@ def plan_about(
     prompts: Prompts,
     options: PlanOptions,
 ) -> tuple[Result, PlanResult | None]:
-    """Have one plan made from what the cameras see.
+    """Have the model make one plan from what the cameras show.
 
     Args:
-        query: Its question is the goal.
-        cut: The clips of a query; all that is asked about the plan is asked about the same ones.
+        query: The goal is its question.
+        cut: Cuts the clips of a query. All questions about one plan are asked about the same clips.
         engine: The model.
         vocabulary: What the robot can do.
         prompts: For the model's family.
@@ -134,7 +134,7 @@ def plan_about(
 def _sentences_about(
     query: Query, cut: Callable[[Query], tuple[Clip, ...]], engine: AnswersQuestions, prompts: Prompts
 ) -> tuple[Result, Decomposition | None]:
-    """The same in the model's own words."""
+    """Steps in the model's own words instead of a plan; the first result says how the model's work ended."""
     talk = _Conversation(engine, query, cut)
     try:
         told = talk.answers([decompose_ask(query.question, prompts)], lambda text: None)[0]
@@ -145,7 +145,7 @@ def _sentences_about(
 
 
 class _EndedError(Exception):
-    """The question without which there is no plan had no answer."""
+    """The model gave no answer to the first question, so there is no plan."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(result.message)
@@ -153,7 +153,7 @@ class _EndedError(Exception):
 
 
 class _Conversation:
-    """All that is asked about one plan, about the same clips."""
+    """The questions about one plan; all are asked about the same clips."""
 
     def __init__(self, engine: AnswersQuestions, query: Query, cut: Callable[[Query], tuple[Clip, ...]]) -> None:
         self._engine = engine
@@ -164,12 +164,17 @@ class _Conversation:
 
     @property
     def first(self) -> Result:
-        """How the first question ended."""
+        """The result of the first question."""
         assert self._first is not None, "nothing has been answered yet"
         return self._first
 
     def answers(self, asks: Sequence[PlanAsk], on_text: Callable[[str], None]) -> Sequence[Generated]:
-        """For `make_plan`; raises _EndedError, or NoAnswerError where there is a plan that can do without."""
+        """Have the model answer, as `make_plan` asks.
+
+        Raises:
+            _EndedError: The first question, without which there is no plan, had no answer.
+            NoAnswerError: A later question had no answer; there is a plan without it.
+        """
         results: dict[int, Result] = {}
         asked = []
         for number, ask in enumerate(asks):
@@ -203,14 +208,14 @@ class _Conversation:
 def plan_record(
     planned: Planned, model: str, vocabulary: str, prompts: Prompts, options: PlanOptions | None
 ) -> dict[str, Any]:
-    """A plan as a dictionary ready for JSON; names are those of msg/Plan where it has the field.
+    """A plan as a dictionary that is ready for JSON. Names are those of msg/Plan where it has the field.
 
     Args:
         planned: The plan.
         model: Name of the checkpoint.
-        vocabulary: As the user named it.
-        prompts: What was asked with.
-        options: How it was made, as `replay_plans` takes them.
+        vocabulary: The vocabulary's name, as the user gave it.
+        prompts: The set of prompts that the model was asked with.
+        options: How the plan was made, as `replay_plans` takes them.
     """
     goal, result, told = planned.goal, planned.result, planned.plan
     plan = told if isinstance(told, PlanResult) else None
@@ -231,7 +236,7 @@ def plan_record(
         "message": result.message,
         "decoding": "decompose" if options is None else options.decoding,
         "mode": result.query.mode,
-        "window_s": result.query.window_ns / NS_PER_S,
+        "window_s": window_s(result.query),
         "frames": frames_record(result.clips),
         "model": model,
         "vocabulary": vocabulary,

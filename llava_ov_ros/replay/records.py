@@ -1,4 +1,4 @@
-"""What a replay tells: a record of each answer, and remarks on the cameras and their time."""
+"""The record of an answer that a replay gives, and remarks on the cameras and their time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..frames import NS_PER_S, Camera, Clip, Frame
+from ..questions import Query
 from ..questions.blank import blank_pictures
 from ..questions.marks import says
 from .answer_replay import Answered
@@ -16,7 +17,7 @@ TIMINGS = ("time_to_first_token_s", "total_time_s")
 
 
 def answer_record(answered: Answered, model: str) -> dict[str, Any]:
-    """An answer as a dictionary ready for JSON; names are those of msg/Answer where it has the field."""
+    """An answer as a dictionary that is ready for JSON. Names are those of msg/Answer where it has the field."""
     question, result = answered.question, answered.result
     return {
         "question": question.ask,
@@ -30,7 +31,7 @@ def answer_record(answered: Answered, model: str) -> dict[str, Any]:
         "kind": question.kind,
         "correct": is_correct(result.text, question.truth) if question.truth else None,
         "mode": result.query.mode,
-        "window_s": result.query.window_ns / NS_PER_S,
+        "window_s": window_s(result.query),
         "frames": frames_record(result.clips),
         "model": model,
         "new_tokens": result.new_tokens,
@@ -39,13 +40,18 @@ def answer_record(answered: Answered, model: str) -> dict[str, Any]:
     }
 
 
+def window_s(query: Query) -> float | None:
+    """Length in seconds of the window that a query is about; None for the growing clips and for a range of time."""
+    return None if query.window_ns is None else query.window_ns / NS_PER_S
+
+
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """Every frame of some clips, camera by camera, oldest first."""
     return [frame_record(frame) for clip in clips for frame in clip.frames]
 
 
 def frame_record(frame: Frame) -> dict[str, Any]:
-    """A frame as a dictionary ready for JSON; with the range of values shown, where the picture stores such values."""
+    """A frame as a dictionary that is ready for JSON; with the range of values shown, if the picture stores values."""
     record = {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
     return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
 
@@ -56,7 +62,7 @@ def is_correct(text: str, truth: str) -> bool:
 
 
 def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list[str]:
-    """What a user should know of the recording after its replay: a line per camera, then what is odd.
+    """Lines about a recording after its replay: one for each camera, then one for everything unusual.
 
     Args:
         topics: The topics replayed.

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.context import Context
 
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.settings import Settings
 from llava_ov_ros.share import shipped
 
 pytestmark = pytest.mark.ros

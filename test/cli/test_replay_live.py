@@ -119,7 +119,7 @@ def test_no_node_at_all(capsys, bag):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--window", "3"], "--window does not go with --live: set the node's parameter clip_window_s"),
+        (["--frames", "3"], "--frames does not go with --live: set the node's parameter clip_frames"),
         (["--model", "rooms-2"], "set the node's parameter model"),
         (["--sheet", "sheet.png"], "~/evidence/compressed"),
     ],

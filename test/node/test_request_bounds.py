@@ -10,10 +10,9 @@ from llava_ov_ros.srv import Ask, ReportStep, SetGoal
 from sensor_msgs.msg import CompressedImage
 
 from llava_ov_ros.node import evidence
-from llava_ov_ros.node.described import ParameterError
 from llava_ov_ros.node.messages import InvalidRequestError, query_from
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.request_bounds import LONGEST_TOGETHER
+from llava_ov_ros.settings import ParameterError, Settings
 
 MANY = 1_000_000
 SETTINGS = Settings(cameras=["front"], image_topics=["/front"])

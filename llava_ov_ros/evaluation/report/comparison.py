@@ -42,7 +42,9 @@ def keyed(rows: Sequence[Row]) -> Iterator[tuple[Key, Row]]:
     """Rows by what was asked, of which bag and when, and the how manieth of its like it is."""
     seen: Counter[Key] = Counter()
     for row in rows:
-        key = (row["bag"], row["kind"], row["question"], row["at_s"], row["window_s"], str(row.get("range_s")))
+        # A question about a range has no window, whatever the row says of one.
+        about = str(row["range_s"]) if "range_s" in row else row["window_s"]
+        key = (row["bag"], row["kind"], row["question"], row["at_s"], about)
         seen[key] += 1
         yield (*key, seen[key]), row
 

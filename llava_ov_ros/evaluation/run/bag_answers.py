@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from ...frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
+from ...frames.growing import growth_of
 from ...planning import PlanOptions, PlanResult
 from ...questions import (
     AnswersQuestions,
@@ -26,6 +27,7 @@ from ...questions import (
     shape,
 )
 from ...replay import Schedule, counted_by, frames_record, plan_about, read_messages, remarks
+from ...settings import DEFAULTS
 from ..suite.preflight import Job, Shard
 from ..suite.trials import PLAN, Trial
 from .answer_scores import Row
@@ -33,7 +35,8 @@ from .answer_scores import Row
 TILE_PX = 224
 TILE_QUALITY = 70
 CONFIDENCE_DECIMALS = 4
-BUFFER_BYTES = 2**30
+KEPT_BYTES = 2**30
+"""More than buffer_mb by default: an evaluation may ask about longer windows and ranges than a robot."""
 
 
 @dataclass(frozen=True)
@@ -112,29 +115,30 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
 
 
 def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
-    """A camera for each topic, whose buffer holds the longest clip that is asked about."""
+    """A camera for each topic, whose growing clip is the node's, and which keeps the longest window asked about."""
     return {
         one.topic.name: Camera(
             one.name,
             CameraSettings(
                 decode=DecodeOptions(rotate_deg=one.rotate_deg, value_range=one.value_range),
                 admission=AdmissionSettings(rate_hz=job.suite.clip.rate_hz),
-                buffer_frames=buffer_frames(job, shard),
-                buffer_bytes=BUFFER_BYTES,
+                growth=growth_of(job.suite.clip.frames),
+                kept_frames=kept_frames(job, shard),
+                kept_bytes=KEPT_BYTES,
             ),
         )
         for one in shard.cameras
     }
 
 
-def buffer_frames(job: Job, shard: Shard) -> int:
-    """How many frames of a camera make up the longest clip that is asked about."""
-    longest_ns = max((t.at_ns - t.range_ns[0] if t.range_ns else t.window_ns for t in shard.trials), default=0)
+def kept_frames(job: Job, shard: Shard) -> int:
+    """How many frames of a camera make up the longest window or range that is asked about."""
+    longest_ns = max((t.at_ns - t.range_ns[0] if t.range_ns else t.window_ns or 0 for t in shard.trials), default=0)
     lengths = [(one.topic.count, (one.topic.last_ns - one.topic.first_ns) / NS_PER_S) for one in shard.cameras]
     # Recorded rates vary; twice the mean is enough for what a buffer is for.
     recorded_hz = max((2 * count / length_s for count, length_s in lengths if length_s > 0), default=0.0)
     rate_hz = job.suite.clip.rate_hz or recorded_hz
-    return max(CameraSettings().buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
+    return max(DEFAULTS.buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
 
 
 def picture_name(shard: int, camera: int, stamp_ns: int) -> str:
@@ -264,7 +268,7 @@ def row_of(shard: Shard, trial: Trial, now_ns: int, result: Result, fields: Mapp
         "category": trial.category,
         "at_s": trial.at_ns / NS_PER_S,
         "stamp_ns": now_ns,
-        "window_s": trial.window_ns / NS_PER_S,
+        "window_s": trial.window_s,
         **used,
         "status": result.status.name,
         "message": result.message,

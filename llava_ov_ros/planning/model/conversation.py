@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from ...bounds import check_whole
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
 from ...questions.prompts import ENGLISH, Kind, Prompts, filled
+from ...settings import DEFAULTS
+from ...settings.choices import PLAN_DECODING, Decoding
 from ..findings import Finding, Reason
 from ..vocabulary import Vocabulary
-from .plan_prompt import Decoding, PlanAsk, plan_ask, repair_ask
+from .plan_prompt import PlanAsk, plan_ask, repair_ask
 from .results import PlannedStep, PlanResult, StepStream, read_plan_answer
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ class PlanOptions:
         ValueError: repairs is no whole number from 0.
     """
 
-    decoding: Decoding = "constrained"
-    repairs: int = 1
+    decoding: Decoding = PLAN_DECODING
+    repairs: int = DEFAULTS.plan_repairs
     grounding: bool = True
 
     def __post_init__(self) -> None:

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from ...frames import Frame
 from ...questions.prompts import ENGLISH, NOW, PICTURE, Prompts
+from ...settings.choices import PLAN_DECODING, Decoding
 from ..plan_steps import STEP_SEPARATOR, PlanError, Step, split_line
 from ..validate.simulation import Validation
 from ..vocabulary import Vocabulary
 from .plan_grammar import PlanGrammar, plan_grammar
 from .repair import repair_prompt
 
-Decoding = Literal["constrained", "free"]
 LONGEST_GOAL, LONGEST_STEP = 500, 200
 """Characters of what is asked for and of a step that is reported."""
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
@@ -84,7 +83,7 @@ def reported_step(text: str, vocabulary: Vocabulary) -> Step:
     return steps[0]
 
 
-def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained") -> PlanAsk:
+def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = PLAN_DECODING) -> PlanAsk:
     """Asks for a whole plan.
 
     Raises:
@@ -96,7 +95,7 @@ def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Deco
 
 
 def repair_ask(
-    goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained"
+    goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = PLAN_DECODING
 ) -> PlanAsk:
     """Asks for a plan once more, with what is wrong with the first one; raises as `plan_ask` and `repair_prompt` do."""
     prompt = repair_prompt(goal_text(goal), validation, vocabulary, prompts.planning)
@@ -108,7 +107,7 @@ def next_step_ask(
     done: Sequence[Step],
     vocabulary: Vocabulary,
     prompts: Prompts,
-    decoding: Decoding = "constrained",
+    decoding: Decoding = PLAN_DECODING,
     pictures: Sequence[Frame | None] = (),
 ) -> PlanAsk:
     """Asks for the step after those that are done; raises as `plan_ask` does.
