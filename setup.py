@@ -13,6 +13,7 @@ from setuptools import setup
 ROOT = Path(__file__).resolve().parent
 NAME = "llava_ov_ros"
 LAYERS = (
+    "settings",
     "frames",
     "onevision",
     "questions",

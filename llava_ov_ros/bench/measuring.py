@@ -114,7 +114,8 @@ def prepare_all(engine: Engine, clip: Clip | None) -> None:
 
 def growth(bench: Bench) -> GrowthSettings:
     """Clips that re-anchor at the bench's length to half of it."""
-    return GrowthSettings(max_frames=bench.frames, min_frames=max(1, bench.frames // 2))
+    # Every frame stays, so that each is counted.
+    return GrowthSettings(max_frames=bench.frames, min_frames=max(1, bench.frames // 2), spacing_ns=0)
 
 
 def compared(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..modes import MODES
+from ..settings import DEFAULTS, nanoseconds, parameter
+from ..settings.allowed_values import ROTATIONS_DEG
+from ..settings.value_range import DEFAULT
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name
 from .options import count, not_negative, not_negative_s, positive_s, value_range, whole
@@ -42,8 +44,8 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
     add_dtype(model)
     model.add_argument(
         "--mode",
-        default="video",
-        choices=MODES,
+        default=DEFAULTS.visual_mode,
+        choices=parameter("visual_mode").choices,
         help="video: a clip; multi_image: its frames in more detail; image: the newest frame in most detail "
         "(default: %(default)s)",
     )
@@ -54,33 +56,36 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
     """Add the options of clips and cameras."""
     clip = parser.add_argument_group("clip")
     clip.add_argument(
-        "--frames", type=count, default=4, metavar="N", help="most frames of a camera (default: %(default)s)"
+        "--frames",
+        type=count,
+        default=DEFAULTS.clip_frames,
+        metavar="N",
+        help="most frames of a camera in a clip, as the parameter clip_frames (default: %(default)s)",
     )
     clip.add_argument(
         "--window",
         type=not_negative_s,
-        default=8.0,
         metavar="S",
-        help="seconds back from the newest frame (default: %(default)g)",
+        help="ask about the last S seconds before the newest frame (default: about the growing clip, as the node does)",
     )
     clip.add_argument(
         "--rate-hz",
         type=not_negative,
-        default=2.0,
+        default=DEFAULTS.admission_rate_hz,
         metavar="HZ",
         help="frames per second that are decoded and kept; 0: every frame (default: %(default)g)",
     )
     clip.add_argument(
         "--max-age",
         type=positive_s,
-        default=2.0,
+        default=DEFAULTS.max_frame_age_s,
         metavar="S",
         help="a camera whose newest frame is older is STALE and not asked (default: %(default)g)",
     )
     clip.add_argument(
         "--frozen-after",
         type=not_negative_s,
-        default=5.0,
+        default=DEFAULTS.frozen_after_s,
         metavar="S",
         help="a camera with an identical picture for so long is FROZEN and not asked; 0: never (default: %(default)g)",
     )
@@ -88,7 +93,7 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
         "--rotate",
         type=whole,
         action="append",
-        choices=(0, 90, 180, 270),
+        choices=ROTATIONS_DEG,
         default=[],
         help="clockwise turn of the pictures: once for all cameras, or once per --topic in their order",
     )
@@ -152,24 +157,30 @@ def check_times(bag: Path, topics: Sequence[ImageTopic], questions: Sequence[Tim
         )
 
 
-def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest_s: float) -> dict[str, Camera]:
-    """A camera for each topic, whose buffer holds the longest window at the admission rate.
+def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest_s: float = 0.0) -> dict[str, Camera]:
+    """A camera for each topic, with the settings of the node's cameras.
+
+    Args:
+        args: The options of `add_clip`.
+        topics: The topics.
+        longest_s: Length in seconds of the longest window that is asked about. So much is kept at the admission rate.
 
     Raises:
         CommandError: --rotate, --value-range or --rate-hz cannot be meant so.
     """
     from ..frames import AdmissionSettings, Camera, CameraSettings, DecodeOptions
+    from ..frames.growing import growth_of
     from ..replay import camera_names
 
     rotations = per_camera("--rotate", args.rotate, len(topics), 0)
-    ranges = per_camera("--value-range", args.value_range, len(topics), "default")
+    ranges = per_camera("--value-range", args.value_range, len(topics), DEFAULT)
     if 0 < args.rate_hz * args.max_age < 1:
         raise CommandError(
             f"--rate-hz {args.rate_hz:g} keeps a frame every {1 / args.rate_hz:g} s, longer than --max-age "
             f"{args.max_age:g}: most answers would be STALE; raise one of the two",
             USAGE,
         )
-    frames = max(CameraSettings().buffer_frames, math.ceil(longest_s * args.rate_hz) + 2)
+    frames = max(DEFAULTS.buffer_frames, math.ceil(longest_s * args.rate_hz) + 2)
     names = camera_names([topic.name for topic in topics])
     return {
         topic.name: Camera(
@@ -177,8 +188,9 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
             CameraSettings(
                 decode=DecodeOptions(rotate_deg=rotation, value_range=shown),
                 admission=AdmissionSettings(rate_hz=args.rate_hz),
+                growth=growth_of(args.frames),
                 # Without a rate only the bound in bytes holds.
-                buffer_frames=frames if args.rate_hz else 1_000_000,
+                kept_frames=frames if args.rate_hz else 1_000_000,
             ),
         )
         for topic, rotation, shown in zip(topics, rotations, ranges, strict=True)
@@ -186,16 +198,15 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
 
 
 def replay_settings(args: argparse.Namespace) -> ReplaySettings:
-    """What the options of clips and the mode come to."""
-    from ..frames import NS_PER_S
+    """The settings of a replay that the options of `add_clip` and --mode ask for."""
     from ..replay import ReplaySettings
 
     return ReplaySettings(
         mode=args.mode,
-        window_ns=round(args.window * NS_PER_S),
+        window_ns=None if args.window is None else nanoseconds(args.window),
         max_frames=args.frames,
-        max_age_ns=round(args.max_age * NS_PER_S),
-        frozen_after_ns=round(args.frozen_after * NS_PER_S),
+        max_age_ns=nanoseconds(args.max_age),
+        frozen_after_ns=nanoseconds(args.frozen_after),
     )
 
 

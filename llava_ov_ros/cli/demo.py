@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..settings.value_range import DEFAULT
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
 from .guesses import SENTENCE, is_guessing, tell_guesses
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"the shipped recording {SHIPPED_BAG} is missing: give your own with --bag")
     try:
         topics = chosen_topics(bag, args.topic, image_topics(bag))
-        args.value_range = per_camera("--value-range", args.value_range, len(topics), "default")
+        args.value_range = per_camera("--value-range", args.value_range, len(topics), DEFAULT)
         questions = _questions(args, bag, topics)
         _introduce(args, bag, topics, questions)
         return _play(args, bag, topics, questions)

@@ -13,8 +13,8 @@ from PIL import Image
 from ..frames import NS_PER_S, Clip, DecodeOptions, Frame, Line, MessageDecoder, contact_sheet
 from ..frames.contact_sheet import BACKGROUND, DIM, MARGIN_PX, WHITE
 from ..frames.decode import Decoded
-from ..frames.value_range import DEFAULT
 from ..replay import read_pictures
+from ..settings.value_range import DEFAULT
 from .errors import CommandError
 from .show import ANSWER_COLOURS
 

@@ -7,8 +7,10 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..settings import nanoseconds
 from .errors import USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ _OF_THE_NODE = {
     "mode": "visual_mode",
     "max_new_tokens": "max_new_tokens",
     "frames": "clip_frames",
-    "window": "clip_window_s",
     "rate_hz": "admission_rate_hz",
     "max_age": "max_frame_age_s",
     "frozen_after": "frozen_after_s",
@@ -44,6 +45,9 @@ def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: 
             raise CommandError(f"{flag} does not go with --live: set the node's parameter {parameter}", USAGE)
     if args.sheet is not None:
         raise CommandError("--sheet does not go with --live: the node shows it on ~/evidence/compressed", USAGE)
+    if args.window is not None:
+        window_ns = nanoseconds(args.window)
+        questions = [replace(one, window_ns=window_ns) if one.window_ns is None else one for one in questions]
     from ..live.playback import LiveSession, live_record
     from ..live.session import LiveError
     from .show import answer_text, tally

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checkpoints import MODEL_FORMS, CheckpointError, find_checkpoint
+from ..settings import DEFAULTS, parameter
 from .errors import CommandError
 from .options import device
 
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 def add_model_name(parser: argparse._ActionsContainer) -> None:
     """Add --model."""
-    parser.add_argument("--model", default="rooms", help=f"{MODEL_FORMS} (default: %(default)s)")
+    parser.add_argument("--model", default=DEFAULTS.model, help=f"{MODEL_FORMS} (default: %(default)s)")
 
 
 def add_device(parser: argparse._ActionsContainer) -> None:
     """Add --device."""
     parser.add_argument(
-        "--device", type=device, default="auto", help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)"
+        "--device", type=device, default=DEFAULTS.device, help="auto, cpu, cuda, cuda:0, ... (default: %(default)s)"
     )
 
 
@@ -33,8 +34,8 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
     """Add --dtype."""
     parser.add_argument(
         "--dtype",
-        default="auto",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        default=DEFAULTS.dtype,
+        choices=parameter("dtype").choices,
         help="number format of the weights; auto: bfloat16 on CUDA, float32 on a CPU (default: %(default)s)",
     )
 

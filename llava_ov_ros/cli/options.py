@@ -62,7 +62,7 @@ def device(text: str) -> str:
 
 def value_range(text: str) -> str:
     """A range of stored values: default, auto, or two numbers such as 0..4095."""
-    from ..frames.value_range import check_value_range
+    from ..settings.value_range import check_value_range
 
     try:
         check_value_range(text)

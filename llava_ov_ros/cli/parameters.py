@@ -6,10 +6,9 @@ import argparse
 import json
 import textwrap
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from ..node.described import Described
+from ..settings import DEFAULTS, Described, Settings, about
 
 _DESCRIPTION = """\
 The parameters of the node: name, type, default, what is allowed, whether a change takes effect while the node runs
@@ -69,13 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 def parameter_rows() -> list[ParameterRow]:
     """All parameters of the node, in the order of its table."""
-    from ..node.described import about
-    from ..node.parameters import Settings
-
-    defaults = Settings()
     rows = []
     for entry in fields(Settings):
-        rule, default = about(entry), getattr(defaults, entry.name)
+        rule, default = about(entry), getattr(DEFAULTS, entry.name)
         live = "live" if rule.live else "configure"
         rows.append(
             ParameterRow(entry.name, _type(entry.type), json.dumps(default), _allowed(rule, default), live, rule.text)

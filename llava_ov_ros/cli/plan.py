@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..settings import DEFAULTS
 from . import plan_bag
 from .errors import CommandError
 from .parsers import CommandParser
@@ -53,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     parser.add_argument("file", metavar="FILE", help='plans, one JSON object per line; "-": standard input')
     parser.add_argument(
         "--actions",
-        default="alfred",
+        default=DEFAULTS.actions,
         metavar="YAML",
         help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from ..settings import DEFAULTS, parameter
 from .bag_options import (
     add_bag,
     add_clip,
@@ -23,7 +24,7 @@ from .bag_options import (
 from .errors import USAGE, CommandError
 from .guesses import tell_foreign_words, tell_guesses
 from .model_options import load_model
-from .options import not_negative_s, whole
+from .options import not_negative_s, whole_between
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy and YAML, which --help does without.
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from ..questions import Prompts
     from ..replay import BagMessage, TimedQuestion
 
-MOST_REPAIRS = 3
 DECOMPOSE = "decompose"
+REPAIRS = int(parameter("plan_repairs").low or 0), int(parameter("plan_repairs").high or 0)
+"""Least and most repairs of a plan."""
 
 DESCRIPTION = """\
 Have a model plan in a robot's action vocabulary, from what a recording shows. Every step is checked by simulation,
@@ -45,7 +47,7 @@ what the plan names and the pictures do not show is flagged, and nothing is exec
 EPILOG = """\
 examples:
   llava-ov plan my_bag --goal "put the mug on the desk"
-      a plan from the last 8 seconds
+      a plan from the frames that the node would look at at the end (its growing clip)
   llava-ov plan my_bag --goal "put the mug on the desk" --at 4 --at 12 --window 2 --json
       two plans, each from 2 seconds; one JSON object a line
   llava-ov plan my_bag --goal "bring the parcel to the lab" --actions delivery --decoding free --repairs 0
@@ -71,31 +73,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = parser.add_argument_group("plan")
     plan.add_argument(
         "--actions",
-        default="alfred",
+        default=DEFAULTS.actions,
         metavar="YAML",
         help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
     )
     plan.add_argument(
         "--prompts",
-        default="plain",
+        default=DEFAULTS.prompts,
         metavar="YAML",
         help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
         "(default: %(default)s)",
     )
     plan.add_argument(
         "--decoding",
-        choices=("constrained", "free", DECOMPOSE),
-        default="constrained",
+        choices=(*parameter("plan_decoding").choices, DECOMPOSE),
+        default=DEFAULTS.plan_decoding,
         help="held to the vocabulary's grammar, read from free text, or no plan but steps in the model's own words, "
         "which nothing checks (default: %(default)s)",
     )
     plan.add_argument(
         "--repairs",
-        type=whole,
-        choices=range(MOST_REPAIRS + 1),
-        default=1,
+        type=whole_between(*REPAIRS),
+        default=DEFAULTS.plan_repairs,
         metavar="N",
-        help="how often a plan with violations is given back to the model, 0 to 3 (default: %(default)s)",
+        help=f"how often a plan with violations is given back to the model, {REPAIRS[0]} to {REPAIRS[1]} "
+        "(default: %(default)s)",
     )
     plan.add_argument(
         "--no-grounding", action="store_true", help="do not ask whether the things that the plan names are there"
@@ -138,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         topics = chosen_topics(args.bag, args.topic, image_topics(args.bag))
         goals = ask_at([goal], duration_ns=duration_ns(topics), at_s=args.at)
         check_times(args.bag, topics, goals)
-        cameras = make_cameras(args, topics, args.window)
+        cameras = make_cameras(args, topics, args.window or 0.0)
         tell_guesses(args.model, [args.bag])
         tell_foreign_words(args.model, args.actions)
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:

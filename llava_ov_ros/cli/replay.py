@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..settings import DEFAULTS
 from .bag_options import (
     add_bag,
     add_clip,
@@ -42,7 +43,7 @@ examples:
   llava-ov replay my_bag
       the image topics, how many messages each has, and how long it lasts
   llava-ov replay my_bag --ask "What colour is the mug?"
-      ask once, at the end; the clip is the last 8 seconds
+      ask once, at the end, about the frames that the node would look at then (its growing clip)
   llava-ov replay my_bag --ask "What is on the table?" --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf
       another model than the small one that is shipped
   llava-ov replay my_bag --topic /front/image_raw --ask "Is there a mug on the table?" --every 5
@@ -84,7 +85,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
     model = add_model(parser)
     model.add_argument(
-        "--max-new-tokens", type=count, default=64, metavar="N", help="longest answer (default: %(default)s)"
+        "--max-new-tokens",
+        type=count,
+        default=DEFAULTS.max_new_tokens,
+        metavar="N",
+        help="longest answer (default: %(default)s)",
     )
 
     add_clip(parser)
@@ -109,7 +114,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     live.add_argument(
         "--deadline",
         type=positive_s,
-        default=30.0,
+        default=DEFAULTS.deadline_s,
         metavar="S",
         help="longest wait for an answer (default: %(default)g)",
     )
@@ -176,7 +181,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     from .show import Sheets, answer_text, tally
 
     settings = replace(replay_settings(args), max_new_tokens=args.max_new_tokens)
-    longest_ns = max(settings.window_ns, *(question.window_ns or 0 for question in questions))
+    longest_ns = max(settings.window_ns or 0, *(question.window_ns or 0 for question in questions))
     cameras = make_cameras(args, topics, longest_ns / NS_PER_S)
     tell_guesses(args.model, [args.bag])
     sheets = Sheets(args.sheet) if args.sheet is not None else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..modes import MODES
+from ..settings import DEFAULTS
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
 from .model_options import add_device, add_dtype, add_model_name, load_model
@@ -90,7 +91,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--mode",
         choices=MODES,
-        default="video",
+        default=DEFAULTS.visual_mode,
         help="how pictures are shown to the model; image: one picture each (default: %(default)s)",
     )
     evaluate.add_argument(

@@ -36,9 +36,13 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
 
     from ..evaluation.rooms.strangers import StrangeReport, ask_stranger
     from ..replay import BagError, ReplaySettings, spread_clips
+    from ..settings import DEFAULTS, nanoseconds
 
     report = StrangeReport()
-    settings = ReplaySettings(mode=args.mode, max_frames=1 if args.mode == "image" else 4)
+    # Spread over a whole window, so that a clip shows as much of the recording as the node ever looks at.
+    window_ns = nanoseconds(DEFAULTS.clip_window_s)
+    frames = 1 if args.mode == "image" else DEFAULTS.clip_frames
+    settings = ReplaySettings(mode=args.mode, window_ns=window_ns, max_frames=frames)
     decide = None if args.no_calibration else asker.decide
     trials = list(fresh)
     try:
@@ -49,8 +53,8 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
                 its = trials[number :: len(cameras)]
                 name = f"{bag.name} {topic.name}"
                 for clip_number, clip in spread_clips(bag, topic, len(its), settings):
-                    asked, frames = its[clip_number].asked, [frame.rgb for frame in clip.frames]
-                    ask_stranger(report, name, frames, asked, asker.answer_surely, decide)
+                    asked, pictures = its[clip_number].asked, [frame.rgb for frame in clip.frames]
+                    ask_stranger(report, name, pictures, asked, asker.answer_surely, decide)
                     bar.update(len(asked))
     except BagError as error:
         raise CommandError(str(error)) from None

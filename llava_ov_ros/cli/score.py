@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..evaluation.benchmarks.result_rows import SCORINGS, ResultRowError, read_rows, repeated
+from ..settings import DEFAULTS
 from .errors import CommandError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--metric", choices=SCORINGS, default="interleave", help="default: %(default)s")
     parser.add_argument(
         "--actions",
-        default="alfred",
+        default=DEFAULTS.actions,
         metavar="YAML",
         help="of plans, the vocabulary: a file, or a shipped one: alfred, delivery (default: %(default)s)",
     )

@@ -26,8 +26,8 @@ def chosen_topics(bag: Path, wanted: Sequence[str], topics: Sequence[ImageTopic]
     """
     chosen = _chosen(bag, wanted, topics)
     # Not above: these bring numpy and OpenCV, which --help does without.
-    from ..frames.message_types import VIDEO_TYPES
     from ..frames.video import NEEDS_AV, has_av
+    from ..message_types import VIDEO_TYPES
 
     for topic in chosen:
         if topic.type in VIDEO_TYPES and not has_av():

@@ -1,5 +1,6 @@
 """Turns camera messages into frames and clips: decoding, admission, bounded buffers. Knows no model and no rclpy."""
 
+from ..settings.allowed_values import StampSource
 from .admission import AdmissionSettings
 from .buffer import FrameBuffer, NoFramesError
 from .camera import Camera, CameraSettings
@@ -7,7 +8,7 @@ from .contact_sheet import Line, contact_sheet
 from .counts import CameraCounts, Outcome
 from .decode import decode
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame, stamp_ns
+from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_and_frame, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
 from .message_decoder import MessageDecoder

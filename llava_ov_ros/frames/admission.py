@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..settings import DEFAULTS
 from .frame import NS_PER_S, Rgb
 
 THUMBNAIL_PX = 32
@@ -17,6 +18,8 @@ SHARPNESS_PX = 160
 @dataclass(frozen=True)
 class AdmissionSettings:
     """The rate, change and sharpness that a frame needs to enter the buffer; zero switches a test off.
+
+    The defaults are those of the parameters.
 
     Attributes:
         rate_hz: At most this many frames per second of stamp time.
@@ -29,9 +32,9 @@ class AdmissionSettings:
         ValueError: A value is negative.
     """
 
-    rate_hz: float = 2.0
-    min_change: float = 0.0
-    min_sharpness: float = 0.0
+    rate_hz: float = DEFAULTS.admission_rate_hz
+    min_change: float = DEFAULTS.admission_min_change
+    min_sharpness: float = DEFAULTS.admission_min_sharpness
 
     def __post_init__(self) -> None:
         for name in ("rate_hz", "min_change", "min_sharpness"):

@@ -38,10 +38,18 @@ class FrameBuffer:
     def __iter__(self) -> Iterator[Frame]:
         return iter(self._frames)
 
-    @property
-    def oldest_ns(self) -> int:
-        """Stamp of the oldest frame in nanoseconds; 0 if the buffer is empty."""
-        return self._frames[0].stamp_ns if self._frames else 0
+    def oldest_within_ns(self, max_frames: int, max_bytes: int) -> int:
+        """Stamp in nanoseconds of the oldest frame that a buffer with these bounds would hold; 0 if there is none.
+
+        Such a buffer always holds the newest frame, as this one does.
+        """
+        oldest_ns, total_bytes = 0, 0
+        for number, frame in enumerate(reversed(self._frames), 1):
+            total_bytes += frame.picture.nbytes
+            if number > 1 and (number > max_frames or total_bytes > max_bytes):
+                break
+            oldest_ns = frame.stamp_ns
+        return oldest_ns
 
     @property
     def nbytes(self) -> int:

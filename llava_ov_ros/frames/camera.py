@@ -10,23 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..settings import DEFAULTS, StampSource, nanoseconds
+from ..settings.value_range import ValueRange
 from . import admission
 from .admission import AdmissionSettings, RateGate
 from .buffer import FrameBuffer
 from .counts import CameraCounts, Outcome
 from .decode_options import DecodeOptions
-from .frame import NS_PER_S, Clip, Frame, Rgb, StampSource, stamp_and_frame
+from .frame import Clip, Frame, Rgb, stamp_and_frame
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
 from .message_decoder import MessageDecoder
 from .showing import ClipShowing, Rendering, Shown, first_shown, range_of
-from .value_range import ValueRange
 from .values import Values
+
+_STAMP_SOURCE = StampSource(DEFAULTS.stamp_source[0])
+_FUTURE_TOLERANCE_NS = nanoseconds(DEFAULTS.future_tolerance_s)
+_JUMP_BACK_NS = nanoseconds(DEFAULTS.jump_back_s)
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """How one camera's messages become clips.
+    """How one camera's messages become clips; the defaults are those of the parameters.
 
     Attributes:
         stamp_source: Whether a frame's time is its header stamp or its arrival.
@@ -35,19 +40,24 @@ class CameraSettings:
         growth: Length, window and spacing of the growing clip.
         buffer_frames: Most frames kept.
         buffer_bytes: Most bytes of pictures kept.
+        kept_frames: Most frames kept instead, where windows and ranges of time may be longer than that; None:
+            buffer_frames. The growing clip holds only frames that buffer_frames and buffer_bytes allow all the same.
+        kept_bytes: Most bytes of pictures kept likewise; None: buffer_bytes.
         future_tolerance_ns: Stamps later than the clock by more than this are refused.
         jump_back_ns: A stamp earlier than the newest by more than this empties the buffer (a looped bag). A frame that
             is earlier by less is refused as out of order, unless the newest stamp itself lies too far in the future.
     """
 
-    stamp_source: StampSource = StampSource.HEADER
+    stamp_source: StampSource = _STAMP_SOURCE
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     growth: GrowthSettings = field(default_factory=GrowthSettings)
-    buffer_frames: int = 32
-    buffer_bytes: int = 256 * 2**20
-    future_tolerance_ns: int = NS_PER_S // 2
-    jump_back_ns: int = NS_PER_S
+    buffer_frames: int = DEFAULTS.buffer_frames
+    buffer_bytes: int = DEFAULTS.buffer_mb * 2**20
+    kept_frames: int | None = None
+    kept_bytes: int | None = None
+    future_tolerance_ns: int = _FUTURE_TOLERANCE_NS
+    jump_back_ns: int = _JUMP_BACK_NS
 
 
 class Camera:
@@ -61,7 +71,9 @@ class Camera:
         self._settings = settings
         self._decoder = MessageDecoder(name, settings.decode)
         self._gate = RateGate(settings.admission.rate_hz)
-        self._buffer = FrameBuffer(name, settings.buffer_frames, settings.buffer_bytes)
+        self._buffer = FrameBuffer(
+            name, settings.kept_frames or settings.buffer_frames, settings.kept_bytes or settings.buffer_bytes
+        )
         self._growing = GrowingClip(name, settings.growth)
         self._showing = ClipShowing()
         self._lock = threading.Lock()
@@ -177,7 +189,7 @@ class Camera:
                 blank=shown.blank,
             )
             self._buffer.append(frame)
-            self._growing.add(frame, self._buffer.oldest_ns)
+            self._growing.add(frame, self._oldest_for_growth_ns())
         return outcome
 
     def _time_of(self, header_stamp: int, now_ns: int) -> int | Outcome:
@@ -209,6 +221,10 @@ class Camera:
         if not self._gate.is_due(stamp, interval_ns):
             return Outcome.NOT_DUE
         return stamp
+
+    def _oldest_for_growth_ns(self) -> int:
+        """Stamp of the oldest frame that the growing clip may hold, however much more is kept."""
+        return self._buffer.oldest_within_ns(self._settings.buffer_frames, self._settings.buffer_bytes)
 
     def _judge(self, shown: Shown) -> Outcome:
         """Admit a frame unless it is blurred or changed too little; keep the thumbnail for the next comparison.
@@ -282,7 +298,7 @@ class Camera:
         with self._lock:
             self._growing = GrowingClip(self.name, growth)
             for frame in self._buffer:
-                self._growing.add(frame, self._buffer.oldest_ns)
+                self._growing.add(frame, self._oldest_for_growth_ns())
 
     def growing_clip(self) -> Clip:
         """The growing clip: it stands for now, grows frame by frame, and its first frame rarely changes.

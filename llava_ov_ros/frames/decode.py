@@ -7,8 +7,9 @@ from typing import Any
 
 import cv2
 
+from ..settings.allowed_values import REFUSE
 from .compressed import decode_compressed
-from .decode_options import REFUSE, DecodeOptions
+from .decode_options import DecodeOptions
 from .frame import Rgb
 from .image_error import DamagedError, ImageError
 from .raw_image import decode_image

@@ -7,10 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from .value_range import DEFAULT, check_value_range
+from ..settings import DEFAULTS
+from ..settings.allowed_values import ON_DAMAGED, ROTATIONS_DEG
+from ..settings.value_range import DEFAULT, check_value_range
 
-REFUSE, USE = "refuse", "use"
-ON_DAMAGED = (REFUSE, USE)
+RECORDED_PIXELS = 8192 * 8192
+"""Most pixels of a picture of a recording. More than the node's default max_image_pixels: a recording is the user's
+own, so that a large picture in it is no attack."""
 
 PIXELS_WITHOUT_PROOF = 4096 * 4096
 """Most pixels that a few bytes may declare: a picture of one colour takes few bytes, whatever its size."""
@@ -40,11 +43,11 @@ class DecodeOptions:
 
     rotate_deg: int = 0
     value_range: str = DEFAULT
-    max_pixels: int = 8192 * 8192
-    on_damaged: str = REFUSE
+    max_pixels: int = RECORDED_PIXELS
+    on_damaged: str = DEFAULTS.on_damaged
 
     def __post_init__(self) -> None:
-        if self.rotate_deg not in (0, 90, 180, 270):
+        if self.rotate_deg not in ROTATIONS_DEG:
             raise ValueError(f"rotate_deg must be 0, 90, 180 or 270, not {self.rotate_deg}")
         check_value_range(self.value_range)
         if self.max_pixels < 1:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from .value_range import ValueRange
+from ..settings.value_range import ValueRange
 
 Rgb = npt.NDArray[np.uint8]
 """A picture: uint8, shape (height, width, 3), red first."""
@@ -33,15 +32,6 @@ class Rendered(Protocol):
     def rgb(self) -> Rgb:
         """The picture, uint8 (height, width, 3); equal on each call."""
         ...
-
-
-class StampSource(StrEnum):
-    """Where a frame's time comes from."""
-
-    HEADER = "header"
-    """`header.stamp` of the message; if that is zero, the time of arrival."""
-    ARRIVAL = "arrival"
-    """The time of arrival, for drivers that stamp by another clock, such as one that counts from boot."""
 
 
 @dataclass(frozen=True, eq=False)

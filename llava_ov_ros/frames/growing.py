@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .frame import NS_PER_S, Clip, Frame
+from ..settings import DEFAULTS, nanoseconds
+from .frame import Clip, Frame
+
+_WINDOW_NS = nanoseconds(DEFAULTS.clip_window_s)
+_SPACING_NS = nanoseconds(DEFAULTS.clip_spacing_s)
 
 
 @dataclass(frozen=True)
 class GrowthSettings:
-    """Length, window and spacing of a growing clip; they decide when it re-anchors.
+    """Length, window and spacing of a growing clip, which decide when the clip re-anchors.
 
-    A clip that re-anchors begins anew with its newest frames.
+    A clip that re-anchors begins anew with its newest frames. The defaults are those of the parameters `clip_*`.
 
     Attributes:
         max_frames: Most frames of the clip. A clip that would become longer re-anchors.
@@ -24,10 +28,10 @@ class GrowthSettings:
         ValueError: `min_frames` is not from 1 to `max_frames`, or a time is negative.
     """
 
-    max_frames: int = 4
-    min_frames: int = 2
-    window_ns: int = 8 * NS_PER_S
-    spacing_ns: int = 0
+    max_frames: int = DEFAULTS.clip_frames
+    min_frames: int = DEFAULTS.clip_min_frames
+    window_ns: int = _WINDOW_NS
+    spacing_ns: int = _SPACING_NS
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_frames <= self.max_frames:
@@ -37,6 +41,11 @@ class GrowthSettings:
         for name in ("window_ns", "spacing_ns"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+
+
+def growth_of(max_frames: int) -> GrowthSettings:
+    """The growth of clips of at most so many frames; all else is as the parameters have it by default."""
+    return GrowthSettings(max_frames=max_frames, min_frames=min(DEFAULTS.clip_min_frames, max_frames))
 
 
 class GrowingClip:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import weakref
 from dataclasses import dataclass, replace
 
+from ..settings.value_range import AUTO, DEFAULT, ValueRange, given_range
+from .automatic_range import Spread, automatic_range, steady_range
 from .frame import Clip, Frame, Rgb
-from .value_range import AUTO, DEFAULT, Spread, ValueRange, automatic_range, given_range, steady_range
 from .values import Values, blank_picture, blank_values, show, spread_of
 
 _MOST_RANGES = 4

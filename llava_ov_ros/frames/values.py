@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ..settings.value_range import ValueRange
+from .automatic_range import Spread
 from .frame import Rgb
-from .value_range import Spread, ValueRange
 
 _PIXELS_AT_A_TIME = 2**18
 _MOST_SAMPLES = 2**20

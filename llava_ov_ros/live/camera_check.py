@@ -20,8 +20,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from ..fastdds import DEFAULT_SEGMENT_BYTES
 from ..frames import NS_PER_S, stamp_and_frame
-from ..frames.message_types import IMAGE_TYPES, NO_THEORA, THEORA
 from ..frames.video import NEEDS_AV, has_av, video_codec
+from ..message_types import IMAGE_TYPES, NO_THEORA, THEORA
 from ..no_op import no_op
 from ..node.allocator import keep_large_blocks
 from ..node.image_messages import NotInstalledError, message_class

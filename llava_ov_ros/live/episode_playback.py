@@ -16,9 +16,9 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 
 from ..frames import NS_PER_S, stamp_ns
 from ..node.depths import requests_qos
-from ..node.described import Value
 from ..questions import Status
 from ..replay import Schedule, TimedQuestion, read_messages
+from ..settings import Value
 from .picture_questions import PARAMETERS, node_of_its_own
 from .player import Player
 from .session import DiagnosticsReport, LiveError, Session

@@ -29,7 +29,7 @@ def check_graph(seconds: float) -> list[Check]:
     from rclpy.context import Context
     from rclpy.signals import SignalHandlerOptions
 
-    from ..node.parameters import Settings
+    from ..settings import Settings
     from .camera_check import advice, watch_cameras
     from .process import middleware
 

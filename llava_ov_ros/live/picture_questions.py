@@ -18,10 +18,10 @@ from llava_ov_ros.msg import Answer
 from llava_ov_ros.srv import Ask
 
 from ..frames import NS_PER_S, Rgb, stamp_ns
-from ..node.described import Value
 from ..node.messages import to_stamp
 from ..questions import Status
 from ..replay import ImageTopic
+from ..settings import Value
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .session import DiagnosticsReport, LiveError, Session

@@ -160,12 +160,22 @@ class LiveSession(Session):
 
     def _put(self, question: TimedQuestion, number: int, deadline_s: float) -> Answer:
         request = Ask.Request(
-            question=question.ask, deadline_s=float(deadline_s), request_id=f"{self._session}-{number}"
+            question=question.ask,
+            window_s=request_window_s(question.window_ns),
+            deadline_s=float(deadline_s),
+            request_id=f"{self._session}-{number}",
         )
-        if question.window_ns is not None:
-            request.window_s = question.window_ns / NS_PER_S
         self._asked.add(request.request_id)
         return self.ask([request], deadline_s + ANSWER_GRACE_S)[0]
+
+
+def request_window_s(window_ns: int | None) -> float:
+    """The field `window_s` of a request about a window; 0, which stands for the growing clip, where there is none."""
+    if window_ns is None:
+        return 0.0
+    # The message has 32 bits for it: a hair more, so that a frame at the window's very beginning is in it. And a window
+    # of no length, which holds the newest frame alone, is no 0.
+    return float(window_ns * (1 + 2e-7) + 2000) / NS_PER_S
 
 
 def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:

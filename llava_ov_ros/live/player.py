@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
 from ..frames import NS_PER_S
-from ..frames.message_types import topic_base
+from ..message_types import topic_base
 from ..node.camera_subscriptions import full_name, reliability_name
 from ..node.image_messages import message_class, to_ros
 from ..node.messages import to_stamp

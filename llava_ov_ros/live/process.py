@@ -15,7 +15,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from ..fastdds import PROFILE_VARIABLES, shipped_profile
-from ..node.described import Value
+from ..settings import Value
 from ..share import PACKAGE
 from .session import LiveError
 

@@ -20,7 +20,7 @@ from ..evaluation.run.bag_answers import (
     RowsAnswered,
     ShardEvent,
     absolute,
-    buffer_frames,
+    kept_frames,
     row_of,
     times_of,
 )
@@ -28,15 +28,17 @@ from ..evaluation.run.frame_pictures import pictures_of
 from ..evaluation.run.workers import WorkError
 from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.suite.trials import PLAN, Trial
-from ..frames import NS_PER_S, DecodeOptions
-from ..frames.value_range import DEFAULT
+from ..frames.decode_options import RECORDED_PIXELS
+from ..frames.growing import growth_of
 from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
 from ..questions.blank import blank_pictures
 from ..replay import AnswerRecord, BagError, PlanRecord, Schedule
+from ..settings import DEFAULTS
+from ..settings.value_range import DEFAULT
 from .message_records import answer_record, plan_record
-from .playback import LiveSession
+from .playback import LiveSession, request_window_s
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
 from .session import DiagnosticsReport, LiveError
@@ -46,8 +48,8 @@ LOAD_S = 600.0
 ANSWER_S = 120.0
 GRACE_S = 60.0
 DELIVERY_S = 10.0
-# The default of queue_size: more at once would be refused.
-QUESTIONS_AT_ONCE = 8
+# More at once would be refused.
+QUESTIONS_AT_ONCE = DEFAULTS.queue_size
 
 Delivery = list[dict[str, Any]]
 RowAndTimes = tuple[dict[str, Any], dict[str, Any]]
@@ -126,16 +128,16 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
         "image_transport": [camera.topic.transport for camera in shard.cameras],
         "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
-        # As in process: recordings are the user's own, so that a large picture is no attack.
-        "max_image_pixels": DecodeOptions().max_pixels,
+        # As in process.
+        "max_image_pixels": RECORDED_PIXELS,
         "value_range": [camera.value_range for camera in shard.cameras],
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),
-        "buffer_frames": max(clip.frames, buffer_frames(job, shard)),
+        # Where windows are longer than the default buffer, the growing clip may hold older frames than in process.
+        "buffer_frames": max(clip.frames, kept_frames(job, shard)),
         "clip_frames": clip.frames,
-        "clip_min_frames": min(2, clip.frames),
-        "clip_window_s": float(clip.window_s),
+        "clip_min_frames": growth_of(clip.frames).min_frames,
         "max_frame_age_s": float(clip.max_age_s),
         "frozen_after_s": float(clip.frozen_after_s),
         "visual_mode": model.mode,
@@ -166,23 +168,20 @@ class EvaluationSession(LiveSession):
         for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
             some = trials[begin : begin + QUESTIONS_AT_ONCE]
             began_s = time.monotonic()
-            answers = self.ask([_request(job, trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
+            answers = self.ask([_request(trial, now_ns) for trial in some], ANSWER_S + GRACE_S)
             taken_s = time.monotonic() - began_s
             for trial, answer in zip(some, answers, strict=True):
                 record = answer_record(answer, job.prompts.cannot_tell)
                 found.append((row_of(shard, trial, now_ns, record), _times(trial, record, taken_s)))
         return found
 
-    def plan_trial(self, job: Job, shard: Shard, trial: Trial, now_ns: int) -> RowAndTimes:
+    def plan_trial(self, shard: Shard, trial: Trial, now_ns: int) -> RowAndTimes:
         """Ask for a plan.
 
         Raises:
             LiveError: There was no response.
         """
-        clip = job.suite.clip
-        request = PlanService.Request(
-            goal=trial.ask, window_s=_window_s(trial), max_frames=clip.frames, deadline_s=ANSWER_S
-        )
+        request = PlanService.Request(goal=trial.ask, window_s=request_window_s(trial.window_ns), deadline_s=ANSWER_S)
         began_s = time.monotonic()
         self.wait_for(self._plans.service_is_ready, START_S, f"there is no {self._plans.srv_name}")
         record = plan_record(self._call(self._plans, [request], ANSWER_S + GRACE_S)[0].plan)
@@ -201,7 +200,7 @@ def _play(
                 continue
             session.arrive_at(now_ns)
             pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
-            pairs += [session.plan_trial(job, shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
+            pairs += [session.plan_trial(shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
             for frame in (frame for row, _ in pairs for frame in row["frames"]):
                 used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
@@ -245,18 +244,12 @@ def _delivered(
     return delivery, remarks
 
 
-def _window_s(trial: Trial) -> float:
-    # The message has 32 bits for it: a hair more, so that a frame at the window's very beginning is in it.
-    return float(trial.window_ns * (1 + 2e-7) + 2000) / NS_PER_S
-
-
-def _request(job: Job, trial: Trial, now_ns: int) -> Ask.Request:
+def _request(trial: Trial, now_ns: int) -> Ask.Request:
     request = Ask.Request(
         question=trial.ask,
         kind=trial.kind,
         choices=list(trial.choices),
-        window_s=_window_s(trial),
-        max_frames=job.suite.clip.frames,
+        window_s=request_window_s(trial.window_ns),
         deadline_s=ANSWER_S,
     )
     if trial.range_ns is not None:

@@ -16,12 +16,11 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from ..bounds import quoted
 from ..frames import Camera, Outcome
-from ..frames.message_types import TRANSPORTS, VIDEO_TYPES, appends
 from ..frames.video import NEEDS_AV, has_av
+from ..message_types import TRANSPORTS, VIDEO_TYPES, appends
 from ..questions.freshness import OTHER_CLOCK
-from .described import ParameterError
+from ..settings import ParameterError, Settings
 from .image_messages import message_class, type_name
-from .parameters import Settings
 
 WARN_PERIOD_S = 5.0
 

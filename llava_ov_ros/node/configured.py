@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .parameters import Settings
+from ..settings import Settings
 from .words import Words
 from .worker import Worker
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rclpy.qos import QoSProfile
 
-from .parameters import MOST_WAITING
+from ..settings.parameters import MOST_WAITING
 
 # For each request that the longest queue takes, nine that are refused at once. The least that queue_size allows has the
 # same depth: services are made before queue_size is final, which is when the node is configured.

@@ -14,9 +14,9 @@ from ..questions import Status
 from ..questions.blank import blank_pictures
 from ..questions.freshness import doubt_of, messages_since
 from ..questions.spread import spread
+from ..settings import Settings
 from .camera_subscriptions import Link
 from .model import Model
-from .parameters import Settings
 from .recent import Ends
 from .worker import Worker
 

@@ -27,10 +27,10 @@ from ..planning import (
     reported_step,
 )
 from ..questions import Query, RefusedError, Request, Result, Status
+from ..settings import Settings
 from .configured import Configured
 from .depths import requests_qos
 from .messages import standing_query
-from .parameters import Settings
 from .server_context import ServerContext
 from .set_back import begin_anew
 from .words import Words
@@ -55,7 +55,7 @@ class _Turn:
 
 def _view_of_now(query: Query) -> Query:
     """The query about the newest picture of each camera, as one of several: a step's picture and that of now."""
-    return replace(query, mode="multi_image", growing=False, max_frames=1)
+    return replace(query, mode="multi_image", window_ns=0, max_frames=1)
 
 
 class HintServer:

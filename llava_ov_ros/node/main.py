@@ -16,11 +16,11 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from ..settings import ParameterError
+from ..settings.parameters import MOST_TOGETHER, MOST_WAITING
 from .allocator import keep_large_blocks
 from .bring_up import bring_up
-from .described import ParameterError
 from .node import LlavaOvNode
-from .parameters import MOST_TOGETHER, MOST_WAITING
 from .signals import StopSignals
 from .transitions import RCLError
 

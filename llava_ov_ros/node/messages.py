@@ -15,7 +15,7 @@ from ..bounds import quoted, shown
 from ..frames import NS_PER_S, Clip, Frame, stamp_ns
 from ..modes import MODES
 from ..questions import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
-from .parameters import Settings
+from ..settings import Settings, nanoseconds
 from .request_bounds import beyond_bounds
 
 MOST_FRAMES = 1024
@@ -50,8 +50,7 @@ def query_from(request: Any, settings: Settings, prompts: Prompts | None = None)
         question=request.question.strip(),
         cameras=tuple(request.cameras) or tuple(settings.cameras),
         mode=request.mode or settings.visual_mode,
-        growing=not (from_ns or to_ns or request.max_frames or _usable(request.window_s)),
-        window_ns=round((request.window_s if _usable(request.window_s) else settings.clip_window_s) * NS_PER_S),
+        window_ns=_window_ns(request, settings),
         range_ns=(from_ns, to_ns) if from_ns or to_ns else None,
         max_frames=request.max_frames or settings.clip_frames,
         max_new_tokens=request.max_new_tokens or settings.max_new_tokens,
@@ -107,6 +106,14 @@ def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
     return query.put_as(shaped)
 
 
+def _window_ns(request: Any, settings: Settings) -> int | None:
+    """Length of the window that a request asks about; None where it asks for nothing but what is so now."""
+    if _usable(request.window_s):
+        return nanoseconds(request.window_s)
+    # So many frames are more or fewer than the growing clip has.
+    return nanoseconds(settings.clip_window_s) if request.max_frames else None
+
+
 def _usable(seconds: float) -> bool:
     return 0 < seconds <= LONGEST_S
 
@@ -117,8 +124,6 @@ def standing_query(question: str, settings: Settings) -> Query:
         question=question,
         cameras=tuple(settings.cameras),
         mode=settings.visual_mode,
-        growing=True,
-        window_ns=round(settings.clip_window_s * NS_PER_S),
         max_frames=settings.clip_frames,
         max_new_tokens=settings.max_new_tokens,
         deadline_s=settings.deadline_s,

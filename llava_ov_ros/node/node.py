@@ -18,6 +18,7 @@ from rclpy.qos import QoSProfile
 
 from ..checkpoints import CheckpointError, find_checkpoint
 from ..frames import NS_PER_S, Camera, Clip
+from ..frames.camera_settings import camera_settings, growth_settings
 from ..planning import MOST_PICTURES
 from ..questions import (
     AnswersQuestions,
@@ -30,20 +31,18 @@ from ..questions import (
     find_prompts,
     load_prompts,
 )
+from ..settings import ParameterError, Settings, check_together
 from . import diagnostics, ros_parameters
 from .abandonable import AbandonedError
 from .ask_server import AskServer
 from .bond import Bond
 from .camera_subscriptions import Intake, camera_topics
 from .configured import Configuration, Configured
-from .consistency import check_together
-from .described import ParameterError
 from .dispatch import Submitting
 from .hint_server import HintServer
 from .logs import passed_on
 from .model import Model, prepare_ahead
 from .own_name import OwnName
-from .parameters import Settings
 from .plan_server import PlanServer
 from .publishing import Publishing
 from .recent import RecentCounts
@@ -193,7 +192,7 @@ class LlavaOvNode(LifecycleNode):
         _, configured = self._configuration.change(lambda now: replace(now, words=words))
         settings = configured.settings
         names = enumerate(settings.cameras)
-        self._cameras = {name: Camera(name, settings.camera_settings(index)) for index, name in names}
+        self._cameras = {name: Camera(name, camera_settings(settings, index)) for index, name in names}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
         self.get_logger().info(
@@ -364,9 +363,9 @@ class LlavaOvNode(LifecycleNode):
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()
         # Before configure the values need not fit together, and there is no clip that could grow.
-        if is_configured and settings.growth() != before.growth():
+        if is_configured and growth_settings(settings) != growth_settings(before):
             for camera in self._cameras.values():
-                camera.set_growth(settings.growth())
+                camera.set_growth(growth_settings(settings))
         standing = ("standing_questions", "standing_period_s")
         if is_active and any(getattr(before, n) != getattr(settings, n) for n in standing):
             self._ask_server.start_standing()

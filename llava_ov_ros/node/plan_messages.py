@@ -24,8 +24,8 @@ from ..planning import (
     plan_outcome,
 )
 from ..questions import Query, Result
+from ..settings import Settings
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
-from .parameters import Settings
 from .words import Words
 
 DECOMPOSE = "decompose"

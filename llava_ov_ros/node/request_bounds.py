@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-# A text of so many characters is a few thousand tokens, of which the model's context has 32,768 or fewer.
-LONGEST_TEXT = 10_000
+from ..settings.described import LONGEST_TEXT
+
 LONGEST_TOGETHER = 50_000
 """Characters of question, history and choices together."""
 MOST_HISTORY = 100

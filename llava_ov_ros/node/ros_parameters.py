@@ -1,4 +1,4 @@
-"""The table of parameters on a ROS node: its declaration, its values, its changes."""
+"""The table of parameters on a ROS node: declares them, reads their values, takes changes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import Field, fields
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import ParameterUninitializedException
+from rclpy.exceptions import InvalidTopicNameException, ParameterUninitializedException
 from rclpy.node import Node
+from rclpy.validate_topic_name import validate_topic_name
 
-from .described import ParameterError, about
-from .parameters import Settings
+from ..bounds import quoted, shown
+from ..settings import ParameterError, Settings, about
 
 
 def declare(node: Node) -> None:
@@ -53,9 +54,9 @@ def read(node: Node) -> Settings:
     """Read all parameters of a node.
 
     Raises:
-        ParameterError: A value is outside its range or choices.
+        ParameterError: A value is not allowed.
     """
-    return Settings(**{entry.name: _value(node, entry) for entry in fields(Settings)})
+    return _checked({entry.name: _value(node, entry) for entry in fields(Settings)})
 
 
 def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Settings:
@@ -81,7 +82,23 @@ def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Se
                 f"{entry.name} takes effect at configure: deactivate and clean up the node, then set it"
             )
         values[entry.name] = value
-    return Settings(**values)
+    return _checked(values)
+
+
+def _checked(values: dict[str, Any]) -> Settings:
+    """The settings with these values.
+
+    Raises:
+        ParameterError: A value is outside its range or choices, or ROS does not take the name of a topic.
+    """
+    settings = Settings(**values)
+    for topic in settings.image_topics:
+        try:
+            validate_topic_name(topic)
+        except InvalidTopicNameException as error:
+            reason = str(error).splitlines()[0]
+            raise ParameterError(f"image_topics has {quoted(topic)}: {shown(reason)}") from None
+    return settings
 
 
 def _value(node: Node, entry: Field[Any]) -> Any:

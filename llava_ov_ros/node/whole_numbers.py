@@ -8,7 +8,7 @@ from dataclasses import fields
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from .parameters import Settings
+from ..settings import Settings
 
 _DOUBLES = frozenset(entry.name for entry in fields(Settings) if entry.type == "float")
 

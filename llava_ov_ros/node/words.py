@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
 from ..questions import Prompts, PromptsError, find_prompts, load_prompts
-from .parameters import Settings
+from ..settings import Settings
 
 
 @dataclass(frozen=True)

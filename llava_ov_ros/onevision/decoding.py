@@ -13,6 +13,7 @@ from torch.nn import functional
 from ..bounds import check_whole, quoted
 from ..frames import Clip, Frame
 from ..no_op import no_op
+from ..settings import DEFAULTS
 from .devices import uploaded
 from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
@@ -46,7 +47,7 @@ class Ask:
     """
 
     question: str
-    max_new_tokens: int = 64
+    max_new_tokens: int = DEFAULTS.max_new_tokens
     on_text: Callable[[str], None] = no_op
     should_stop: Callable[[], str | None] = no_op
     sampling: Sampling = GREEDY

@@ -15,6 +15,7 @@ from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
 from ..no_op import no_op
+from ..settings import DEFAULTS
 from .batches import batches
 from .checkpoint import Checkpoint
 from .decoding import Ask, BatchRow, answer_of, decode, stop_wish
@@ -163,7 +164,7 @@ class Engine:
         question: str,
         *,
         mode: str = "video",
-        max_new_tokens: int = 64,
+        max_new_tokens: int = DEFAULTS.max_new_tokens,
         on_text: Callable[[str], None] = no_op,
         should_stop: Callable[[], str | None] = no_op,
     ) -> Generated:

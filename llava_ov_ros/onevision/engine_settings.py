@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..bounds import check_whole
+from ..settings import DEFAULTS
 
 # Larger batches gain a CPU nothing, and a single new frame would cost the work of a whole batch.
 TOWER_BATCH = {"cpu": 1, "cuda": 4}
@@ -24,7 +25,8 @@ class EngineSettings:
         tower_batch: Tiles per pass of the vision tower; None is 1 on a CPU and 4 on CUDA.
         static_steps: Whether decode steps have fixed shapes, as captured graphs on CUDA; None does so on CUDA only.
         step_bytes: Most bytes of the buffers for fixed shapes; a batch that needs more takes eager steps.
-        clip_frames: Most frames of a clip for which memory is planned.
+        clip_frames: Most frames of a clip for which memory is planned. The default is more than that of the parameter
+            clip_frames, for callers that do not say how long their clips will be.
         cameras: Number of clips for which memory is planned, one per camera.
         pictures: Most pictures between the texts of a prompt, for which memory is planned in addition; 0 plans none.
 
@@ -32,9 +34,9 @@ class EngineSettings:
         ValueError: A number is no integer or too small.
     """
 
-    feature_bytes: int = 256 * MIB
-    prefix_bytes: int = 1024 * MIB
-    batch: int = 16
+    feature_bytes: int = DEFAULTS.feature_cache_mb * MIB
+    prefix_bytes: int = DEFAULTS.prefix_cache_mb * MIB
+    batch: int = DEFAULTS.batch_size
     tower_batch: int | None = None
     static_steps: bool | None = None
     step_bytes: int = 1024 * MIB

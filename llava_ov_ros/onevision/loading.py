@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import find_checkpoint, model_name
+from ..settings import DEFAULTS
 from .checkpoint import check_loadable, load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
 from .devices import on_device
@@ -56,7 +57,7 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
 
 
 @with_plain_errors
-def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> MemoryPlan:
+def check_model(model: str, *, device: str = DEFAULTS.device, dtype: str = DEFAULTS.dtype) -> MemoryPlan:
     """Check everything that `load_engine` checks before it reads a weight.
 
     Args:
@@ -81,10 +82,10 @@ def check_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Mem
 def load_engine(
     model: str,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
-    attention: str = "sdpa",
-    quantize: str = "none",
+    device: str = DEFAULTS.device,
+    dtype: str = DEFAULTS.dtype,
+    attention: str = DEFAULTS.attention,
+    quantize: str = DEFAULTS.quantize,
     settings: EngineSettings | None = None,
 ) -> Engine:
     """Load a model, and test it with a smoke question in each mode.

@@ -1,5 +1,6 @@
 """Plans in a robot's own vocabulary: asking a model for them, reading them, and validating them by simulation."""
 
+from ..settings.allowed_values import Decoding
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan
 from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome
@@ -7,7 +8,6 @@ from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.plan_prompt import (
     LONGEST_GOAL,
     MOST_PICTURES,
-    Decoding,
     GoalTextError,
     PlanAsk,
     decoding_named,

@@ -55,4 +55,6 @@ def cut_clips(
 def _cut(query: Query, camera: Camera) -> Clip:
     if query.range_ns is not None:
         return camera.clip(*query.range_ns, query.max_frames)
-    return camera.growing_clip() if query.growing else camera.recent_clip(query.window_ns, query.max_frames)
+    if query.window_ns is not None:
+        return camera.recent_clip(query.window_ns, query.max_frames)
+    return camera.growing_clip()

@@ -12,6 +12,7 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from ..bounds import check_whole, quoted, shown
+from ..settings import DEFAULTS
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
 
@@ -110,7 +111,7 @@ class SceneAnswer:
     generated: Generated
 
 
-def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = 64) -> Shaped:
+def shape(question: SceneQuestion, prompts: Prompts, max_new_tokens: int = DEFAULTS.max_new_tokens) -> Shaped:
     """Put a question in the words of the model's prompts.
 
     Args:

@@ -10,7 +10,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ..bounds import check_whole
-from ..frames import NS_PER_S, Clip, Frame
+from ..frames import Clip, Frame
+from ..settings import DEFAULTS
 from .kinds import SceneAnswer, Shaped
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ class Query:
         question: The text.
         cameras: Names of the cameras to look through.
         mode: Visual mode of the engine: video, multi_image or image.
-        growing: Use each camera's growing clip instead of a window or a time range.
-        window_ns: Length of the clip back from the newest frame.
-        range_ns: Past time range (first and last stamp), or None for the window that ends now.
-        max_frames: Most frames of one camera.
+        window_ns: Length of the window that ends with each camera's newest frame; None: no window.
+        range_ns: Past time range (first and last stamp), which comes before a window; None: no range. A query with
+            neither looks at each camera's growing clip.
+        max_frames: Most frames of one camera in a window or a range; the growing clip has its own bound.
         max_new_tokens: Longest answer.
         deadline_s: Seconds from the arrival of the request after which the answer is cut off; inf: never.
         request_id: Identifier from the client, or one that is made here.
@@ -69,12 +70,11 @@ class Query:
 
     question: str
     cameras: tuple[str, ...]
-    mode: str = "video"
-    growing: bool = False
-    window_ns: int = 8 * NS_PER_S
+    mode: str = DEFAULTS.visual_mode
+    window_ns: int | None = None
     range_ns: tuple[int, int] | None = None
-    max_frames: int = 4
-    max_new_tokens: int = 64
+    max_frames: int = DEFAULTS.clip_frames
+    max_new_tokens: int = DEFAULTS.max_new_tokens
     deadline_s: float = math.inf
     request_id: str = field(default_factory=new_request_id)
     prompt: str = ""
@@ -101,11 +101,16 @@ class Query:
         )
 
     @property
+    def growing(self) -> bool:
+        """Whether the query is about the growing clips, because it asks about no window and no range of its own."""
+        return self.window_ns is None and self.range_ns is None
+
+    @property
     def clips_key(self) -> Hashable:
         """Key of the clips: queries with equal keys get the same clips when these are cut at the same time."""
         if self.clips:
             return self.mode, tuple(map(id, self.clips))
-        return self.cameras, self.mode, self.growing, self.window_ns, self.range_ns, self.max_frames
+        return self.cameras, self.mode, self.window_ns, self.range_ns, self.max_frames
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Replays recorded messages through cameras and asks questions when their time comes. Knows no clock."""
+"""Offers the messages of a recording to cameras, and has questions answered when their times come. Knows no clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..bounds import check_whole
-from ..frames import NS_PER_S, Camera, Clip
+from ..frames import Camera, Clip
 from ..questions import AnswersQuestions, Query, Result, answer_queries, cut_clips
+from ..settings import DEFAULTS
 from .bag import BagMessage, MalformedMessage
 from .question_file import TimedQuestion
 from .schedule import Schedule
@@ -15,12 +16,13 @@ from .schedule import Schedule
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """How questions become clips and answers; the defaults are those of the node's parameters.
+    """How questions become clips and answers; the defaults are those of the parameters.
 
     Attributes:
         mode: Visual mode of the engine: video, multi_image or image.
-        window_ns: Length of the clip of a question that has no window of its own.
-        max_frames: Most frames of one camera.
+        window_ns: Length of the window that a question without one of its own is about; None: such a question is about
+            each camera's growing clip, like a question to the node.
+        max_frames: Most frames of one camera in a window. The growing clip's bound is in the camera's settings.
         max_new_tokens: Longest answer.
         max_age_ns: A camera whose newest frame is older is stale.
         frozen_after_ns: A camera with an identical picture for that long is frozen; 0 switches the test off.
@@ -29,18 +31,19 @@ class ReplaySettings:
         ValueError: A number is too small.
     """
 
-    mode: str = "video"
-    window_ns: int = 8 * NS_PER_S
-    max_frames: int = 4
-    max_new_tokens: int = 64
-    max_age_ns: int = 2 * NS_PER_S
-    frozen_after_ns: int = 5 * NS_PER_S
+    mode: str = DEFAULTS.visual_mode
+    window_ns: int | None = None
+    max_frames: int = DEFAULTS.clip_frames
+    max_new_tokens: int = DEFAULTS.max_new_tokens
+    max_age_ns: int = DEFAULTS.max_frame_age_ns
+    frozen_after_ns: int = DEFAULTS.frozen_after_ns
 
     def __post_init__(self) -> None:
         for name in ("max_frames", "max_new_tokens"):
             check_whole(name, getattr(self, name), 1)
         for name in ("window_ns", "max_age_ns", "frozen_after_ns"):
-            check_whole(name, getattr(self, name), 0)
+            if name != "window_ns" or self.window_ns is not None:
+                check_whole(name, getattr(self, name), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +91,17 @@ def replay(
 
 
 def counted_by(cameras: Mapping[str, Camera]) -> Callable[[MalformedMessage], None]:
-    """For `read_messages`: has each malformed message counted by the camera of its topic."""
+    """A function for `read_messages` that has each malformed message counted by the camera of its topic."""
     return lambda message: cameras[message.topic].count_malformed(str(message))
 
 
 def moments(
     messages: Iterable[BagMessage], cameras: Mapping[str, Camera], questions: Sequence[TimedQuestion]
 ) -> Iterator[tuple[int, TimedQuestion, int]]:
-    """Offer every message to its camera once, and yield number, question and time of each as it becomes due.
+    """Offer every message to its camera once, and yield number, question and time of each question when it is due.
 
-    The cameras then hold what was there at that time. Whoever wants no more need not read the rest of the messages.
+    At that moment the cameras hold the frames up to the question's time. A caller that needs no further question may
+    stop iterating; the rest of the messages is then not read.
     """
     schedule = Schedule(questions)
     for message in messages:
@@ -108,7 +112,14 @@ def moments(
 
 
 def query_of(number: int, question: TimedQuestion, cameras: Mapping[str, Camera], settings: ReplaySettings) -> Query:
-    """The query of a question of a replay, to cameras by their names."""
+    """The query for a question of a recording.
+
+    Args:
+        number: The question's, for the request id.
+        question: The question.
+        cameras: The cameras by their names; the query is about all of them.
+        settings: How it becomes a clip and an answer.
+    """
     return Query(
         question.ask,
         tuple(cameras),
@@ -123,5 +134,11 @@ def query_of(number: int, question: TimedQuestion, cameras: Mapping[str, Camera]
 def clips_at(
     now_ns: int, cameras: Mapping[str, Camera], settings: ReplaySettings
 ) -> Callable[[Query], tuple[Clip, ...]]:
-    """Cuts the clips of a query from cameras by their names, as of a time; raises RefusedError for what it refuses."""
+    """A function that cuts the clips of a query as of a time, and raises RefusedError where an answer would be a guess.
+
+    Args:
+        now_ns: The time, on the clock of the frames' stamps.
+        cameras: The cameras by their names.
+        settings: From when on a camera is stale or frozen.
+    """
     return lambda query: cut_clips(query, cameras, now_ns, settings.max_age_ns, settings.frozen_after_ns)

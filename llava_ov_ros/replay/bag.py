@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..frames import NS_PER_S, stamp_and_frame
-from ..frames.message_types import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, NO_THEORA, THEORA, transport_of
+from ..message_types import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, NO_THEORA, THEORA, transport_of
 from .bag_error import BagError
 from .deserialising import decode_message
 from .files import opened, raw_messages

@@ -9,7 +9,7 @@ not all recorders do; fields that later releases have added stand at the end, wh
 
 from __future__ import annotations
 
-from ..frames.message_types import COMPRESSED_VIDEO, FFMPEG_PACKET, FOXGLOVE_COMPRESSED_IMAGE, FOXGLOVE_RAW_IMAGE
+from ..message_types import COMPRESSED_VIDEO, FFMPEG_PACKET, FOXGLOVE_COMPRESSED_IMAGE, FOXGLOVE_RAW_IMAGE
 
 _COMPRESSED = """\
 builtin_interfaces/Time timestamp

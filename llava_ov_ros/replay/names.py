@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence, Set
 
-from ..frames.message_types import appends
+from ..message_types import appends
 
 # What drivers call the picture itself: image, image_raw, image_rect_color, video, ...
 _PICTURE = re.compile(r"(compressed_)?(image|video)(_.*)?")

@@ -1,4 +1,4 @@
-"""Plans from a recorded bag: at some of its moments a goal is set, and the model plans from what the cameras see."""
+"""Plans from a recording: at given times a goal is set, and the model makes a plan from what the cameras show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .question_file import TimedQuestion
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A goal of a replay and what became of it.
+    """A goal of a replay, and the plan for it.
 
     Attributes:
         goal: What was asked for, and when.
@@ -49,14 +49,14 @@ def replay_plans(
     prompts: Prompts,
     options: PlanOptions | None,
 ) -> Iterator[Planned]:
-    """Have plans made at the goals' times, as `replay` has questions answered.
+    """Have the model make a plan at the time of each goal, as `replay` has questions answered.
 
     Args:
         messages: In order of time, as `read_messages` yields them.
         cameras: The camera of each topic.
-        goals: Their `ask` is what shall be so; in any order.
+        goals: In any order; `ask` is the text of the goal.
         engine: The model.
-        settings: Clips; its max_new_tokens plays no part.
+        settings: How goals become clips. max_new_tokens is not used: a plan has a bound of its own.
         vocabulary: What the robot can do.
         prompts: For the model's family.
         options: How plans are made; None: no plans, but steps in the model's own words.

@@ -29,9 +29,9 @@ class TimedQuestion:
     Attributes:
         ask: The text.
         at_ns: Nanoseconds after the first frame of the recording.
-        window_ns: Length of the clip that ends then; None: the replay's own.
+        window_ns: Length of the window that the question is about and that ends then; None: it has none of its own.
         truth: The right answer, where it is known.
-        kind: What is asked for (colour, counting, ...), where that is known.
+        kind: The category of the question (colour, counting, ...), where it is known.
     """
 
     ask: str
@@ -44,7 +44,7 @@ class TimedQuestion:
 def read_questions(path: Path) -> tuple[TimedQuestion, ...]:
     """Read a JSON file `{"questions": [{"ask": "...", "at_s": 4.4}, ...]}`.
 
-    An entry may also have `window_s`, `truth` and `kind`; whatever else the file says is left alone.
+    An entry may also have `window_s`, `truth` and `kind`. Other fields are ignored.
 
     Raises:
         QuestionsError: The file is missing, is no such JSON, or has an unusable entry.

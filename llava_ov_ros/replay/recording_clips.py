@@ -14,16 +14,17 @@ from .question_file import TimedQuestion
 
 
 def spread_clips(bag: Path, topic: ImageTopic, count: int, settings: ReplaySettings) -> Iterator[tuple[int, Clip]]:
-    """Clips that end at equal distances, the last one at the recording's end.
+    """Yield clips that end at equal distances, the last one at the recording's end.
 
     Args:
         bag: The recording.
         topic: The camera's topic.
         count: How many clips.
-        settings: How long the clips are, and how old or frozen a camera may be.
+        settings: Which window the clips hold (None: the growing clip), and how old or frozen a camera may be.
 
     Yields:
-        Number, from 0, and clip; those are left out that the node would not answer about (stale, frozen, no frame).
+        Number, from 0, and clip. Clips about which the node would refuse to answer (stale, frozen, no frame) are left
+        out.
 
     Raises:
         BagError: The bag is damaged.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..frames import NS_PER_S, Clip, Frame
 from ..planning import Decomposition, PlannedStep, PlanResult, plan_outcome
-from ..questions import Result, Status
+from ..questions import Query, Result, Status
 from ..questions.kinds import AnswerValue
 from ..questions.marks import says
 from .question_file import TimedQuestion
@@ -116,7 +116,7 @@ def answer_record(result: Result, model: str) -> AnswerRecord:
         value=None if answered is None else answered.value,
         probabilities=None if answered is None else answered.probabilities,
         mode=result.query.mode,
-        window_s=_window_s(result),
+        window_s=window_s(result.query),
         new_tokens=result.new_tokens,
         time_to_first_token_s=result.time_to_first_token_s,
     )
@@ -156,7 +156,7 @@ def plan_record(
         prompts=prompts,
         total_time_s=result.total_s,
         mode=result.query.mode,
-        window_s=_window_s(result),
+        window_s=window_s(result.query),
         time_to_first_token_s=result.time_to_first_token_s,
     )
 
@@ -184,13 +184,18 @@ def written(
     return told
 
 
+def window_s(query: Query) -> float | None:
+    """Length in seconds of the window that a query is about; None for the growing clips and for a range of time."""
+    return None if query.window_ns is None else query.window_ns / NS_PER_S
+
+
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """Every frame of some clips, camera by camera, oldest first."""
     return [frame_record(frame) for clip in clips for frame in clip.frames]
 
 
 def frame_record(frame: Frame) -> dict[str, Any]:
-    """A frame as a dictionary ready for JSON; with the range of values shown, where the picture stores such values."""
+    """A frame as a dictionary that is ready for JSON; with the range of values shown, if the picture stores values."""
     record = {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
     return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
 
@@ -198,10 +203,6 @@ def frame_record(frame: Frame) -> dict[str, Any]:
 def is_correct(text: str, truth: str) -> bool:
     """Whether an answer says exactly the truth, but for case, width, outer spaces and the mark at the end."""
     return says(text, truth)
-
-
-def _window_s(result: Result) -> float | None:
-    return None if result.query.growing else result.query.window_ns / NS_PER_S
 
 
 def _step_record(step: PlannedStep) -> StepRecord:

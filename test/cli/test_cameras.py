@@ -24,8 +24,8 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.fastdds import DEFAULT_SEGMENT_BYTES
-from llava_ov_ros.frames.message_types import NO_THEORA, THEORA
 from llava_ov_ros.live.camera_check import WatchedTopic, advice, watch_cameras
+from llava_ov_ros.message_types import NO_THEORA, THEORA
 
 pytestmark = pytest.mark.ros
 

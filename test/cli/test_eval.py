@@ -99,7 +99,7 @@ def test_every_question_has_a_row_in_order(done):
     assert asked == [(bag, *one) for bag in ("bag_0", "bag_1", "gap") for one in times]
     first = found[0]
     assert first["stamp_ns"] == T0_NS + 2 * S
-    assert [frame["stamp_ns"] - T0_NS for frame in first["frames"]] == [0, S // 2, S, 2 * S]
+    assert [frame["stamp_ns"] - T0_NS for frame in first["frames"]] == [0, 3 * S // 2, 2 * S]
     assert first["category"] == "colour"
     assert 0 <= first["confidence"] <= 1
     assert len(str(first["confidence"]).partition(".")[2]) <= 4
@@ -202,7 +202,7 @@ def test_a_whole_run_is_not_asked_again(capsys, folder, done, monkeypatch):
 
 def test_a_changed_suite_is_refused_or_begins_anew(capsys, folder, tmp_path, done):
     out = tmp_path / "out"
-    small = {"bags": [{"bag": "bag_0", "questions": [{"ask": "What?", "at_s": 3}]}]}
+    small = {"bags": [{"bag": "bag_0", "questions": [{"ask": "What?", "at_s": 2.5}]}]}
     assert run(capsys, suite(folder, "small", **small), "--out", out)[0] == 0
     kept = files(out)
     changed = suite(folder, "small", **small, clip={"frames": 2})

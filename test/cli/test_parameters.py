@@ -8,16 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest.importorskip("rclpy", reason="the table of parameters needs ROS 2")
-
-import rclpy
-from rclpy.context import Context
-
 from llava_ov_ros.cli.main import main
-from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.settings import Settings
 from llava_ov_ros.share import shipped
-
-pytestmark = pytest.mark.ros
 
 COMMITTED = Path(__file__).resolve().parents[2] / "config" / "llava_ov.yaml"
 
@@ -37,7 +30,11 @@ def test_the_file_holds_every_default():
     assert list(values) == [entry.name for entry in fields(Settings)]
 
 
+@pytest.mark.ros
 def test_ros_reads_the_file():
+    rclpy = pytest.importorskip("rclpy", reason="the node needs ROS 2")
+    from rclpy.context import Context
+
     context = Context()
     arguments = ["--ros-args", "--params-file", str(shipped("config/llava_ov.yaml"))]
     rclpy.init(args=arguments, context=context)

@@ -119,7 +119,7 @@ def test_errors_name_file_and_field(capsys, bag, tmp_path):
         ((tmp_path / "no_bag", "--goal", GOAL), 1, "no_bag: no such file or folder"),
         ((bag, "--goal", GOAL, "--model", "no-such-model"), 1, "no-such-model"),
         ((bag,), 2, "the following arguments are required: --goal"),
-        ((bag, "--goal", GOAL, "--repairs", 4), 2, "argument --repairs: invalid choice"),
+        ((bag, "--goal", GOAL, "--repairs", 6), 2, "argument --repairs: '6' is not a whole number from 0 to 5"),
         ((bag, "--goal", GOAL, "--decoding", "loose"), 2, "argument --decoding: invalid choice"),
         (("validate", bag, "--goal", GOAL), 2, "unrecognized arguments: --goal"),
     ):

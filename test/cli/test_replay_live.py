@@ -59,6 +59,9 @@ def test_answers_rest_on_the_frames_that_were_played(capsys, bag, tmp_path):
     asks = ("--ask", "What colour is the mug?", "--at", 2, "--at", 5, "--rate", 4, "--json")
     with running(tmp_path, bag, clip_window_s=1.0, clip_spacing_s=0.0, clip_min_frames=3):
         code, out, err = replay_live(capsys, bag, *asks)
+        assert code == 0, err
+        code, newest, err = replay_live(capsys, bag, *asks, "--window", 0)
+        assert [len(json.loads(line)["frames"]) for line in newest.splitlines()] == [1, 1]
     assert code == 0, err
     records = [json.loads(line) for line in out.splitlines()]
     assert [record["at_s"] for record in records] == [2.0, 5.0]
@@ -119,7 +122,7 @@ def test_no_node_at_all(capsys, bag):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--window", "3"], "--window does not go with --live: set the node's parameter clip_window_s"),
+        (["--frames", "3"], "--frames does not go with --live: set the node's parameter clip_frames"),
         (["--model", "rooms-2"], "set the node's parameter model"),
         (["--sheet", "sheet.png"], "~/evidence/compressed"),
     ],

@@ -16,15 +16,15 @@ from llava_ov_ros.cli.parameters import markdown_table, parameter_rows
 from llava_ov_ros.frames import Camera, CameraSettings
 from llava_ov_ros.node import diagnostics, request_bounds
 from llava_ov_ros.node.camera_subscriptions import Link
-from llava_ov_ros.node.described import MOST_ENTRIES
 from llava_ov_ros.node.hint_server import MOST_DONE
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.planning.model.plan_prompt import LONGEST_GOAL, LONGEST_STEP
 from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.settings import Settings
+from llava_ov_ros.settings.described import MOST_ENTRIES
 
 pytestmark = pytest.mark.ros
 

@@ -14,6 +14,7 @@ from llava_ov_ros.frames import (
     Camera,
     CameraSettings,
     DecodeOptions,
+    GrowthSettings,
     NoFramesError,
     Outcome,
     StampSource,
@@ -362,3 +363,17 @@ def test_messages_and_clips_in_two_threads(gray) -> None:
         for frame in clip.frames:
             assert int(frame.rgb[0, 0, 0]) == frame.stamp_ns // MS % 200
         assert sorted({frame.stamp_ns for frame in clip.frames}) == [frame.stamp_ns for frame in clip.frames]
+
+
+def test_a_growing_clip_is_the_same_however_much_is_kept_for_longer_windows(gray) -> None:
+    growth = GrowthSettings(max_frames=8, min_frames=2, window_ns=100 * NS_PER_S, spacing_ns=0)
+    bounds = ({"buffer_frames": 3}, {"buffer_bytes": 3 * 16 * 12 * 3}, {"buffer_bytes": 1})
+    for bound in bounds:
+        small = camera_with(growth=growth, **bound)
+        large = camera_with(growth=growth, **bound, kept_frames=1000, kept_bytes=2**20)
+        for second in range(1, 21):
+            for camera in (small, large):
+                camera.offer(gray(second * NS_PER_S, second), second * NS_PER_S)
+            small_ns, large_ns = ([frame.stamp_ns for frame in one.growing_clip().frames] for one in (small, large))
+            assert large_ns == small_ns
+        assert len(small_ns) <= len(stamps(small)) < len(stamps(large)) == 20

@@ -25,7 +25,7 @@ def seconds(clip: GrowingClip) -> list[int]:
 
 
 def test_it_grows_and_re_anchors() -> None:
-    _, history = grown(9, GrowthSettings(max_frames=4, min_frames=2, window_ns=100 * NS_PER_S))
+    _, history = grown(9, GrowthSettings(max_frames=4, min_frames=2, window_ns=100 * NS_PER_S, spacing_ns=0))
     assert history == [
         [0],
         [0, 1],
@@ -41,7 +41,7 @@ def test_it_grows_and_re_anchors() -> None:
 
 @pytest.mark.parametrize(("most", "least"), [(4, 2), (16, 8), (5, 5), (1, 1), (7, 1)])
 def test_what_is_coming_is_what_comes(most: int, least: int) -> None:
-    settings = GrowthSettings(max_frames=most, min_frames=least, window_ns=1000 * NS_PER_S)
+    settings = GrowthSettings(max_frames=most, min_frames=least, window_ns=1000 * NS_PER_S, spacing_ns=0)
     clip, announced, anchor = GrowingClip("camera", settings), [], 0
     changes = 0
     for second in range(60):
@@ -63,13 +63,13 @@ def test_old_frames_leave_after_a_pause() -> None:
 
 
 def test_the_window_re_anchors_to_the_least_number() -> None:
-    _, history = grown(8, GrowthSettings(max_frames=100, min_frames=2, window_ns=4 * NS_PER_S))
+    _, history = grown(8, GrowthSettings(max_frames=100, min_frames=2, window_ns=4 * NS_PER_S, spacing_ns=0))
     assert history[4] == [0, 1, 2, 3, 4]
     assert history[5] == [4, 5]
 
 
 def test_frames_that_the_buffer_has_dropped_leave() -> None:
-    clip = GrowingClip("camera", GrowthSettings(max_frames=8, min_frames=8, window_ns=100 * NS_PER_S))
+    clip = GrowingClip("camera", GrowthSettings(max_frames=8, min_frames=8, window_ns=100 * NS_PER_S, spacing_ns=0))
     for second in range(6):
         clip.add(Frame("camera", second * NS_PER_S, "", RGB), oldest_ns=max(0, second - 2) * NS_PER_S)
         assert len(seconds(clip)) <= 3

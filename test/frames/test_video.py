@@ -21,7 +21,7 @@ from llava_ov_ros.frames import (
     StampSource,
 )
 from llava_ov_ros.frames.annex_b import Codec, read_unit
-from llava_ov_ros.frames.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET
+from llava_ov_ros.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET
 from llava_ov_ros.replay.definitions import DEFINITIONS
 
 S = 1_000_000_000

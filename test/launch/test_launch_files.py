@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llava_ov_ros.node.parameters import Settings
+from llava_ov_ros.settings import Settings
 
 FOLDER = Path(__file__).resolve().parents[2] / "launch"
 FILES = sorted(FOLDER.glob("*.launch.py"))

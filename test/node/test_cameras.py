@@ -140,7 +140,7 @@ def test_16_bit_pictures_are_shown_in_ranges_and_what_shows_nothing_is_told(rig,
         CameraSettings(
             decode=DecodeOptions(value_range="auto"),
             admission=AdmissionSettings(rate_hz=0.0),
-            growth=GrowthSettings(max_frames=3, min_frames=2),
+            growth=GrowthSettings(max_frames=3, min_frames=2, spacing_ns=0),
         ),
     )
     for number, top in enumerate((2000, 4000, 9000, 20000)):

@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from llava_ov_ros.node.configured import Configuration
-from llava_ov_ros.node.described import ParameterError
 from llava_ov_ros.node.messages import standing_query
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.questions import Status
+from llava_ov_ros.settings import ParameterError, Settings
 
 CHANGES = 2000
 

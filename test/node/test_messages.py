@@ -10,7 +10,6 @@ from llava_ov_ros.srv import Ask
 from rclpy.serialization import deserialize_message, serialize_message
 
 from llava_ov_ros.frames import Clip, Frame, stamp_ns
-from llava_ov_ros.frames.value_range import ValueRange
 from llava_ov_ros.node.evidence import evidence_lines
 from llava_ov_ros.node.messages import (
     InvalidRequestError,
@@ -20,8 +19,9 @@ from llava_ov_ros.node.messages import (
     query_from,
     standing_query,
 )
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.settings import Settings
+from llava_ov_ros.settings.value_range import ValueRange
 
 S = 1_000_000_000
 STAMP_NS = 1_700_000_123 * S + 987_654_321
@@ -90,18 +90,23 @@ def test_the_defaults_of_a_request_are_the_parameters():
         "Is there a cup?",
         ("front", "side"),
         mode="video",
-        growing=True,
-        window_ns=8 * S,
+        window_ns=None,
         range_ns=None,
         max_frames=4,
         max_new_tokens=64,
         deadline_s=30.0,
         request_id=query.request_id,
     )
+    assert query.growing
     assert query.request_id
     assert query.request_id != query_from(Ask.Request(question="?"), SETTINGS).request_id
     standing = standing_query("Is there a cup?", SETTINGS)
     assert (standing.cameras, standing.max_new_tokens, standing.deadline_s) == (("front", "side"), 64, 30.0)
+
+
+def test_a_request_for_so_many_frames_is_about_a_window():
+    query = query_from(Ask.Request(question="?", max_frames=9), SETTINGS)
+    assert (query.growing, query.window_ns, query.max_frames) == (False, 8 * S, 9)
 
 
 def test_everything_that_a_request_says_is_taken():
@@ -118,7 +123,7 @@ def test_everything_that_a_request_says_is_taken():
         request_id="mine",
     )
     assert query_from(request, SETTINGS) == Query(
-        "?", ("side",), "image", False, S // 2, (4 * S + 1, 5 * S - 1), 7, 9, 2.5, "mine"
+        "?", ("side",), "image", S // 2, (4 * S + 1, 5 * S - 1), 7, 9, 2.5, "mine"
     )
 
 

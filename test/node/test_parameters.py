@@ -11,11 +11,12 @@ from rcl_interfaces.msg import ParameterType
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter, parameter_value_to_python
 
-import llava_ov_ros.node.parameters as parameters_module
-from llava_ov_ros.node.described import ParameterError, about
+import llava_ov_ros.settings.parameters as parameters_module
+from llava_ov_ros.frames import camera_settings
+from llava_ov_ros.node import ros_parameters
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.ros_parameters import descriptor
+from llava_ov_ros.settings import ParameterError, Settings, about
 
 NUMBERS = [entry for entry in fields(Settings) if about(entry).low is not None]
 LIVE = [entry.name for entry in fields(Settings) if about(entry).live]
@@ -64,11 +65,10 @@ def plain(value):
 
 
 def test_every_parameter_is_read_somewhere():
-    """Its name stands in the node's code, outside the table that declares it."""
-    folder = Path(parameters_module.__file__).parent
+    """Its name stands in the code of the node or of its cameras, outside the table that declares it."""
     table = Path(parameters_module.__file__).read_text()
-    code = "\n".join(path.read_text() for path in folder.glob("*.py") if path.name != "parameters.py")
-    code += table[table.index("def __post_init__") :]
+    code = "\n".join(path.read_text() for path in Path(ros_parameters.__file__).parent.glob("*.py"))
+    code += Path(camera_settings.__file__).read_text() + table[table.index("def __post_init__") :]
     assert [entry.name for entry in fields(Settings) if f"{entry.name}" not in code] == []
 
 

@@ -7,13 +7,14 @@ import threading
 import pytest
 from llava_ov_ros.msg import Answer, AnswerChunk, Plan
 from llava_ov_ros.srv import Ask, ReportStep, SetGoal
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
 from llava_ov_ros.node import evidence
-from llava_ov_ros.node.described import ParameterError
 from llava_ov_ros.node.messages import InvalidRequestError, query_from
-from llava_ov_ros.node.parameters import Settings
 from llava_ov_ros.node.request_bounds import LONGEST_TOGETHER
+from llava_ov_ros.node.ros_parameters import changed
+from llava_ov_ros.settings import ParameterError, Settings
 
 MANY = 1_000_000
 SETTINGS = Settings(cameras=["front"], image_topics=["/front"])
@@ -110,7 +111,7 @@ def test_too_much_of_a_goal_or_a_step_is_refused(rig, scripted):
 )
 def test_too_much_of_a_parameter_is_refused(values, reason):
     with pytest.raises(ParameterError) as refused:
-        Settings(**values)
+        changed(Settings(), [Parameter(name, value=value) for name, value in values.items()], configured=False)
     assert reason in str(refused.value)
     assert len(str(refused.value)) < 700
 

@@ -35,7 +35,7 @@ def test_a_plan_covers_what_is_then_held(nano_directory: Path, make_clip: Any) -
     plan = engine.plan
     assert plan is not None
     assert plan.weights + plan.tables == engine.memory_bytes(), "nothing else is held yet"
-    growing = GrowingClip("camera", GrowthSettings(max_frames=8, min_frames=4, window_ns=10**12))
+    growing = GrowingClip("camera", GrowthSettings(max_frames=8, min_frames=4, window_ns=10**12, spacing_ns=0))
     for frame in make_clip(frames=8).frames:
         growing.add(frame, 0)
         assert growing.current is not None
@@ -313,7 +313,7 @@ def test_a_days_stream_does_not_grow(capsys: pytest.CaptureFixture[str]) -> None
     """3,600 frames and 1,000 questions on the trained model, after a warm-up that fills all caches."""
     settings = EngineSettings(feature_bytes=2 * 2**20, prefix_bytes=4 * 2**20, clip_frames=4)
     engine = load_engine("rooms", device="cpu", settings=settings)
-    growing = GrowingClip("camera", GrowthSettings(max_frames=4, min_frames=2, window_ns=10**12))
+    growing = GrowingClip("camera", GrowthSettings(max_frames=4, min_frames=2, window_ns=10**12, spacing_ns=0))
     questions = ["What colour is the mug?", "Where is the book?", "Which object moved?", "How many bowls are there?"]
     asked = 0
     after_warm_up = 0

@@ -35,7 +35,7 @@ def prepare_all(engine: Engine, *clips: Clip | None) -> None:
 
 @pytest.mark.parametrize("ahead", [True, False])
 def test_a_stream_costs_little_more_than_the_ideal(engine: Engine, ahead: bool) -> None:
-    growing = GrowingClip("camera", GrowthSettings(max_frames=16, min_frames=8, window_ns=10**12))
+    growing = GrowingClip("camera", GrowthSettings(max_frames=16, min_frames=8, window_ns=10**12, spacing_ns=0))
     per_frame = engine._state.visual.count(frame(0), "video")
     anchors: dict[int, set[int]] = {}
     suffix_tokens = 0
@@ -74,7 +74,7 @@ def test_a_prepared_question_prefills_nothing_but_itself(engine: Engine) -> None
 
 
 def test_the_changeover_to_a_prepared_anchor_costs_one_frame(engine: Engine) -> None:
-    growing = GrowingClip("camera", GrowthSettings(max_frames=4, min_frames=2))
+    growing = GrowingClip("camera", GrowthSettings(max_frames=4, min_frames=2, spacing_ns=0))
     for number in range(4):
         growing.add(frame(number), oldest_ns=0)
         prepare_all(engine, growing.current, growing.coming)
@@ -94,7 +94,7 @@ def test_a_frame_is_encoded_anew_only_where_its_clip_has_another_range(engine: E
     settings = CameraSettings(
         decode=DecodeOptions(value_range="auto"),
         admission=AdmissionSettings(rate_hz=0.0),
-        growth=GrowthSettings(max_frames=4, min_frames=2, window_ns=10**12),
+        growth=GrowthSettings(max_frames=4, min_frames=2, window_ns=10**12, spacing_ns=0),
     )
     camera = Camera("infrared", settings)
     for number in range(30):

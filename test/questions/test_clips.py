@@ -11,7 +11,9 @@ from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings, Growt
 from llava_ov_ros.questions import Query, RefusedError, Status, cut_clips, new_request_id
 
 S = 1_000_000_000
-GROWTH = GrowthSettings(max_frames=4, min_frames=2)
+GROWTH = GrowthSettings(max_frames=4, min_frames=2, spacing_ns=0)
+WINDOW = {"window_ns": 8 * S}
+IN_BOTH = pytest.mark.parametrize("fields", [{}, WINDOW], ids=["growing", "window"])
 
 
 def image(stamp_ns, level, **fields):
@@ -46,8 +48,8 @@ def test_the_window_ends_with_the_newest_frame():
 
 
 def test_the_growing_clip_stands_for_now():
-    assert seconds(cut([camera("front", 1, 2, 3, 4)], 4, growing=True)) == {"front": [1, 2, 3, 4]}
-    assert seconds(cut([camera("front", 1, 2, 3, 4, 5)], 5, growing=True)) == {"front": [4, 5]}
+    assert seconds(cut([camera("front", 1, 2, 3, 4)], 4)) == {"front": [1, 2, 3, 4]}
+    assert seconds(cut([camera("front", 1, 2, 3, 4, 5)], 5)) == {"front": [4, 5]}
 
 
 def test_cameras_come_in_the_order_in_which_they_are_asked_for():
@@ -61,30 +63,30 @@ def test_a_past_range_is_neither_stale_nor_frozen():
     assert seconds(cut([front], 1000, range_ns=(2 * S, 4 * S), max_frames=9)) == {"front": [2, 3, 4]}
 
 
-@pytest.mark.parametrize("growing", [False, True])
-def test_an_old_frame_is_stale(growing):
+@IN_BOTH
+def test_an_old_frame_is_stale(fields):
     front = camera("front", 1, 2)
-    assert cut([front], 4.0, growing=growing)
+    assert cut([front], 4.0, **fields)
     with pytest.raises(RefusedError) as refused:
-        cut([front], 4.1, growing=growing)
+        cut([front], 4.1, **fields)
     assert refused.value.status is Status.STALE
     assert "camera 'front': its newest usable frame, stamped 2.000 s, is 2.1 s old" in refused.value.message
     assert "more than max_frame_age_s 2 (0 messages received since)" in refused.value.message
 
 
-@pytest.mark.parametrize("growing", [False, True])
-def test_a_frame_from_before_the_clock_was_set_back_is_stale(growing):
+@IN_BOTH
+def test_a_frame_from_before_the_clock_was_set_back_is_stale(fields):
     front = camera("front", 90, 91)
-    assert cut([front], 90.5, growing=growing), "half a second is tolerated when a frame comes, and so is it later"
+    assert cut([front], 90.5, **fields), "half a second is tolerated when a frame comes, and so is it later"
     with pytest.raises(RefusedError) as refused:
-        cut([front], 8, growing=growing)
+        cut([front], 8, **fields)
     assert refused.value.status is Status.STALE
     assert (
         "camera 'front': its newest usable frame, stamped 91.000 s, lies 83.0 s in the future, more than "
         "future_tolerance_s 0.5: the clock was set back after it came" in refused.value.message
     )
     front.offer(image(9 * S, 5), 9 * S)
-    assert seconds(cut([front], 9, growing=growing)) == {"front": [9]}
+    assert seconds(cut([front], 9, **fields)) == {"front": [9]}
 
 
 def test_a_frame_that_comes_while_a_clip_is_cut_makes_no_old_clip_fresh():
@@ -97,7 +99,7 @@ def test_a_frame_that_comes_while_a_clip_is_cut_makes_no_old_clip_fresh():
     front = Interrupted("front", CameraSettings(admission=AdmissionSettings(rate_hz=0.0), growth=GROWTH))
     front.offer(image(S, 0), S)
     with pytest.raises(RefusedError, match=r"stamped 1.000 s, is 59.0 s old"):
-        cut([front], 60)
+        cut([front], 60, **WINDOW)
 
 
 def test_a_refusal_tells_of_the_messages_after_the_newest_usable_frame_only():
@@ -144,7 +146,7 @@ def test_the_same_picture_for_long_is_frozen():
     assert cut([still], 6, frozen_after_s=0)
 
 
-@pytest.mark.parametrize("fields", [{}, {"growing": True}, {"range_ns": (0, 9 * S)}])
+@pytest.mark.parametrize("fields", [{}, WINDOW, {"range_ns": (0, 9 * S)}])
 def test_no_frame_at_all(fields):
     silent = camera("front")
     silent.offer(image(S, 0, step=1), 100 * S)
@@ -174,7 +176,7 @@ def test_requests_get_ids_of_their_own():
     "fields",
     [
         {"mode": "image"},
-        {"growing": True},
+        {"window_ns": 0},
         {"window_ns": S},
         {"range_ns": (0, S)},
         {"max_frames": 1},

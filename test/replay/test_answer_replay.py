@@ -179,6 +179,21 @@ def test_a_window_of_its_own_and_the_most_frames():
     assert texts(answered) == ["front 2.5, front 3.5, front 4.5", "front 4.5", "front 3.5, front 4, front 4.5"]
 
 
+def test_without_a_window_a_question_is_about_the_growing_clip_whoever_else_asks():
+    settings = ReplaySettings(frozen_after_ns=0)
+    times_s = (0.5, 2.0, 4.5, 7.2, 9.5)
+    alone = [texts(replay(messages(20), cameras(FRONT), [question(at_s)], Listing(), settings))[0] for at_s in times_s]
+    assert alone == [
+        "front 0, front 0.5",
+        "front 0, front 1.5, front 2",
+        "front 3, front 4.5",
+        "front 3, front 4.5, front 6, front 7",
+        "front 6, front 7.5, front 9, front 9.5",
+    ]
+    together = replay(messages(20), cameras(FRONT), [question(at_s) for at_s in times_s], Listing(), settings)
+    assert texts(together) == alone
+
+
 def test_settings_and_question_reach_the_model_in_the_order_of_their_times():
     engine = Listing()
     settings = ReplaySettings(mode="image", max_new_tokens=7, frozen_after_ns=0)

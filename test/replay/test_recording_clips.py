@@ -27,12 +27,17 @@ def spread(write_bag, shot, tmp_path):
 
 def test_clips_end_at_equal_distances_and_hold_nothing_later(spread):
     times_s = [half / 2 for half in range(41)]
-    found = spread(times_s, range(41), 4)
+    found = spread(times_s, range(41), 4, window_ns=8 * S)
     assert list(found) == [0, 1, 2, 3]
     assert [seen[-1] for seen in found.values()] == [5, 10, 15, 20]
     assert [seen[0] for seen in found.values()] == [0, 2, 7, 12]
     assert [len(seen) for seen in found.values()] == [4] * 4
     assert found == {number: sorted(seen) for number, seen in found.items()}
+
+
+def test_without_a_window_they_are_the_growing_clips(spread):
+    times_s = [half / 2 for half in range(41)]
+    assert spread(times_s, range(41), 4) == {0: [3, 4.5, 5], 1: [6, 7.5, 9, 10], 2: [12, 13.5, 15], 3: [18, 19.5, 20]}
 
 
 def test_one_picture_is_all_that_a_camera_with_one_message_shows(spread):

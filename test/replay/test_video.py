@@ -11,7 +11,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings, DecodeOptions, MessageDecoder
-from llava_ov_ros.frames.message_types import IMAGE_TYPES
+from llava_ov_ros.message_types import IMAGE_TYPES
 from llava_ov_ros.replay import BagError, camera_names, image_topics, read_messages, read_pictures, remarks
 from llava_ov_ros.replay.definitions import DEFINITIONS
 

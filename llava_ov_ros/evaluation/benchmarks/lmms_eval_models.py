@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ...bounds import check_whole
 from ...onevision import NotFiniteError, load_engine
 from ...onevision.prompt import Segment
+from ...settings import DEFAULTS
 from .lmms_eval_prompt import Visuals, chat_parts, context_texts, longest_answer, shown, turns_of
 
 LOG = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ class _Model(lmms):  # type: ignore[misc]
 
     def __init__(
         self,
-        pretrained: str = "rooms",
-        device: str = "auto",
-        dtype: str = "auto",
+        pretrained: str = DEFAULTS.model,
+        device: str = DEFAULTS.device,
+        dtype: str = DEFAULTS.dtype,
         max_frames_num: int = 32,
         batch_size: int | str = 1,
         max_batch_size: int | None = None,

@@ -42,7 +42,9 @@ def keyed(rows: Sequence[Row]) -> Iterator[tuple[RowKey, Row]]:
     """Yield each row with its key: question, bag, time, and a running number among rows that share all of these."""
     seen: Counter[RowKey] = Counter()
     for row in rows:
-        key = (row["bag"], row["kind"], row["question"], row["at_s"], row["window_s"], str(row.get("range_s")))
+        # A question about a range has no window, whatever the row says of one.
+        about = str(row["range_s"]) if "range_s" in row else row["window_s"]
+        key = (row["bag"], row["kind"], row["question"], row["at_s"], about)
         seen[key] += 1
         yield (*key, seen[key]), row
 

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from ...frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
+from ...frames.growing import growth_of
 from ...planning import PlanOptions, PlanResult, plan_about
 from ...questions import (
     AnswersQuestions,
@@ -34,6 +35,7 @@ from ...replay import (
     read_messages,
     remarks,
 )
+from ...settings import DEFAULTS
 from ..suite.preflight import Job, Shard, named_actions
 from ..suite.trials import PLAN, Trial
 from .answer_scores import Row
@@ -41,7 +43,8 @@ from .answer_scores import Row
 TILE_PX = 224
 TILE_QUALITY = 70
 CONFIDENCE_DECIMALS = 4
-BUFFER_BYTES = 2**30
+KEPT_BYTES = 2**30
+"""More than buffer_mb by default: an evaluation may ask about longer windows and ranges than a robot."""
 
 
 @dataclass(frozen=True)
@@ -120,29 +123,33 @@ def run_shard(job: Job, shard: Shard, engine: AnswersQuestions, done: AbstractSe
 
 
 def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
-    """Make a camera for each topic, by topic name; its buffer holds the longest clip of any question."""
+    """Make a camera for each topic, by topic name.
+
+    The growing clip is the node's; the buffer holds the longest window or range of any question.
+    """
     return {
         one.topic.name: Camera(
             one.name,
             CameraSettings(
                 decode=DecodeOptions(rotate_deg=one.rotate_deg, value_range=one.value_range),
                 admission=AdmissionSettings(rate_hz=job.suite.clip.rate_hz),
-                buffer_frames=buffer_frames(job, shard),
-                buffer_bytes=BUFFER_BYTES,
+                growth=growth_of(job.suite.clip.frames),
+                kept_frames=kept_frames(job, shard),
+                kept_bytes=KEPT_BYTES,
             ),
         )
         for one in shard.cameras
     }
 
 
-def buffer_frames(job: Job, shard: Shard) -> int:
-    """The number of a camera's frames in the longest clip of any question."""
-    longest_ns = max((t.at_ns - t.range_ns[0] if t.range_ns else t.window_ns for t in shard.trials), default=0)
+def kept_frames(job: Job, shard: Shard) -> int:
+    """The number of a camera's frames in the longest window or range of any question."""
+    longest_ns = max((t.at_ns - t.range_ns[0] if t.range_ns else t.window_ns or 0 for t in shard.trials), default=0)
     lengths = [(one.topic.count, (one.topic.last_ns - one.topic.first_ns) / NS_PER_S) for one in shard.cameras]
     # Recorded rates vary; a buffer for twice the mean rate is large enough.
     recorded_hz = max((2 * count / length_s for count, length_s in lengths if length_s > 0), default=0.0)
     rate_hz = job.suite.clip.rate_hz or recorded_hz
-    return max(CameraSettings().buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
+    return max(DEFAULTS.buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
 
 
 def picture_name(shard: int, camera: int, stamp_ns: int) -> str:
@@ -267,7 +274,7 @@ def row_of(shard: Shard, trial: Trial, now_ns: int, record: AnswerRecord | PlanR
         "category": trial.category,
         "at_s": trial.at_ns / NS_PER_S,
         "stamp_ns": now_ns,
-        "window_s": trial.window_ns / NS_PER_S,
+        "window_s": trial.window_s,
         **used,
         "status": record.status,
         "message": record.message,

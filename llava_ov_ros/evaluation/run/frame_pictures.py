@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...frames import DecodeOptions, ImageError, MessageDecoder, stamp_and_frame
-from ...frames.value_range import DEFAULT
 from ...replay import BagMessage, read_pictures
+from ...settings.value_range import DEFAULT
 from ..suite.preflight import Job, Shard
 from .bag_answers import picture_name, tile
 from .journal import FRAMES, Journal

@@ -11,8 +11,10 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from ...frames.value_range import DEFAULT
+from ...frames.growing import growth_of
 from ...planning import find_vocabulary
+from ...settings import DEFAULTS
+from ...settings.value_range import DEFAULT
 from ..suite.preflight import Job, Shard, ShardCamera, named_actions
 
 # Larger files (weights, bags) are read only at both ends, which hold their indices.
@@ -43,6 +45,7 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
             "max_new_tokens": suite.model.max_new_tokens,
             "threads": suite.model.threads,
             "clip": asdict(suite.clip),
+            "growing_clip": _growing_clip(suite.clip.frames),
             "planning": asdict(suite.planning),
         },
         "versions": {name: _version(name) for name in COMPUTE},
@@ -52,6 +55,12 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
         "actions_file": digest_of_files(find_vocabulary(named_actions(suite))),
         "bags": {shard.name: _bag(shard) for shard in job.shards},
     }
+
+
+def _growing_clip(max_frames: int) -> dict[str, Any]:
+    """All that the frames of a growing clip depend on, apart from the bag and the clip settings of a suite."""
+    bounds = {"buffer_frames": DEFAULTS.buffer_frames, "buffer_mb": DEFAULTS.buffer_mb}
+    return asdict(growth_of(max_frames)) | bounds
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

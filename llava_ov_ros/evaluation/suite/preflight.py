@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from ...checkpoints import CheckpointError, local_checkpoint
 from ...frames import NS_PER_S
-from ...frames.message_types import IMAGE_TYPES, VIDEO_TYPES
-from ...frames.value_range import check_value_range
 from ...frames.video import NEEDS_AV, has_av
+from ...message_types import IMAGE_TYPES, VIDEO_TYPES
 from ...planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary
 from ...questions import Prompts, PromptsError, find_prompts, load_prompts
 from ...replay import BagError, Contents, ImageTopic, camera_names, contents, image_topics, why_no_picture
+from ...settings.value_range import check_value_range
 from ...share import ACTIONS, MODELS, PROMPTS
 from ..metrics import METRICS
 from ..run.answer_scores import metrics_of, suits

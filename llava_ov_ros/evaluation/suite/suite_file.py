@@ -7,13 +7,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from ...frames.value_range import DEFAULT
+from ...settings import DEFAULTS
+from ...settings.allowed_values import PLAN_DECODING, Decoding
+from ...settings.value_range import DEFAULT
 from .yaml_file import FileError, Place, YamlFile, one_of, read_yaml
 
 # JSON Schema takes 64.0 for an integer, but Python does not take 64.0 as a number of tokens, frames or threads.
@@ -47,35 +49,38 @@ class CameraTopic:
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """Settings of clips, which choose the frames of a question; suite.schema.json describes each."""
+    """Settings of clips, which choose the frames of a question; suite.schema.json describes each.
 
-    frames: int = 4
-    window_s: float = 8.0
-    rate_hz: float = 2.0
-    max_age_s: float = 2.0
-    frozen_after_s: float = 5.0
+    A `window_s` of None stands for the growing clip.
+    """
+
+    frames: int = DEFAULTS.clip_frames
+    window_s: float | None = None
+    rate_hz: float = DEFAULTS.admission_rate_hz
+    max_age_s: float = DEFAULTS.max_frame_age_s
+    frozen_after_s: float = DEFAULTS.frozen_after_s
 
 
 @dataclass(frozen=True)
 class PlanningSettings:
     """Settings of planning, the same as the node's parameters `plan_*`."""
 
-    decoding: Literal["constrained", "free"] = "constrained"
-    repairs: int = 1
-    grounding: bool = True
+    decoding: Decoding = PLAN_DECODING
+    repairs: int = DEFAULTS.plan_repairs
+    grounding: bool = DEFAULTS.plan_grounding
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """The model, and the settings with which it is asked; suite.schema.json describes each."""
 
-    model: str = "rooms"
-    device: str = "auto"
-    dtype: str = "auto"
-    prompts: str = "plain"
-    actions: str = "alfred"
-    mode: str = "video"
-    max_new_tokens: int = 64
+    model: str = DEFAULTS.model
+    device: str = DEFAULTS.device
+    dtype: str = DEFAULTS.dtype
+    prompts: str = DEFAULTS.prompts
+    actions: str = DEFAULTS.actions
+    mode: str = DEFAULTS.visual_mode
+    max_new_tokens: int = DEFAULTS.max_new_tokens
     threads: int = 1
 
 

@@ -12,6 +12,7 @@ from ...frames import NS_PER_S
 from ...planning import GoalError, GoalTextError, PlanError, Vocabulary, from_rows, goal_from, goal_text, parse_line
 from ...questions import Kind, Prompts, SceneQuestion, shape
 from ...replay import ROUNDING_NS, QuestionsError, read_questions
+from ...settings import DEFAULTS, nanoseconds
 from .suite_file import BagEntry, ClipSettings
 from .yaml_file import Place, one_of
 
@@ -45,9 +46,8 @@ class Trial:
         ask: The question, or the goal of a plan.
         kind: A value of `questions.Kind`, or `plan`.
         at_ns: Time of the question in nanoseconds after the first frame.
-        window_ns: Length of the clip in nanoseconds.
-        range_ns: Begin and end of the clip in nanoseconds after the first frame; None means the window that ends at
-            `at_ns`.
+        window_ns: Length in nanoseconds of the window that ends at `at_ns`; None: the growing clip, or the range.
+        range_ns: Begin and end of the clip in nanoseconds after the first frame; None: no range.
         choices: The choices, for kind choice.
         gold: The right answers; empty if not known.
         category: Category whose questions are also scored by themselves; empty if none.
@@ -58,12 +58,17 @@ class Trial:
     ask: str
     kind: str
     at_ns: int
-    window_ns: int
+    window_ns: int | None = None
     range_ns: tuple[int, int] | None = None
     choices: tuple[str, ...] = ()
     gold: tuple[Gold, ...] = ()
     category: str = ""
     plan: PlanGold | None = None
+
+    @property
+    def window_s(self) -> float | None:
+        """`window_ns` in seconds."""
+        return None if self.window_ns is None else self.window_ns / NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ class TrialMaker:
             "choices": choices,
             "gold": gold,
             "category": given.get("category", ""),
-            "window_ns": _ns(given.get("window_s", self._clip.window_s)),
+            "window_ns": self._window_ns(given),
         }
         if "range_s" in given:
             from_ns, to_ns = map(_ns, given["range_s"])
@@ -172,6 +177,11 @@ class TrialMaker:
         where = (*place, times[0]) if times else place
         for at_ns in self._asked_at(given):
             self._add(where, **shared, at_ns=at_ns)
+
+    def _window_ns(self, given: Mapping[str, Any]) -> int | None:
+        """The window that an entry is about: its own, else the suite's; None where there is neither."""
+        window_s = given.get("window_s", self._clip.window_s)
+        return None if window_s is None else _ns(window_s)
 
     def _asked_at(self, given: Mapping[str, Any]) -> list[int]:
         end_ns = self._times.end_ns
@@ -199,7 +209,7 @@ class TrialMaker:
                 ask=question.ask,
                 kind=str(Kind.TEXT),
                 at_ns=question.at_ns,
-                window_ns=_ns(self._clip.window_s) if question.window_ns is None else question.window_ns,
+                window_ns=self._window_ns({}) if question.window_ns is None else question.window_ns,
                 gold=(question.truth,) if question.truth else (),
                 category=question.kind,
             )
@@ -216,7 +226,10 @@ class TrialMaker:
             return
         kind, choices = given.get("kind", "text"), tuple(given.get("choices", ()))
         self._check_asked(kind, ask, choices, place)
-        window_ns, every_ns = _ns(given.get("window_s", self._clip.window_s)), max(1, _ns(given.get("every_s", 1.0)))
+        # It has a window of its own in any case, the time since the interval began: the growing clip may be older.
+        longest_ns = self._window_ns(given)
+        longest_ns = nanoseconds(DEFAULTS.clip_window_s) if longest_ns is None else longest_ns
+        every_ns = max(1, _ns(given.get("every_s", 1.0)))
         admitted_ns = NS_PER_S / self._clip.rate_hz if self._clip.rate_hz > 0 else 0
         settle_ns = _ns(given["settle_s"]) if "settle_s" in given else None
         if settle_ns is None:
@@ -242,7 +255,7 @@ class TrialMaker:
                     gold=gold,
                     category=given.get("category", ""),
                     at_ns=at_ns,
-                    window_ns=min(window_ns, at_ns - first_ns),
+                    window_ns=min(longest_ns, at_ns - first_ns),
                 )
 
     def _from_file(self, given: Mapping[str, Any], place: Place) -> tuple[str | None, Any]:
@@ -296,7 +309,7 @@ class TrialMaker:
             ask=given["goal"],
             kind=PLAN,
             at_ns=_ns(given["at_s"]) if "at_s" in given else self._times.end_ns,
-            window_ns=_ns(given.get("window_s", self._clip.window_s)),
+            window_ns=self._window_ns(given),
             category=given.get("category", ""),
             plan=PlanGold(rows, conditions, given.get("task_type", "")),
         )

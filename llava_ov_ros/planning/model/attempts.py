@@ -10,9 +10,11 @@ from ...bounds import check_whole
 from ...no_op import no_op
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
 from ...questions.prompts import ENGLISH, Kind, Prompts, filled
+from ...settings import DEFAULTS
+from ...settings.allowed_values import PLAN_DECODING, Decoding
 from ..findings import Finding, Reason
 from ..vocabulary import Vocabulary
-from .plan_prompt import Decoding, PlanAsk, plan_ask, repair_ask
+from .plan_prompt import PlanAsk, plan_ask, repair_ask
 from .results import PlannedStep, PlanResult, StepStream, read_plan_answer
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ class PlanOptions:
         ValueError: `repairs` is no integer of at least 0.
     """
 
-    decoding: Decoding = "constrained"
-    repairs: int = 1
-    grounding: bool = True
+    decoding: Decoding = PLAN_DECODING
+    repairs: int = DEFAULTS.plan_repairs
+    grounding: bool = DEFAULTS.plan_grounding
 
     def __post_init__(self) -> None:
         check_whole("repairs", self.repairs, 0)

@@ -6,18 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from ...bounds import quoted
 from ...frames import Frame
 from ...questions.prompts import ENGLISH, NOW, PICTURE, Prompts
+from ...settings.allowed_values import PLAN_DECODING, Decoding
 from ..plan_steps import STEP_SEPARATOR, PlanError, Step, split_line
 from ..validate.simulation import Validation
 from ..vocabulary import Vocabulary
 from .plan_grammar import PlanGrammar, plan_grammar
 from .repair import repair_prompt
 
-Decoding = Literal["constrained", "free"]
 DECODINGS: tuple[Decoding, ...] = ("constrained", "free")
 LONGEST_GOAL, LONGEST_STEP = 500, 200
 """Most characters of a goal, and of a step that is reported done."""
@@ -98,7 +97,7 @@ def reported_step(text: str, vocabulary: Vocabulary) -> Step:
     return steps[0]
 
 
-def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained") -> PlanAsk:
+def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = PLAN_DECODING) -> PlanAsk:
     """The request for a whole plan.
 
     Raises:
@@ -110,7 +109,7 @@ def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Deco
 
 
 def repair_ask(
-    goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = "constrained"
+    goal: str, validation: Validation, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = PLAN_DECODING
 ) -> PlanAsk:
     """The request to repair a plan, given its violations; raises the errors of `plan_ask` and `repair_prompt`."""
     prompt = repair_prompt(goal_text(goal), validation, vocabulary, prompts.planning)
@@ -122,7 +121,7 @@ def next_step_ask(
     done: Sequence[Step],
     vocabulary: Vocabulary,
     prompts: Prompts,
-    decoding: Decoding = "constrained",
+    decoding: Decoding = PLAN_DECODING,
     pictures: Sequence[Frame | None] = (),
 ) -> PlanAsk:
     """The request for the next step towards a goal; raises the errors of `plan_ask`.

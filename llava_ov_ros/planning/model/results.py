@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from ...questions.marks import says
 from ...questions.prompts import Prompts
+from ...settings.allowed_values import Decoding
 from ..findings import Finding
 from ..plan_steps import STEP_SEPARATOR, Plan, PlanError, Step, split_line
 from ..read.plan_text import STATEMENT_ENDS, read_plan
 from ..validate.simulation import Validation, validate
 from ..vocabulary import Vocabulary
-from .plan_prompt import Decoding
 
 if TYPE_CHECKING:
     # The engine's module imports torch, which this layer does without.

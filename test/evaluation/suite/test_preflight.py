@@ -11,9 +11,11 @@ import yaml
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from llava_ov_ros.evaluation.run.identity import identity
+from llava_ov_ros.evaluation.run import identity as identity_module
+from llava_ov_ros.evaluation.run.identity import differences, identity
 from llava_ov_ros.evaluation.suite.preflight import preflight
 from llava_ov_ros.evaluation.suite.suite_file import SuiteError, read_suite
+from llava_ov_ros.frames import GrowthSettings
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
@@ -74,11 +76,27 @@ def test_a_good_suite(checked, bags):
     assert (shard.name, shard.bag, shard.messages) == ("good", bags / "good", 21)
     assert [(camera.name, camera.topic.name) for camera in shard.cameras] == [("front", TOPIC)]
     assert [(t.at_ns, t.window_ns, t.gold) for t in shard.trials] == [
-        (2 * S, 8 * S, ("red",)),
-        (4 * S, 8 * S, ("red",)),
+        (2 * S, None, ("red",)),
+        (4 * S, None, ("red",)),
     ]
     assert job.metrics == ("em", "rouge_l")
     assert job.notes == ()
+
+
+def test_a_run_that_looked_at_windows_is_not_continued_with_growing_clips(checked, bags, monkeypatch):
+    """Neither one from before growing clips, nor one whose clips grew otherwise."""
+    asked = {"bag": "good", "questions": [{"ask": "What?", "at_s": [2, 4]}]}
+    now = identity(checked(asked), bags, "here")
+    windows = identity(checked(asked, clip={"window_s": 8.0}), bags, "here")
+    assert "settings: clip: window_s was 8.0 and is None" in differences(windows, now)
+    before = json.loads(json.dumps(windows))
+    del before["settings"]["growing_clip"]
+    assert "settings: growing_clip: spacing_ns is new" in differences(before, windows)
+    monkeypatch.setattr(identity_module, "growth_of", lambda frames: GrowthSettings(frames, 1, spacing_ns=0))
+    assert differences(now, identity(checked(asked), bags, "here")) == [
+        "settings: growing_clip: min_frames was 2 and is 1",
+        f"settings: growing_clip: spacing_ns was {S * 3 // 2} and is 0",
+    ]
 
 
 def test_globs_and_names(checked):
@@ -231,6 +249,9 @@ def test_timelines_ask_inside_their_intervals_about_frames_from_inside(checked):
     assert [trial.at_ns / S for trial in trials] == [0.75, 1.75, 2.75, 5.75, 6.75, 7.75, 8.75, 9.75]
     assert [trial.window_ns / S for trial in trials] == [0, 1, 2, 0, 1, 2, 2, 2]
     assert [trial.gold for trial in trials] == [(3,)] * 3 + [(1,)] * 5
+    # Without a window, too: a growing clip could show what was before.
+    trials = checked({"bag": "good", "timelines": [timeline]}).shards[0].trials
+    assert [trial.window_ns / S for trial in trials] == [0, 1, 2, 0, 1, 2, 3, 4]
 
 
 def test_timelines_from_a_file(checked, bags):

@@ -53,7 +53,7 @@ def test_the_suites_in_the_documentation_are_ones(written):
 def test_defaults_and_the_model_of_the_command_line(written):
     suite = read_suite(written("name: s\nbags: [{bag: a}]\n"), model="other")
     assert (suite.model.model, suite.model.prompts, suite.model.threads) == ("other", "plain", 1)
-    assert (suite.clip.frames, suite.clip.window_s, suite.clip.rate_hz) == (4, 8.0, 2.0)
+    assert (suite.clip.frames, suite.clip.window_s, suite.clip.rate_hz) == (4, None, 2.0)
     assert (suite.metrics, suite.seed, suite.bags[0].patterns) == (None, 0, ("a",))
 
 

@@ -1,72 +1,16 @@
-"""The range of stored values that is shown from darkest to brightest: given by a user or found automatically."""
+"""Finds the range of stored values that shows what a picture holds, if nobody has given one."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-DEFAULT, AUTO = "default", "auto"
-BETWEEN = ".."
+from ..settings.value_range import ValueRange
+
 LEAST_STEPS = 256
 """Least span of an automatic range in steps: one step per grey level, so that noise alone does not fill the range."""
 SAME_SHARE = 0.1
 """Share of the new range's span by which both its ends may differ from the previous range, which then stays."""
-
-
-@dataclass(frozen=True)
-class ValueRange:
-    """A range of stored values.
-
-    Attributes:
-        black: Value that is shown darkest, as are all values beyond it.
-        white: Value that is shown brightest, as are all values beyond it; less than `black` if small values are bright.
-
-    Raises:
-        ValueError: The two values are equal, or one of them is no finite number.
-    """
-
-    black: float
-    white: float
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.black) and math.isfinite(self.white)) or self.black == self.white:
-            raise ValueError(
-                f"{self.black:g} and {self.white:g} are no range of values: give two finite, different ones"
-            )
-
-    def __str__(self) -> str:
-        return f"{_number(self.black)}{BETWEEN}{_number(self.white)}"
-
-    @property
-    def goes_below_zero(self) -> bool:
-        """Whether the range has values below zero; then they count as measurements."""
-        return min(self.black, self.white) < 0
-
-
-def check_value_range(text: str) -> None:
-    """Check that a text is `default`, `auto` or a range such as `0..4095`.
-
-    Raises:
-        ValueError: The text is none of these; the message names it and the allowed forms.
-    """
-    if text not in (DEFAULT, AUTO):
-        given_range(text)
-
-
-def given_range(text: str) -> ValueRange:
-    """Read a range such as `0..4095` or `10000..300`: the value shown darkest, then the value shown brightest.
-
-    Raises:
-        ValueError: The text has another form.
-    """
-    black, _, white = text.partition(BETWEEN)
-    try:
-        return ValueRange(float(black), float(white))
-    except ValueError:
-        raise ValueError(
-            f"value_range is {text!r}: allowed are {DEFAULT}, {AUTO}, or the values shown darkest and brightest, two "
-            "different numbers such as 0..4095 or 10000..300"
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -119,7 +63,3 @@ def steady_range(before: ValueRange | None, found: ValueRange | None) -> ValueRa
     allowed = SAME_SHARE * abs(found.white - found.black)
     same = max(abs(found.black - before.black), abs(found.white - before.white)) <= allowed
     return before if same else found
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value.is_integer() else repr(value)

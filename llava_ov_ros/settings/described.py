@@ -6,8 +6,9 @@ from dataclasses import Field, dataclass, field
 from typing import Any
 
 from ..bounds import quoted
-from .request_bounds import LONGEST_TEXT
 
+LONGEST_TEXT = 10_000
+"""Characters of a text: a few thousand tokens, of which a model's context has 32,768 or fewer."""
 MOST_ENTRIES = 100
 """Of a list."""
 

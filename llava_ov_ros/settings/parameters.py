@@ -1,21 +1,17 @@
-"""The node's parameters: one described table, which is also the frozen dataclass the node reads."""
+"""The one table of parameters: their defaults, ranges, choices and descriptions, as the class of their values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rclpy.exceptions import InvalidTopicNameException
-from rclpy.validate_topic_name import validate_topic_name
-
-from ..bounds import quoted, shown
+from ..bounds import shown
 from ..checkpoints import MODEL_FORMS
-from ..frames import NS_PER_S, AdmissionSettings, CameraSettings, DecodeOptions, GrowthSettings, StampSource
-from ..frames.decode_options import ON_DAMAGED
-from ..frames.message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
-from ..frames.value_range import check_value_range
+from ..message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
 from ..modes import MODES
-from .described import ParameterError, check_value, described
+from .allowed_values import DECODINGS, ON_DAMAGED, PLAN_DECODING, REFUSE, ROTATIONS_DEG, StampSource
+from .described import Described, ParameterError, about, check_value, described
+from .value_range import DEFAULT, check_value_range
 
 MOST_WAITING, MOST_TOGETHER = 100, 64
 """Greatest queue_size and batch_size."""
@@ -23,7 +19,13 @@ MOST_WAITING, MOST_TOGETHER = 100, 64
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of all parameters at one moment, each allowed by itself; `consistency` says whether they fit together."""
+    """Values of all parameters at one moment, each allowed by itself.
+
+    `consistency.check_together` says whether they fit together, and the node whether ROS takes the names of topics.
+
+    Raises:
+        ParameterError: A value is not allowed; the text names the parameter, the value and what is allowed.
+    """
 
     model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}")
     device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
@@ -42,7 +44,7 @@ class Settings:
         choices=(*TRANSPORTS, *NAMED_IN_FULL),
     )
     stamp_source: list[str] = described(
-        ["header"],
+        [StampSource.HEADER.value],
         "Time of a frame, one for all cameras or one for each: header (header.stamp of its message), or arrival (the "
         "node's clock then, for drivers that stamp since boot or by another clock)",
         choices=tuple(StampSource),
@@ -54,10 +56,10 @@ class Settings:
     )
     image_qos_depth: int = described(5, "Messages kept by the middleware per camera", low=1, high=1000)
     rotations_deg: list[int] = described(
-        [0], "Clockwise turn of the pictures, one for all cameras or one for each", choices=(0, 90, 180, 270)
+        [0], "Clockwise turn of the pictures, one for all cameras or one for each", choices=ROTATIONS_DEG
     )
     value_range: list[str] = described(
-        ["default"],
+        [DEFAULT],
         "Stored values shown darkest and brightest, of pictures of one channel with more than 8 bits, one for all "
         "cameras or one for each: default (mono16 0..65535, depth 10 m to 0.3 m), auto (found for each clip), or two "
         "numbers such as 0..4095",
@@ -65,7 +67,7 @@ class Settings:
     max_image_pixels: int = described(
         4096 * 4096, "Larger pictures (width * height) are refused as malformed", low=1, high=1_000_000_000
     )
-    on_damaged: str = described("refuse", "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
+    on_damaged: str = described(REFUSE, "A JPEG of which parts are damaged: refuse or use it", choices=ON_DAMAGED)
     admission_rate_hz: float = described(
         2.0, "Frames per second that enter a buffer, by stamp; 0: every frame", low=0.0, high=1000.0
     )
@@ -167,9 +169,9 @@ class Settings:
         "alfred", "What plans may say: a shipped vocabulary (alfred, delivery), else a file (docs/planning.md)"
     )
     plan_decoding: str = described(
-        "constrained",
+        PLAN_DECODING,
         "Plans and hints are held to the vocabulary's grammar (constrained) or read from free text (free)",
-        choices=("constrained", "free"),
+        choices=DECODINGS,
         live=True,
     )
     plan_repairs: int = described(
@@ -206,22 +208,16 @@ class Settings:
                 check_value_range(text)
             except ValueError as error:
                 raise ParameterError(shown(str(error))) from None
-        for topic in self.image_topics:
-            try:
-                validate_topic_name(topic)
-            except InvalidTopicNameException as error:
-                reason = str(error).splitlines()[0]
-                raise ParameterError(f"image_topics has {quoted(topic)}: {shown(reason)}") from None
 
     @property
     def max_frame_age_ns(self) -> int:
         """The parameter `max_frame_age_s` in nanoseconds."""
-        return round(self.max_frame_age_s * NS_PER_S)
+        return nanoseconds(self.max_frame_age_s)
 
     @property
     def frozen_after_ns(self) -> int:
         """The parameter `frozen_after_s` in nanoseconds."""
-        return round(self.frozen_after_s * NS_PER_S)
+        return nanoseconds(self.frozen_after_s)
 
     def questions(self) -> list[str]:
         """The standing questions that are not empty."""
@@ -242,31 +238,20 @@ class Settings:
         values: list[Any] = getattr(self, name)
         return values * len(self.cameras) if len(values) == 1 else values
 
-    def growth(self) -> GrowthSettings:
-        """How a camera's growing clip grows."""
-        return GrowthSettings(
-            max_frames=self.clip_frames,
-            min_frames=self.clip_min_frames,
-            window_ns=round(self.clip_window_s * NS_PER_S),
-            spacing_ns=round(self.clip_spacing_s * NS_PER_S),
-        )
 
-    def camera_settings(self, index: int) -> CameraSettings:
-        """What the frames layer needs to know of one camera."""
-        return CameraSettings(
-            stamp_source=StampSource(self.per_camera("stamp_source")[index]),
-            decode=DecodeOptions(
-                rotate_deg=self.per_camera("rotations_deg")[index],
-                value_range=self.per_camera("value_range")[index],
-                max_pixels=self.max_image_pixels,
-                on_damaged=self.on_damaged,
-            ),
-            admission=AdmissionSettings(
-                self.admission_rate_hz, self.admission_min_change, self.admission_min_sharpness
-            ),
-            growth=self.growth(),
-            buffer_frames=self.buffer_frames,
-            buffer_bytes=self.buffer_mb * 2**20,
-            future_tolerance_ns=round(self.future_tolerance_s * NS_PER_S),
-            jump_back_ns=round(self.jump_back_s * NS_PER_S),
-        )
+DEFAULTS = Settings()
+"""The default of every parameter. What is no parameter and means the same takes its default from here."""
+
+
+def parameter(name: str) -> Described:
+    """The description, range and choices of one parameter.
+
+    Raises:
+        KeyError: There is no parameter of that name.
+    """
+    return {entry.name: about(entry) for entry in fields(Settings)}[name]
+
+
+def nanoseconds(seconds: float) -> int:
+    """Seconds in nanoseconds, as stamps have them."""
+    return round(seconds * 1_000_000_000)

@@ -20,9 +20,10 @@ from llava_ov_ros.frames import (
     Outcome,
     decode,
 )
-from llava_ov_ros.frames.value_range import ValueRange, automatic_range, given_range
+from llava_ov_ros.frames.automatic_range import automatic_range
 from llava_ov_ros.frames.values import Meaning, Values, spread_of
 from llava_ov_ros.replay import read_messages
+from llava_ov_ros.settings.value_range import ValueRange, given_range
 
 S = 1_000_000_000
 BIG = 2**70
@@ -159,7 +160,7 @@ def test_a_real_depth_camera_fills_the_levels(recordings) -> None:
 
 
 def camera(**settings) -> Camera:
-    growth = GrowthSettings(max_frames=3, min_frames=2, window_ns=BIG)
+    growth = GrowthSettings(max_frames=3, min_frames=2, window_ns=BIG, spacing_ns=0)
     return Camera("ir", CameraSettings(**{"decode": AUTO, "admission": EVERY_FRAME, "growth": growth, **settings}))
 
 
