@@ -54,7 +54,18 @@ def test_architecture_names_every_module_once_under_its_folder():
 
 def shipped_files() -> list[str]:
     """Paths of the repository's files that documents may name, each with a slash before it."""
-    folders = ("action", "config", "deploy", "examples", "launch", "llava_ov_ros", "models", "msg", "requirements")
+    folders = (
+        "action",
+        "config",
+        "deploy",
+        "docs",
+        "examples",
+        "launch",
+        "llava_ov_ros",
+        "models",
+        "msg",
+        "requirements",
+    )
     folders = (*folders, "srv", "test", "tools")
     inner = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
     return [f"/{file.relative_to(ROOT).as_posix()}" for file in (*inner, *ROOT.glob("*.*"))]
