@@ -26,6 +26,9 @@ OTHER_PROJECTS = {
     "cmrc2018_evaluate.py",
 }
 
+MADE = {"out/check_gpu.json"}
+"""Files that a documented command writes."""
+
 
 def named_modules() -> dict[str, list[str]]:
     """The modules in the first column of each table below "## Modules", by folder; "" has the single modules."""
@@ -49,16 +52,34 @@ def test_architecture_names_every_module_once_under_its_folder():
     assert sorted(named) == sorted(there)
 
 
+def shipped_files() -> list[str]:
+    """Paths of the repository's files that documents may name, each with a slash before it."""
+    folders = (
+        "action",
+        "config",
+        "deploy",
+        "docs",
+        "examples",
+        "launch",
+        "llava_ov_ros",
+        "models",
+        "msg",
+        "requirements",
+    )
+    folders = (*folders, "srv", "test", "tools")
+    inner = [file for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    return [f"/{file.relative_to(ROOT).as_posix()}" for file in (*inner, *ROOT.glob("*.*"))]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_paths_of_modules_exist(document):
-    """A document may leave out the first folders of a path."""
-    there = [
-        f"/{file.relative_to(ROOT).as_posix()}"
-        for folder in ("llava_ov_ros", "launch", "test", "tools", "examples")
-        for file in (ROOT / folder).rglob("*.py")
-    ] + ["/setup.py"]
-    named = set(re.findall(r"`([\w/.]*\w\.py)`", document.read_text())) - OTHER_PROJECTS
-    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in there)] == []
+def test_files_that_documents_name_exist(document):
+    """A document may leave out the first folders of a path; files with other endings count only with a folder."""
+    text, there = document.read_text(), shipped_files()
+    modules = set(re.findall(r"`([\w/.]*\w\.py)`", text)) - OTHER_PROJECTS
+    others = (
+        set(re.findall(r"`(\w[\w./-]*/[\w.-]+\.(?:action|cpp|html|json|jsonl|md|msg|sh|srv|xml|yaml))`", text)) - MADE
+    )
+    assert [name for name in sorted(modules | others) if not any(file.endswith(f"/{name}") for file in there)] == []
 
 
 def test_classes_that_architecture_names_exist():

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODEL_CARD = ROOT / "models" / "rooms" / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 FOLDERS = ("config", "docs", "examples", "launch", "models", "test")
 LIMIT_S = 110
 SCORES = "llava-ov rooms evaluate"
@@ -167,7 +168,9 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, MODEL_CARD], ids=lambda document: str(document.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, MODEL_CARD, CONTRIBUTING], ids=lambda document: str(document.relative_to(ROOT))
+)
 def test_links_inside_the_repository_lead_somewhere(document):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text()):

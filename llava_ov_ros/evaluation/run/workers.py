@@ -65,7 +65,7 @@ def load(job: Job) -> AnswersQuestions:
 
 @contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
-    """Limit torch to `count` threads while the `with` block lasts."""
+    """Run torch with `count` threads while the `with` block lasts."""
     import torch
 
     before = torch.get_num_threads()
