@@ -168,8 +168,8 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
     Raises:
         CommandError: --rotate, --value-range or --rate-hz cannot be meant so.
     """
-    from ..frames import AdmissionSettings, Camera, CameraSettings, DecodeOptions
-    from ..frames.growing import growth_of
+    from ..frames import Camera
+    from ..frames.camera_settings import recording_settings
     from ..replay import camera_names
 
     rotations = per_camera("--rotate", args.rotate, len(topics), 0)
@@ -180,17 +180,17 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
             f"{args.max_age:g}: most answers would be STALE; raise one of the two",
             USAGE,
         )
-    frames = max(DEFAULTS.buffer_frames, math.ceil(longest_s * args.rate_hz) + 2)
     names = camera_names([topic.name for topic in topics])
     return {
         topic.name: Camera(
             names[topic.name],
-            CameraSettings(
-                decode=DecodeOptions(rotate_deg=rotation, value_range=shown),
-                admission=AdmissionSettings(rate_hz=args.rate_hz),
-                growth=growth_of(args.frames),
+            recording_settings(
+                max_frames=args.frames,
+                rate_hz=args.rate_hz,
+                rotate_deg=rotation,
+                value_range=shown,
                 # Without a rate only the bound in bytes holds.
-                kept_frames=frames if args.rate_hz else 1_000_000,
+                kept_frames=math.ceil(longest_s * args.rate_hz) + 2 if args.rate_hz else 1_000_000,
             ),
         )
         for topic, rotation, shown in zip(topics, rotations, ranges, strict=True)

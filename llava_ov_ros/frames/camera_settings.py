@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..settings import Settings, StampSource, nanoseconds
+from ..settings import DEFAULTS, Settings, StampSource, nanoseconds
+from ..settings.value_range import DEFAULT
 from .admission import AdmissionSettings
 from .camera import CameraSettings
 from .decode_options import DecodeOptions
@@ -32,6 +33,36 @@ def camera_settings(settings: Settings, index: int) -> CameraSettings:
         buffer_bytes=settings.buffer_mb * 2**20,
         future_tolerance_ns=nanoseconds(settings.future_tolerance_s),
         jump_back_ns=nanoseconds(settings.jump_back_s),
+    )
+
+
+def recording_settings(
+    *,
+    max_frames: int = DEFAULTS.clip_frames,
+    rate_hz: float = DEFAULTS.admission_rate_hz,
+    rotate_deg: int = 0,
+    value_range: str = DEFAULT,
+    kept_frames: int = DEFAULTS.buffer_frames,
+    kept_bytes: int | None = None,
+) -> CameraSettings:
+    """The settings of a camera of a recording: all else is as a node with default parameters has it.
+
+    Args:
+        max_frames: The parameter clip_frames; a node with more of them than its buffer holds has a larger buffer.
+        rate_hz: The parameter admission_rate_hz.
+        rotate_deg: Clockwise turn of the pictures: 0, 90, 180 or 270.
+        value_range: default, auto, or two numbers such as `0..4095`.
+        kept_frames: Most frames kept for windows and ranges of time that are longer than a node's buffer.
+        kept_bytes: Most bytes of pictures kept likewise; None: buffer_mb.
+    """
+    buffer_frames = max(DEFAULTS.buffer_frames, max_frames)
+    return CameraSettings(
+        decode=DecodeOptions(rotate_deg=rotate_deg, value_range=value_range),
+        admission=AdmissionSettings(rate_hz=rate_hz),
+        growth=GrowthSettings(max_frames=max_frames, min_frames=min(DEFAULTS.clip_min_frames, max_frames)),
+        buffer_frames=buffer_frames,
+        kept_frames=max(buffer_frames, kept_frames),
+        kept_bytes=kept_bytes,
     )
 
 

@@ -43,11 +43,6 @@ class GrowthSettings:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
 
 
-def growth_of(max_frames: int) -> GrowthSettings:
-    """The growth of clips of at most so many frames; all else is as the parameters have it by default."""
-    return GrowthSettings(max_frames=max_frames, min_frames=min(DEFAULTS.clip_min_frames, max_frames))
-
-
 class GrowingClip:
     """The newest frames of one camera. Each new frame is appended; the first frame changes rarely.
 

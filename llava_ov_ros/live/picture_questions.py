@@ -85,7 +85,7 @@ def live_rooms(
         device: As the node's parameter.
         dtype: As the node's parameter.
         mode: Visual mode: video, multi_image or image.
-        max_new_tokens: Longest answer in tokens.
+        max_new_tokens: Longest answer in tokens; more than the node has by default, as the plans of rooms are longer.
 
     Raises:
         LiveError: The node did not come up, refused the model, or did not end as it should; also what the block

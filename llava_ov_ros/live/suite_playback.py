@@ -28,8 +28,8 @@ from ..evaluation.run.frame_pictures import pictures_of
 from ..evaluation.run.workers import WorkError
 from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.suite.trials import PLAN, Trial
+from ..frames.camera_settings import recording_settings
 from ..frames.decode_options import RECORDED_PIXELS
-from ..frames.growing import growth_of
 from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
@@ -117,6 +117,7 @@ def _shard(
 def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
     """The node as the suite has it."""
     model, clip, planning = job.suite.model, job.suite.clip, job.suite.planning
+    camera = recording_settings(max_frames=clip.frames)
     return {
         "use_sim_time": True,
         "model": named_model(job.suite),
@@ -124,20 +125,20 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "dtype": model.dtype,
         "prompts": named_prompts(job.suite),
         "actions": named_actions(job.suite),
-        "cameras": [camera.name for camera in shard.cameras],
-        "image_topics": [staged_base(camera.topic, namespace) for camera in shard.cameras],
-        "image_transport": [camera.topic.transport for camera in shard.cameras],
-        "rotations_deg": [camera.rotate_deg for camera in shard.cameras],
+        "cameras": [one.name for one in shard.cameras],
+        "image_topics": [staged_base(one.topic, namespace) for one in shard.cameras],
+        "image_transport": [one.topic.transport for one in shard.cameras],
+        "rotations_deg": [one.rotate_deg for one in shard.cameras],
         # As in process.
         "max_image_pixels": RECORDED_PIXELS,
-        "value_range": [camera.value_range for camera in shard.cameras],
+        "value_range": [one.value_range for one in shard.cameras],
         "image_qos": "match",
         "image_qos_depth": 100,
         "admission_rate_hz": float(clip.rate_hz),
         # Where windows are longer than the default buffer, the growing clip may hold older frames than in process.
-        "buffer_frames": max(clip.frames, kept_frames(job, shard)),
+        "buffer_frames": max(camera.buffer_frames, kept_frames(job, shard)),
         "clip_frames": clip.frames,
-        "clip_min_frames": growth_of(clip.frames).min_frames,
+        "clip_min_frames": camera.growth.min_frames,
         "max_frame_age_s": float(clip.max_age_s),
         "frozen_after_s": float(clip.frozen_after_s),
         "visual_mode": model.mode,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..frames import Camera, CameraSettings, Clip
+from ..frames import Camera, Clip
+from ..frames.camera_settings import recording_settings
 from ..questions import RefusedError
 from .answer_replay import ReplaySettings, clips_at, counted_by, moments, query_of
 from .bag import ImageTopic, read_messages
@@ -29,7 +30,7 @@ def spread_clips(bag: Path, topic: ImageTopic, count: int, settings: ReplaySetti
     Raises:
         BagError: The bag is damaged.
     """
-    camera = Camera(camera_names([topic.name])[topic.name], CameraSettings())
+    camera = Camera(camera_names([topic.name])[topic.name], recording_settings(max_frames=settings.max_frames))
     cameras, by_name = {topic.name: camera}, {camera.name: camera}
     span_ns = max(0, topic.last_ns - topic.first_ns)
     ends = [TimedQuestion("what is there", span_ns * number // count) for number in range(1, count + 1)]

@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,12 @@ from llava_ov_ros.cli.main import make_parser
 from llava_ov_ros.evaluation.suite import suite_file
 from llava_ov_ros.evaluation.suite.suite_file import ClipSettings, ModelSettings, PlanningSettings
 from llava_ov_ros.frames import AdmissionSettings, CameraSettings, GrowthSettings
-from llava_ov_ros.frames.camera_settings import camera_settings, growth_settings
+from llava_ov_ros.frames.camera_settings import camera_settings, growth_settings, recording_settings
 from llava_ov_ros.frames.decode_options import RECORDED_PIXELS
 from llava_ov_ros.planning import PlanOptions
 from llava_ov_ros.questions import Query
 from llava_ov_ros.replay import ReplaySettings
-from llava_ov_ros.settings import DEFAULTS, Settings, parameter
+from llava_ov_ros.settings import DEFAULTS, Settings, check_together, parameter
 
 # Field of a suite's file, and of its schema, by parameter.
 IN_SUITES = {
@@ -65,8 +66,25 @@ def test_cameras_and_their_growing_clips():
     assert AdmissionSettings() == camera_settings(DEFAULTS, 0).admission
 
 
+def test_a_camera_of_a_recording_is_that_of_a_node_but_for_what_is_kept_and_how_large_pictures_are():
+    live = camera_settings(DEFAULTS, 0)
+    recorded = recording_settings(kept_frames=1000, kept_bytes=2**40)
+    assert replace(recorded, decode=live.decode, kept_frames=None, kept_bytes=None) == live
+    assert recording_settings(kept_frames=1).kept_frames == DEFAULTS.buffer_frames
+
+
+@pytest.mark.parametrize("frames", [1, 2, 50, 128])
+def test_so_many_frames_grow_as_on_a_node_that_allows_them(frames):
+    recorded = recording_settings(max_frames=frames)
+    node = Settings(
+        clip_frames=frames, clip_min_frames=recorded.growth.min_frames, buffer_frames=recorded.buffer_frames
+    )
+    check_together(node)
+    assert (growth_settings(node), camera_settings(node, 0).buffer_frames) == (recorded.growth, recorded.buffer_frames)
+
+
 def test_pictures_of_recordings_may_be_larger_than_those_of_a_network():
-    decode = CameraSettings().decode
+    decode = recording_settings().decode
     assert decode.max_pixels == RECORDED_PIXELS > DEFAULTS.max_image_pixels
     assert (decode.rotate_deg, decode.value_range, decode.on_damaged) == (0, "default", DEFAULTS.on_damaged)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import cv2
 
-from ...frames import NS_PER_S, AdmissionSettings, Camera, CameraSettings, Clip, DecodeOptions
-from ...frames.growing import growth_of
+from ...frames import NS_PER_S, Camera, Clip
+from ...frames.camera_settings import recording_settings
 from ...planning import PlanOptions, PlanResult, plan_about
 from ...questions import (
     AnswersQuestions,
@@ -35,7 +35,6 @@ from ...replay import (
     read_messages,
     remarks,
 )
-from ...settings import DEFAULTS
 from ..suite.preflight import Job, Shard, named_actions
 from ..suite.trials import PLAN, Trial
 from .answer_scores import Row
@@ -130,10 +129,11 @@ def make_cameras(job: Job, shard: Shard) -> dict[str, Camera]:
     return {
         one.topic.name: Camera(
             one.name,
-            CameraSettings(
-                decode=DecodeOptions(rotate_deg=one.rotate_deg, value_range=one.value_range),
-                admission=AdmissionSettings(rate_hz=job.suite.clip.rate_hz),
-                growth=growth_of(job.suite.clip.frames),
+            recording_settings(
+                max_frames=job.suite.clip.frames,
+                rate_hz=job.suite.clip.rate_hz,
+                rotate_deg=one.rotate_deg,
+                value_range=one.value_range,
                 kept_frames=kept_frames(job, shard),
                 kept_bytes=KEPT_BYTES,
             ),
@@ -149,7 +149,7 @@ def kept_frames(job: Job, shard: Shard) -> int:
     # Recorded rates vary; a buffer for twice the mean rate is large enough.
     recorded_hz = max((2 * count / length_s for count, length_s in lengths if length_s > 0), default=0.0)
     rate_hz = job.suite.clip.rate_hz or recorded_hz
-    return max(DEFAULTS.buffer_frames, math.ceil(longest_ns / NS_PER_S * rate_hz) + 2)
+    return math.ceil(longest_ns / NS_PER_S * rate_hz) + 2
 
 
 def picture_name(shard: int, camera: int, stamp_ns: int) -> str:

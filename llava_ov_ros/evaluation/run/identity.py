@@ -11,9 +11,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-from ...frames.growing import growth_of
+from ...frames.camera_settings import recording_settings
 from ...planning import find_vocabulary
-from ...settings import DEFAULTS
 from ...settings.value_range import DEFAULT
 from ..suite.preflight import Job, Shard, ShardCamera, named_actions
 
@@ -59,8 +58,8 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
 
 def _growing_clip(max_frames: int) -> dict[str, Any]:
     """All that the frames of a growing clip depend on, apart from the bag and the clip settings of a suite."""
-    bounds = {"buffer_frames": DEFAULTS.buffer_frames, "buffer_mb": DEFAULTS.buffer_mb}
-    return asdict(growth_of(max_frames)) | bounds
+    camera = recording_settings(max_frames=max_frames)
+    return asdict(camera.growth) | {"buffer_frames": camera.buffer_frames, "buffer_bytes": camera.buffer_bytes}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

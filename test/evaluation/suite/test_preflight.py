@@ -15,7 +15,7 @@ from llava_ov_ros.evaluation.run import identity as identity_module
 from llava_ov_ros.evaluation.run.identity import differences, identity
 from llava_ov_ros.evaluation.suite.preflight import preflight
 from llava_ov_ros.evaluation.suite.suite_file import SuiteError, read_suite
-from llava_ov_ros.frames import GrowthSettings
+from llava_ov_ros.frames import CameraSettings, GrowthSettings
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
@@ -92,7 +92,8 @@ def test_a_run_that_looked_at_windows_is_not_continued_with_growing_clips(checke
     before = json.loads(json.dumps(windows))
     del before["settings"]["growing_clip"]
     assert "settings: growing_clip: spacing_ns is new" in differences(before, windows)
-    monkeypatch.setattr(identity_module, "growth_of", lambda frames: GrowthSettings(frames, 1, spacing_ns=0))
+    grown = CameraSettings(growth=GrowthSettings(min_frames=1, spacing_ns=0))
+    monkeypatch.setattr(identity_module, "recording_settings", lambda max_frames: grown)
     assert differences(now, identity(checked(asked), bags, "here")) == [
         "settings: growing_clip: min_frames was 2 and is 1",
         f"settings: growing_clip: spacing_ns was {S * 3 // 2} and is 0",
