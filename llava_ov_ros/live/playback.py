@@ -96,7 +96,7 @@ class LiveSession(Session):
         self,
         questions: Sequence[TimedQuestion],
         deadline_s: float,
-        on_answer: Callable[[LiveAnswer], None],
+        on_result: Callable[[LiveAnswer], None],
         on_message: Callable[[BagMessage], None] = no_op,
     ) -> None:
         """Play the whole bag; time stands still while a question is being answered.
@@ -104,7 +104,7 @@ class LiveSession(Session):
         Args:
             questions: Asked when the recording has reached their times, as in `replay`.
             deadline_s: Of each answer, in seconds.
-            on_answer: Called with every answer, in order.
+            on_result: Called with every answer, in order.
             on_message: Called with every message that has been published.
 
         Raises:
@@ -113,12 +113,12 @@ class LiveSession(Session):
 
         def pass_on_others() -> None:
             while self._others:
-                on_answer(LiveAnswer(self._others.popleft(), None))
+                on_result(LiveAnswer(self._others.popleft(), None))
 
         def ask(due: Sequence[tuple[int, TimedQuestion, int]]) -> None:
             for number, question, now_ns in due:
                 self.arrive_at(now_ns)
-                on_answer(LiveAnswer(self._put(question, number, deadline_s), question))
+                on_result(LiveAnswer(self._put(question, number, deadline_s), question))
                 pass_on_others()
 
         def played(message: BagMessage) -> None:
@@ -177,7 +177,7 @@ def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
     """
     answer, question = live.answer, live.question
     at_ns = question.at_ns if question is not None else stamp_ns(answer.answered_at) - origin_ns
-    truth = question.truth if question is not None else ""
+    gold = question.gold if question is not None else ""
     return {
         "question": answer.question,
         "at_s": at_ns / NS_PER_S,
@@ -186,9 +186,9 @@ def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
         "confidence": answer.confidence,
         "status": Status(answer.status).name,
         "message": answer.message,
-        "truth": truth,
-        "kind": question.kind if question is not None else "",
-        "correct": is_correct(answer.text, truth) if truth else None,
+        "truth": gold,
+        "kind": question.category if question is not None else "",
+        "correct": is_correct(answer.text, gold) if gold else None,
         "frames": [used_record(frame) for frame in answer.frames],
         "model": answer.model,
         "time_to_first_token_s": answer.time_to_first_token_s,

@@ -30,15 +30,15 @@ class TimedQuestion:
         ask: The text.
         at_ns: Nanoseconds after the first frame of the recording.
         window_ns: Length of the clip that ends then; None: the replay's own.
-        truth: The right answer, where it is known.
-        kind: What is asked for (colour, counting, ...), where that is known.
+        gold: The right answer, where it is known; `truth` in the file.
+        category: The topic (colour, counting, ...), where it is known; `kind` in the file.
     """
 
     ask: str
     at_ns: int
     window_ns: int | None = None
-    truth: str = ""
-    kind: str = ""
+    gold: str = ""
+    category: str = ""
 
 
 def read_questions(path: Path) -> tuple[TimedQuestion, ...]:

@@ -25,7 +25,7 @@ from .world import (
 CANNOT_TELL = "cannot tell"
 DONE = "DONE"
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
-KINDS_OF_QUESTION = (
+CATEGORIES = (
     "colour",
     "presence",
     "where",
@@ -49,16 +49,16 @@ class Question:
     """A question and its answer.
 
     Attributes:
-        kind: One of KINDS_OF_QUESTION; `cannot_tell` is any question whose answer the pictures do not show.
+        category: One of CATEGORIES; `cannot_tell` is any question whose answer the pictures do not show.
         text: As it is asked.
-        answer: The one right answer.
+        gold: The one right answer.
         held_out: Whether it is about a combination of kind, colour and place that training never shows.
         direction: Whether it asks which way something moved.
     """
 
-    kind: str
+    category: str
     text: str
-    answer: str
+    gold: str
     held_out: bool = False
     direction: bool = False
 
@@ -114,20 +114,20 @@ class _Scene:
         return self.rng.choice([kind for kind in KINDS if kind not in self.kinds])
 
 
-def questions(take: Take, rng: Random, kinds: Sequence[str] = KINDS_OF_QUESTION, each: int = 1) -> list[Question]:
+def questions(take: Take, rng: Random, categories: Sequence[str] = CATEGORIES, each: int = 1) -> list[Question]:
     """Questions about a take, in no particular order.
 
     Args:
         take: What the clip shows.
         rng: Draws what is asked, and how.
-        kinds: Which kinds.
-        each: About how many of each kind, where the take allows it.
+        categories: Which categories.
+        each: About how many of each category, where the take allows it.
     """
     scene = _Scene(take, rng)
     asked: dict[str, Question] = {}
-    for kind in kinds:
+    for category in categories:
         for _ in range(each):
-            question = _ASKED[kind](scene)
+            question = _ASKED[category](scene)
             if question is not None:
                 asked.setdefault(question.text, question)
     listed = list(asked.values())

@@ -169,15 +169,15 @@ class _Asking:
         else:
             results: dict[str, Result] = {}
 
-            def end(result: Result) -> None:
+            def on_result(result: Result) -> None:
                 results[result.query.request_id] = result
 
             queries = [self._query(trial, now_ns) for trial in trials]
             answer_together(
-                [Asked(query, end) for query in queries], self._engine, lambda query: self._cut(query, now_ns)
+                [Asked(query, on_result) for query in queries], self._engine, lambda query: self._cut(query, now_ns)
             )
-            ended = [results[query.request_id] for query in queries]
-            answers = [(trial, result, answer_fields(result)) for trial, result in zip(trials, ended, strict=True)]
+            in_order = [results[query.request_id] for query in queries]
+            answers = [(trial, result, answer_fields(result)) for trial, result in zip(trials, in_order, strict=True)]
         pictures: dict[str, bytes] = {}
         for _, result, _ in answers:
             pictures |= self._pictures(result.clips)

@@ -198,8 +198,8 @@ class TrialMaker:
                 kind=str(Kind.TEXT),
                 at_ns=question.at_ns,
                 window_ns=_ns(self._clip.window_s) if question.window_ns is None else question.window_ns,
-                gold=(question.truth,) if question.truth else (),
-                category=question.kind,
+                gold=(question.gold,) if question.gold else (),
+                category=question.category,
             )
 
     def _timeline(self, given: Mapping[str, Any], place: Place) -> None:
