@@ -151,10 +151,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:
-    from ..evaluation.rooms.accuracy import HELD_OUT_KINDS, trials
-    from ..evaluation.rooms.held_plans import KINDS
+    from ..evaluation.rooms.accuracy import HELD_OUT_CATEGORIES, trials
+    from ..evaluation.rooms.held_plans import PLAN_CATEGORIES
     from ..questions import find_prompts, load_prompts
-    from ..rooms.room_questions import KINDS_OF_QUESTION
+    from ..rooms.room_questions import CATEGORIES
 
     if args.decoding is not None and (args.live or args.held_out):
         raise CommandError(
@@ -165,27 +165,29 @@ def _run_evaluate(args: argparse.Namespace) -> int:
             "--recordings goes with none of --live, --held-out and --decoding: those ask about rooms", USAGE
         )
     engine = load_model(args)
-    kinds: tuple[str, ...] = HELD_OUT_KINDS if args.held_out else KINDS_OF_QUESTION if args.decoding is None else KINDS
+    categories: tuple[str, ...] = CATEGORIES if args.decoding is None else PLAN_CATEGORIES
+    if args.held_out:
+        categories = HELD_OUT_CATEGORIES
     frames = 1 if args.mode == "image" else None
     if frames == 1:
-        kinds = tuple(kind for kind in kinds if kind != "motion")
+        categories = tuple(category for category in categories if category != "motion")
     sizes = (LIVE_SIZE,) if args.live else None
-    fresh = trials(args.seed, args.each, kinds=kinds, held_out=args.held_out, frames=frames, sizes=sizes)
+    fresh = trials(args.seed, args.each, categories=categories, held_out=args.held_out, frames=frames, sizes=sizes)
     from .rooms_asking import RoomsAsker
 
     asker = RoomsAsker(engine, args.mode, load_prompts(find_prompts("plain")))
     if args.recordings is not None:
         from .rooms_recordings import run_recordings
 
-        return run_recordings(args, asker, fresh, args.each * len(kinds))
+        return run_recordings(args, asker, fresh, args.each * len(categories))
     if args.live:
         from .rooms_asking import LONGEST_ANSWER
         from .rooms_live import run_live
 
-        return run_live(args, asker.answer, fresh, args.each * len(kinds), LONGEST_ANSWER)
+        return run_live(args, asker.answer, fresh, args.each * len(categories), LONGEST_ANSWER)
     if args.decoding is not None:
-        return _decodings(args, asker, fresh, args.each * len(kinds))
-    return _evaluate(args, asker, fresh, args.each * len(kinds))
+        return _decodings(args, asker, fresh, args.each * len(categories))
+    return _evaluate(args, asker, fresh, args.each * len(categories))
 
 
 def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
@@ -205,8 +207,8 @@ def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomT
         if calibrations:
             print(f"\n{calibration_table(calibrations)}")
     print(f"median time of an answer about a new clip of four frames: {report.median_s():.3f} s", file=sys.stderr)
-    for kind, text, right, said in report.wrong[: args.wrong or 0]:
-        print(f"  {kind}: {text} -> {said!r}, right: {right!r}", file=sys.stderr)
+    for category, text, gold, said in report.wrong[: args.wrong or 0]:
+        print(f"  {category}: {text} -> {said!r}, right: {gold!r}", file=sys.stderr)
     return 0
 
 
@@ -225,18 +227,20 @@ def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Room
     except ValueError as error:
         raise CommandError(str(error)) from None
     print(json.dumps(report.as_dict()) if args.json else plan_table(report))
-    for decoding, text, right, said in report.wrong[: args.wrong or 0]:
-        print(f"  {decoding}: {text} -> {said!r}, right: {right!r}", file=sys.stderr)
+    for decoding, text, gold, said in report.wrong[: args.wrong or 0]:
+        print(f"  {decoding}: {text} -> {said!r}, right: {gold!r}", file=sys.stderr)
     return 0
 
 
 def table(report: AccuracyReport) -> str:
     """A report for people."""
     lines = [f"{'':12}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'blind %':>9}"]
-    for kind, row in report.as_dict().items():
+    for category, row in report.as_dict().items():
         bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
         blind = f"{100 * row['blind']:.1f}" if "blind" in row else ""
-        lines.append(f"{kind:<12}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}{blind:>9}")
+        lines.append(
+            f"{category:<12}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}{blind:>9}"
+        )
         if "precision" in row:
             lines[-1] += f"   precision {100 * row['precision']:.1f}, recall {100 * row['recall']:.1f}"
     return "\n".join(lines)
@@ -285,12 +289,12 @@ def plan_table(report: PlanReport) -> str:
     """A report about ways of decoding, for people."""
     lines = [f"{'':12}{'decoding':<13}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'malformed':>11}"]
     found = report.as_dict()
-    for kind in next(iter(found.values())):
+    for category in next(iter(found.values())):
         for decoding, rows in found.items():
-            row = rows[kind]
+            row = rows[category]
             bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
             lines.append(
-                f"{kind:<12}{decoding:<13}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}"
+                f"{category:<12}{decoding:<13}{row['n']:>6}{row['correct']:>7}{100 * row['accuracy']:>7.1f}{bounds:>17}"
                 f"{row['malformed']:>11}"
             )
     return "\n".join(lines)

@@ -92,7 +92,7 @@ def record(played: Sequence[tuple[int, EpisodeResult]]) -> dict[str, Any]:
                 "complete": one.is_complete,
                 "turns": [
                     {
-                        "right": turn.right,
+                        "right": turn.gold,
                         "hint": turn.hint,
                         "step": turn.step,
                         "confidence": round(turn.confidence, 4),

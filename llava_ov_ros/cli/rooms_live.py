@@ -55,18 +55,18 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
     print(json.dumps(comparison.as_dict()) if args.json else table(comparison))
     asked, unlike = comparison.pairs["total"].n, comparison.unlike
     print(f"the same answer to {asked - len(unlike)} of {asked} questions", file=sys.stderr)
-    for kind, text, right, said, said_live in unlike[: args.wrong or 0]:
-        print(f"  {kind}: {text} -> {said!r}, live {said_live!r}, right: {right!r}", file=sys.stderr)
+    for category, text, gold, said, said_live in unlike[: args.wrong or 0]:
+        print(f"  {category}: {text} -> {said!r}, live {said_live!r}, right: {gold!r}", file=sys.stderr)
     return 0
 
 
 def table(comparison: Comparison) -> str:
     """A comparison for people."""
     lines = [f"{'':12}{'n':>6}{'in process %':>14}{'95 % interval':>17}{'live %':>9}{'difference':>12}"]
-    for kind, row in comparison.as_dict().items():
+    for category, row in comparison.as_dict().items():
         bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
         lines.append(
-            f"{kind:<12}{row['n']:>6}{100 * row['accuracy']:>14.1f}{bounds:>17}{100 * row['live_accuracy']:>9.1f}"
+            f"{category:<12}{row['n']:>6}{100 * row['accuracy']:>14.1f}{bounds:>17}{100 * row['live_accuracy']:>9.1f}"
             f"{100 * row['difference']:>+12.1f}"
         )
     return "\n".join(lines)

@@ -58,7 +58,7 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
                     bar.update(len(asked))
     except BagError as error:
         raise CommandError(str(error)) from None
-    if not report.kinds:
+    if not report.categories:
         bags = ", ".join(map(str, args.recordings))
         raise CommandError(f"{bags}: no camera has a picture to ask about; llava-ov replay BAG lists what a bag has")
     print(json.dumps(report.as_dict()) if args.json else table(report))
@@ -76,7 +76,7 @@ def _cameras(bag: Path) -> list[tuple[Path, ImageTopic]]:
 
 
 def table(report: StrangeReport) -> str:
-    """A report for people: kinds of questions, of decided questions kinds of answers, and cameras."""
+    """A report for people: categories of questions, of decided questions kinds of answers, and cameras."""
     titles = {"kinds": "question", "decided": "compared", "cameras": "camera"}
     parts = []
     for name, rows in report.as_dict().items():

@@ -52,7 +52,7 @@ class HintTurn:
 
     Attributes:
         done: Steps reported so far.
-        right: What comes next: a step, or DONE.
+        gold: The right hint: a step, or DONE.
         hint: STEP, DONE, UNSURE or CANNOT_TELL, as in msg/ActionHint.
         step: The step, also where the node is unsure of it; empty where there is none.
         confidence: Of the hint.
@@ -61,7 +61,7 @@ class HintTurn:
     """
 
     done: tuple[str, ...]
-    right: str
+    gold: str
     hint: str
     step: str
     confidence: float
@@ -71,7 +71,7 @@ class HintTurn:
     @property
     def is_right(self) -> bool:
         """The node is sure of what comes next, and it is that."""
-        return self.hint == DONE if self.right == DONE else self.hint == "STEP" and self.step == self.right
+        return self.hint == DONE if self.gold == DONE else self.hint == "STEP" and self.step == self.gold
 
 
 @dataclass(frozen=True)

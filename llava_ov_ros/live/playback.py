@@ -96,7 +96,7 @@ class LiveSession(Session):
         self,
         questions: Sequence[TimedQuestion],
         deadline_s: float,
-        on_answer: Callable[[LiveAnswer], None],
+        on_result: Callable[[LiveAnswer], None],
         on_message: Callable[[BagMessage], None] = no_op,
     ) -> None:
         """Play the whole bag; time stands still while a question is being answered.
@@ -104,7 +104,7 @@ class LiveSession(Session):
         Args:
             questions: Asked when the recording has reached their times, as in `replay`.
             deadline_s: Of each answer, in seconds.
-            on_answer: Called with every answer, in order.
+            on_result: Called with every answer, in order.
             on_message: Called with every message that has been published.
 
         Raises:
@@ -113,12 +113,12 @@ class LiveSession(Session):
 
         def pass_on_others() -> None:
             while self._others:
-                on_answer(LiveAnswer(self._others.popleft(), None))
+                on_result(LiveAnswer(self._others.popleft(), None))
 
         def ask(due: Sequence[tuple[int, TimedQuestion, int]]) -> None:
             for number, question, now_ns in due:
                 self.arrive_at(now_ns)
-                on_answer(LiveAnswer(self._put(question, number, deadline_s), question))
+                on_result(LiveAnswer(self._put(question, number, deadline_s), question))
                 pass_on_others()
 
         def played(message: BagMessage) -> None:

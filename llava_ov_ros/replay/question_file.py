@@ -30,15 +30,15 @@ class TimedQuestion:
         ask: The text.
         at_ns: Nanoseconds after the first frame of the recording.
         window_ns: Length of the window that the question is about and that ends then; None: it has none of its own.
-        truth: The right answer, where it is known.
-        kind: The category of the question (colour, counting, ...), where it is known.
+        gold: The right answer, where it is known; `truth` in the file.
+        category: The topic of the question (colour, counting, ...), where it is known; `kind` in the file.
     """
 
     ask: str
     at_ns: int
     window_ns: int | None = None
-    truth: str = ""
-    kind: str = ""
+    gold: str = ""
+    category: str = ""
 
 
 def read_questions(path: Path) -> tuple[TimedQuestion, ...]:

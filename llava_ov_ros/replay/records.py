@@ -177,10 +177,10 @@ def written(
     told = {about: fields.pop(about), "at_s": at_ns / NS_PER_S, "stamp_ns": stamp_ns}
     told |= {name: value for name, value in fields.items() if value is not None}
     if isinstance(record, AnswerRecord):
-        truth = "" if question is None else question.truth
-        told["truth"] = truth
-        told["kind"] = "" if question is None else question.kind
-        told["correct"] = is_correct(record.text, truth) if truth else None
+        gold = "" if question is None else question.gold
+        told["truth"] = gold
+        told["kind"] = "" if question is None else question.category
+        told["correct"] = is_correct(record.text, gold) if gold else None
     return told
 
 

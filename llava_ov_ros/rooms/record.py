@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -181,7 +181,7 @@ def truth(recording: Recording) -> dict[str, object]:
         "topics": [camera.topic for camera in cameras],
         "cameras": [camera.name for camera in cameras],
         "events": [[event.start_s, event.end_s, told(script.room, event)] for event in script.events],
-        "questions": [asdict(question) for question in recording.questions],
+        "questions": [question.as_dict() for question in recording.questions],
     }
     return about if script.episode is None else {**about, "episode": episode_truth(script)}
 

@@ -25,7 +25,7 @@ from .world import (
 CANNOT_TELL = "cannot tell"
 DONE = "DONE"
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
-KINDS_OF_QUESTION = (
+CATEGORIES = (
     "colour",
     "presence",
     "where",
@@ -49,17 +49,16 @@ class Question:
     """A question and its right answer.
 
     Attributes:
-        kind: Category of the question, one of KINDS_OF_QUESTION; `cannot_tell` is a question whose answer the pictures
-            do not show.
+        category: One of CATEGORIES; `cannot_tell` is a question whose answer the pictures do not show.
         text: Text of the question.
-        answer: The one right answer.
+        gold: The one right answer.
         held_out: Whether the question is about a combination of kind, colour and place that training never shows.
         direction: Whether the question asks for the direction of a move.
     """
 
-    kind: str
+    category: str
     text: str
-    answer: str
+    gold: str
     held_out: bool = False
     direction: bool = False
 
@@ -115,20 +114,20 @@ class _Scene:
         return self.rng.choice([kind for kind in KINDS if kind not in self.kinds])
 
 
-def questions(take: Take, rng: Random, kinds: Sequence[str] = KINDS_OF_QUESTION, each: int = 1) -> list[Question]:
+def questions(take: Take, rng: Random, categories: Sequence[str] = CATEGORIES, each: int = 1) -> list[Question]:
     """Draw questions about a take, in random order and without duplicates.
 
     Args:
         take: The take.
         rng: Draws the questions and their wording.
-        kinds: Categories of the questions.
+        categories: Categories of the questions.
         each: Number of draws for each category; fewer questions result if the take does not allow one or one repeats.
     """
     scene = _Scene(take, rng)
     asked: dict[str, Question] = {}
-    for kind in kinds:
+    for category in categories:
         for _ in range(each):
-            question = _ASKED[kind](scene)
+            question = _ASKED[category](scene)
             if question is not None:
                 asked.setdefault(question.text, question)
     listed = list(asked.values())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from .goals import Act, written
-from .room_questions import KINDS_OF_QUESTION, NUMBERS, Question, goal_question, questions
+from .room_questions import CATEGORIES, NUMBERS, Question, goal_question, questions
 from .script import EPISODE_REST_S, Event, Script, told
 from .takes import Progress, Take
 from .view import View
@@ -20,7 +20,7 @@ STEP_WINDOW_S = 2.0
 END_WINDOW_S = 1.6
 TAKE_FRAMES = 4
 # Categories of questions that one picture can answer.
-STILL = tuple(kind for kind in KINDS_OF_QUESTION if kind not in ("motion", "next_step"))
+STILL = tuple(one for one in CATEGORIES if one not in ("motion", "next_step"))
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,27 @@ class TimedTruth:
 
     Attributes:
         ask: The question.
-        truth: The one right answer.
-        kind: Category of the question, one of KINDS_OF_QUESTION.
+        gold: The one right answer.
+        category: One of CATEGORIES.
         at_s: Time of the question and end of its clip, in seconds from the first frame.
         window_s: Length of the clip in seconds.
     """
 
     ask: str
-    truth: str
-    kind: str
+    gold: str
+    category: str
     at_s: float
     window_s: float
+
+    def as_dict(self) -> dict[str, str | float]:
+        """The question as a file of questions has it (docs/replay.md), ready for JSON."""
+        return {
+            "ask": self.ask,
+            "truth": self.gold,
+            "kind": self.category,
+            "at_s": self.at_s,
+            "window_s": self.window_s,
+        }
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class _Stretch:
         return Take(script.room, View(), tuple(map(script.at, times_s)), event, mover, progress)
 
     def timed(self, *asked: Question) -> list[TimedTruth]:
-        return [TimedTruth(q.text, q.answer, q.kind, self.at_s, self.window_s) for q in asked]
+        return [TimedTruth(q.text, q.gold, q.category, self.at_s, self.window_s) for q in asked]
 
 
 def ask_about(script: Script, rng: Random, most: int, *, drawn: bool = False) -> tuple[TimedTruth, ...]:
@@ -148,8 +158,8 @@ def _about_change(script: Script, change: Event, rng: Random) -> list[TimedTruth
     asked = before.timed(*questions(before.take(script), rng, rng.sample(STILL, 3)))
     motion = questions(across.take(script, change.kind, change.thing), rng, ("motion",), each=5)
     asked += across.timed(*motion[:3])
-    kinds = (*rng.sample(STILL, 2), "motion")
-    return asked + after.timed(*questions(after.take(script), rng, kinds))
+    categories = (*rng.sample(STILL, 2), "motion")
+    return asked + after.timed(*questions(after.take(script), rng, categories))
 
 
 def _about_episode(script: Script, rng: Random, most: int) -> list[TimedTruth]:
@@ -165,7 +175,7 @@ def _about_episode(script: Script, rng: Random, most: int) -> list[TimedTruth]:
     end = _Stretch(script.last_s, min(END_WINDOW_S, round(script.last_s - script.events[-1].start_s, 3)))
     for stretch, share in ((rest, (most - len(asked) + 1) // 2), (end, (most - len(asked)) // 2)):
         drawn = questions(stretch.take(script), rng, rng.sample(STILL, len(STILL)))
-        asked += stretch.timed(*[q for q in drawn if q.kind != "plan"][: max(0, share)])
+        asked += stretch.timed(*[q for q in drawn if q.category != "plan"][: max(0, share)])
     return asked
 
 

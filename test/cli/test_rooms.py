@@ -20,7 +20,7 @@ from llava_ov_ros.cli.rooms import CALIBRATION, calibration_table, plan_table, t
 from llava_ov_ros.cli.rooms_live import table as live_table
 from llava_ov_ros.evaluation.rooms.accuracy import (
     GRAY,
-    HELD_OUT_KINDS,
+    HELD_OUT_CATEGORIES,
     REVERSED,
     TOTAL,
     Tally,
@@ -28,14 +28,19 @@ from llava_ov_ros.evaluation.rooms.accuracy import (
     evaluate,
     trials,
 )
-from llava_ov_ros.evaluation.rooms.held_plans import DECODINGS, evaluate_plans, plan_question, read_answer_of
-from llava_ov_ros.evaluation.rooms.held_plans import KINDS as PLAN_KINDS
+from llava_ov_ros.evaluation.rooms.held_plans import (
+    DECODINGS,
+    PLAN_CATEGORIES,
+    evaluate_plans,
+    plan_question,
+    read_answer_of,
+)
 from llava_ov_ros.onevision import Generated
 from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary, next_step_ask, plan_ask
 from llava_ov_ros.questions import Kind, find_prompts, load_prompts
 from llava_ov_ros.rooms.room_questions import (
     CANNOT_TELL,
-    KINDS_OF_QUESTION,
+    CATEGORIES,
     OPPOSITE,
     Question,
     goal_question,
@@ -53,7 +58,7 @@ def key(frames):
 
 def knowing(fresh, otherwise="?"):
     """In the model's place: the right answers about the pictures of some trials, and one answer about all others."""
-    known = {(key(trial.frames()), question.text): question.answer for trial in fresh for question in trial.asked}
+    known = {(key(trial.frames()), question.text): question.gold for trial in fresh for question in trial.asked}
     return lambda frames, texts: [known.get((key(frames), text), otherwise) for text in texts]
 
 
@@ -72,12 +77,14 @@ def test_a_seed_gives_the_same_questions_and_pictures_and_another_seed_others():
 
 def test_so_many_questions_of_each_kind_and_only_those_wanted():
     asked = [question for trial in trials(3, 5) for question in trial.asked]
-    assert {kind: sum(question.kind == kind for question in asked) for kind in KINDS_OF_QUESTION} == dict.fromkeys(
-        KINDS_OF_QUESTION, 5
+    assert {kind: sum(question.category == kind for question in asked) for kind in CATEGORIES} == dict.fromkeys(
+        CATEGORIES, 5
     )
     assert not any(question.held_out for question in asked)
-    held_out = [question for trial in trials(3, 5, kinds=HELD_OUT_KINDS, held_out=True) for question in trial.asked]
-    assert len(held_out) == 5 * len(HELD_OUT_KINDS)
+    held_out = [
+        question for trial in trials(3, 5, categories=HELD_OUT_CATEGORIES, held_out=True) for question in trial.asked
+    ]
+    assert len(held_out) == 5 * len(HELD_OUT_CATEGORIES)
     assert all(question.held_out for question in held_out)
 
 
@@ -92,11 +99,11 @@ def test_right_answers_are_counted_and_blind_ones_beside_them():
 
     done = []
     report = evaluate(answer, iter(fresh), on_asked=done.append)
-    assert sum(done) == 6 * len(KINDS_OF_QUESTION)
-    for kind in KINDS_OF_QUESTION:
+    assert sum(done) == 6 * len(CATEGORIES)
+    for kind in CATEGORIES:
         row = report.as_dict()[kind]
         assert (row["n"], row["correct"], row["accuracy"]) == (6, 6, 1.0)
-        yes = sum(question.answer == "yes" for trial in fresh for question in trial.asked if question.kind == kind)
+        yes = sum(question.gold == "yes" for trial in fresh for question in trial.asked if question.category == kind)
         assert row["blind"] == pytest.approx(yes / 6, abs=1e-4)
     assert report.wrong == []
     # With gray pictures nothing of the room is left but the number and the size of the frames.
@@ -119,10 +126,10 @@ def test_without_blind_no_gray_picture_is_shown():
 
 
 def test_precision_and_recall_of_cannot_tell():
-    fresh = list(trials(6, 4, kinds=("colour", "cannot_tell"), sizes=SMALL))
+    fresh = list(trials(6, 4, categories=("colour", "cannot_tell"), sizes=SMALL))
     asked = [question for trial in fresh for question in trial.asked]
-    colour = next(question.text for question in asked if question.kind == "colour")
-    cannot = next(question.text for question in asked if question.kind == "cannot_tell")
+    colour = next(question.text for question in asked if question.category == "colour")
+    cannot = next(question.text for question in asked if question.category == "cannot_tell")
     assert [sum(question.text == text for question in asked) for text in (colour, cannot)] == [1, 1]
     knows = knowing(fresh)
 
@@ -141,7 +148,7 @@ def test_precision_and_recall_of_cannot_tell():
 
 
 def test_a_clip_that_runs_backwards_must_turn_the_direction_round():
-    fresh = list(trials(7, 12, kinds=("motion",), frames=4, sizes=SMALL))
+    fresh = list(trials(7, 12, categories=("motion",), frames=4, sizes=SMALL))
     directions = sum(question.direction for trial in fresh for question in trial.asked)
     assert directions > 0
     knows = knowing(fresh, otherwise=None)
@@ -158,8 +165,8 @@ def test_a_clip_that_runs_backwards_must_turn_the_direction_round():
 
 
 def test_two_ways_of_asking_are_compared_question_by_question():
-    fresh = list(trials(8, 3, kinds=("colour", "presence"), sizes=SMALL))
-    answers = [question.answer for trial in fresh for question in trial.asked]
+    fresh = list(trials(8, 3, categories=("colour", "presence"), sizes=SMALL))
+    answers = [question.gold for trial in fresh for question in trial.asked]
     done = []
     found = compare(knowing(fresh), lambda frames, texts: ["yes"] * len(texts), iter(fresh), on_asked=done.append)
     yes = answers.count("yes")
@@ -181,13 +188,13 @@ def test_two_ways_of_asking_are_compared_question_by_question():
 def test_a_report_for_people_has_a_line_for_each_kind():
     fresh = list(trials(9, 2, sizes=SMALL))
     lines = table(evaluate(knowing(fresh), iter(fresh))).splitlines()
-    assert [line.split()[0] for line in lines[1:] if not line.startswith(REVERSED)] == list(KINDS_OF_QUESTION)
+    assert [line.split()[0] for line in lines[1:] if not line.startswith(REVERSED)] == list(CATEGORIES)
     assert lines[1].split() == ["colour", "2", "2", "100.0", "34.2", "to", "100.0", "0.0"]
     assert "precision 100.0, recall 100.0" in next(line for line in lines if line.startswith("cannot_tell"))
 
 
 def test_what_was_decided_is_calibrated_by_kind_of_answer():
-    fresh = list(trials(10, 6, kinds=("colour", "presence", "counting"), sizes=SMALL))
+    fresh = list(trials(10, 6, categories=("colour", "presence", "counting"), sizes=SMALL))
     knows, kinds = knowing(fresh), []
 
     def decide(frames, questions):
@@ -215,7 +222,7 @@ def written(answer, end=1.0, finish="stop"):
 
 
 def test_plans_are_counted_in_both_ways_of_decoding():
-    fresh = list(trials(11, 4, kinds=PLAN_KINDS, sizes=SMALL))
+    fresh = list(trials(11, 4, categories=PLAN_CATEGORIES, sizes=SMALL))
     knows, bad = knowing(fresh), Counter()
     alfred, plain = load_vocabulary(find_vocabulary("alfred")), load_prompts(find_prompts("plain"))
 
@@ -236,7 +243,7 @@ def test_plans_are_counted_in_both_ways_of_decoding():
     assert sum(done) == 16
     found = report.as_dict()
     assert list(found) == ["free", "constrained"]
-    for kind in PLAN_KINDS:
+    for kind in PLAN_CATEGORIES:
         free, held = found["free"][kind], found["constrained"][kind]
         assert (free["n"], free["correct"], free["malformed"]) == (4, 4 - bad[kind], bad[kind])
         assert (held["n"], held["correct"], held["malformed"]) == (4, 4, 0)
@@ -311,8 +318,8 @@ def rooms(capsys, *arguments):
 def test_the_shipped_model_is_asked_every_kind_of_question(capsys):
     found, err = rooms(capsys, "--each", "3", "--json", "--wrong", "1")
     calibrated = found.pop(CALIBRATION)
-    assert [kind for kind in found if kind != REVERSED] == list(KINDS_OF_QUESTION)
-    for kind in KINDS_OF_QUESTION:
+    assert [kind for kind in found if kind != REVERSED] == list(CATEGORIES)
+    for kind in CATEGORIES:
         row = found[kind]
         assert row["n"] == 3
         assert row["accuracy"] == pytest.approx(row["correct"] / 3, abs=1e-4)
@@ -335,7 +342,7 @@ def test_plans_of_the_shipped_model_held_to_the_grammar_are_never_malformed(caps
     found, _ = rooms(capsys, "--each", "4", "--json", "--decoding", "both", "--wrong", "1")
     assert list(found) == ["free", "constrained"]
     for rows in found.values():
-        assert list(rows) == [*PLAN_KINDS, TOTAL]
+        assert list(rows) == [*PLAN_CATEGORIES, TOTAL]
         assert [row["n"] for row in rows.values()] == [4, 4, 8]
         assert all(set(row) == FIELDS | {"malformed"} for row in rows.values())
     assert [row["malformed"] for row in found["constrained"].values()] == [0, 0, 0]
@@ -349,13 +356,13 @@ def test_decoding_goes_neither_live_nor_held_out(capsys):
 
 def test_held_out_combinations(capsys):
     found, _ = rooms(capsys, "--each", "2", "--json", "--held-out", "--no-blind", "--no-calibration")
-    assert {kind: row["n"] for kind, row in found.items()} == dict.fromkeys(HELD_OUT_KINDS, 2)
+    assert {kind: row["n"] for kind, row in found.items()} == dict.fromkeys(HELD_OUT_CATEGORIES, 2)
 
 
 def test_mode_image_has_one_picture_and_so_no_motion(capsys):
     found, _ = rooms(capsys, "--each", "2", "--json", "--mode", "image", "--no-blind")
     assert found.pop(CALIBRATION)["n"] > 0
-    assert list(found) == [kind for kind in KINDS_OF_QUESTION if kind != "motion"]
+    assert list(found) == [kind for kind in CATEGORIES if kind != "motion"]
 
 
 def test_a_model_that_is_not_there_is_one_clear_line(capsys):
@@ -392,10 +399,10 @@ def test_the_live_node_is_asked_the_same(tmp_path, domain_of_children):
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
     found = json.loads(out)
-    assert list(found) == [*KINDS_OF_QUESTION, TOTAL]
+    assert list(found) == [*CATEGORIES, TOTAL]
     for kind, row in found.items():
         assert set(row) == FIELDS | {"live_correct", "live_accuracy", "difference"}
-        assert row["n"] == (2 * len(KINDS_OF_QUESTION) if kind == TOTAL else 2)
+        assert row["n"] == (2 * len(CATEGORIES) if kind == TOTAL else 2)
         assert row["difference"] == pytest.approx(row["live_accuracy"] - row["accuracy"], abs=2e-4)
     assert "of 20 questions" in err
     assert nodes_of(process) == []

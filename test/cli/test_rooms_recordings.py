@@ -8,7 +8,7 @@ import pytest
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.evaluation.rooms.accuracy import TOTAL, trials
-from llava_ov_ros.rooms.room_questions import KINDS_OF_QUESTION
+from llava_ov_ros.rooms.room_questions import CATEGORIES
 
 FIELDS = {"n", "cannot_tell", "share", "low", "high", "confidence"}
 
@@ -27,7 +27,7 @@ def test_each_camera_is_asked_its_share_of_the_questions_about_rooms(write_bag, 
     code, out, err = evaluate(capsys, "--each", 3, "--seed", 5, "--json", "--wrong", 1, "--recordings", two, one)
     assert code == 0, err
     found = json.loads(out)
-    assert {kind: row["n"] for kind, row in found["kinds"].items()} == dict.fromkeys(KINDS_OF_QUESTION, 3) | {TOTAL: 30}
+    assert {kind: row["n"] for kind, row in found["kinds"].items()} == dict.fromkeys(CATEGORIES, 3) | {TOTAL: 30}
     names = ["two /a/image_raw", "two /b/image_raw", "one /camera/image_raw/compressed"]
     asked = [len(trial.asked) for trial in trials(5, 3)]
     assert {name: row["n"] for name, row in found["cameras"].items()} == {
@@ -48,9 +48,9 @@ def test_a_table_for_people_of_a_real_recording(recording, capsys):
     code, out, err = evaluate(capsys, *arguments)
     assert code == 0, err
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines if line][: len(KINDS_OF_QUESTION) + 2] == [
+    assert [line.split()[0] for line in lines if line][: len(CATEGORIES) + 2] == [
         "question",
-        *KINDS_OF_QUESTION,
+        *CATEGORIES,
         TOTAL,
     ]
     assert [line.split()[1] for line in lines if line.startswith("spot_raw_mcap ")] == [

@@ -81,7 +81,7 @@ def test_from_goal_to_done_and_what_goes_wrong_on_the_way(rig, scripted, tmp_pat
             outcome = episodes.play(bag, truth)
             assert outcome.episode.goal == about["episode"]["goal"]
             assert (outcome.right, outcome.total, outcome.is_complete) == (len(steps) + 1, len(steps) + 1, True)
-            assert [turn.right for turn in outcome.turns] == [*steps, "DONE"]
+            assert [turn.gold for turn in outcome.turns] == [*steps, "DONE"]
             assert [turn.step for turn in outcome.turns] == [*steps, ""]
             assert [turn.done for turn in outcome.turns] == [steps[:number] for number in range(len(steps) + 1)]
             stamps = stamps_of(bag)
@@ -144,7 +144,7 @@ def test_twenty_episodes_of_the_shipped_model(tmp_path, monkeypatch, record_prop
             stamps = stamps_of(bag)
             for number, turn in enumerate(outcome.turns):
                 check_frames(turn, stamps)
-                assert turn.right == (*outcome.episode.steps, "DONE")[number]
+                assert turn.gold == (*outcome.episode.steps, "DONE")[number]
                 if turn.step:
                     assert str(reported_step(turn.step, alfred)) == turn.step
             assert outcome.turns[-1].hint == "DONE" or len(outcome.turns) == outcome.total

@@ -73,9 +73,9 @@ def test_the_demonstration_answers_every_question_rightly(rig):
         session.play(questions, 30.0, answers.append)
         robot.diagnostic("camera camera", lambda status, values: int(values["received"]) == topic.count)
     wrong = [
-        (heard.question.ask, heard.answer.text, heard.question.truth, heard.answer.message)
+        (heard.question.ask, heard.answer.text, heard.question.gold, heard.answer.message)
         for heard in answers
-        if heard.answer.status != Answer.OK or not is_correct(heard.answer.text, heard.question.truth)
+        if heard.answer.status != Answer.OK or not is_correct(heard.answer.text, heard.question.gold)
     ]
     assert wrong == []
     assert len(answers) == len(questions) > 5

@@ -162,9 +162,9 @@ def test_bfloat16_and_eager_attention_answer_too() -> None:
     """About a room, where the answers are clear; of noise the model says whatever the last bit decides."""
     take = make_take(Random(2), 4)
     frames = tuple(Frame("camera", i, "", rgb) for i, rgb in enumerate(pictures(take, Random(2))))
-    asked = [q for q in questions(take, Random(2)) if q.kind in ("colour", "where", "presence", "cannot_tell")]
+    asked = [q for q in questions(take, Random(2)) if q.category in ("colour", "where", "presence", "cannot_tell")]
     for options in ({}, {"dtype": "bfloat16", "attention": "eager"}):
         engine = load_engine("rooms", device="cpu", **options)
         said = [engine.answer([Clip("camera", frames)], question.text).text for question in asked]
-        assert said == [question.answer for question in asked]
+        assert said == [question.gold for question in asked]
     assert len(asked) == 4

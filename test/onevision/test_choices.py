@@ -130,7 +130,7 @@ def test_company_and_batches_change_nothing_to_speak_of(nano: Engine, nano_direc
 def test_a_free_answer_of_the_trained_model_has_its_own_probability() -> None:
     engine = load_engine("rooms", device="cpu")
     sure = 0
-    for trial in trials(seed=5, each=6, kinds=("colour", "presence", "counting", "where")):
+    for trial in trials(seed=5, each=6, categories=("colour", "presence", "counting", "where")):
         frames = tuple(Frame("camera", n * 10**9, "optical", rgb) for n, rgb in enumerate(trial.frames()))
         clip = Clip("camera", frames)
         free = engine.answer_many([clip], [Ask(question.text) for question in trial.asked])

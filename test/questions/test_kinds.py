@@ -154,11 +154,11 @@ def test_the_shipped_model_is_asked_all_kinds_at_once(capsys: Any) -> None:
     kinds = {"presence": Kind.YES_NO, "counting": Kind.COUNT, "colour": Kind.CHOICE, "where": Kind.PHRASE}
     # Right answers of each kind, and right answers where the same question is answered freely.
     typed, freely, counts = (dict.fromkeys(kinds, 0) for _ in range(3))
-    for trial in trials(seed=11, each=40, kinds=tuple(kinds)):
+    for trial in trials(seed=11, each=40, categories=tuple(kinds)):
         pictures = trial.frames()
         clip = Clip("camera", tuple(Frame("camera", n * 10**9, "optical", rgb) for n, rgb in enumerate(pictures)))
         questions = [
-            SceneQuestion(kinds[asked.kind], asked.text, tuple(COLOURS) if asked.kind == "colour" else ())
+            SceneQuestion(kinds[asked.category], asked.text, tuple(COLOURS) if asked.category == "colour" else ())
             for asked in trial.asked
         ]
         plain_query = Query("", (clip.camera,), clips=(clip,))
@@ -185,9 +185,9 @@ def test_the_shipped_model_is_asked_all_kinds_at_once(capsys: Any) -> None:
                 assert answer.probabilities is not None
                 assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-12)
                 assert answer.confidence == max(answer.probabilities.values()) == answer.probabilities[answer.text]
-            counts[asked.kind] += 1
-            typed[asked.kind] += answer.text == asked.answer
-            freely[asked.kind] += free[number].text == asked.answer
+            counts[asked.category] += 1
+            typed[asked.category] += answer.text == asked.gold
+            freely[asked.category] += free[number].text == asked.gold
     with capsys.disabled():
         print(
             "\nright answers typed, free, of: " + ", ".join(f"{k} {typed[k]}, {freely[k]}, {counts[k]}" for k in kinds)

@@ -149,7 +149,7 @@ def test_a_question_at_the_very_end_sees_the_last_frame():
 
 
 def test_a_question_and_its_truth_in_chinese():
-    asked = [question(1.5, "杯子是什么颜色？", truth="红色"), question(1.5, "杯子在哪里？", truth="桌上")]
+    asked = [question(1.5, "杯子是什么颜色？", gold="红色"), question(1.5, "杯子在哪里？", gold="桌上")]
     answered = list(replay(messages(4), cameras(FRONT), asked, Saying("红色。"), SETTINGS))
     records = [written_answer(one, "m") for one in answered]
     assert [(record["question"], record["text"]) for record in records] == [
@@ -253,7 +253,7 @@ def test_answers_come_as_the_recording_goes_and_memory_is_bounded():
 
 def test_the_record_of_an_answer_names_its_frames_and_compares_with_the_truth():
     (answered,) = replay(
-        messages(4), cameras(FRONT), [question(1, window_ns=0, truth="Front 1.", kind="list")], Listing(), SETTINGS
+        messages(4), cameras(FRONT), [question(1, window_ns=0, gold="Front 1.", category="list")], Listing(), SETTINGS
     )
     record = written_answer(answered, "listing")
     assert json.loads(json.dumps(record)) == record

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from llava_ov_ros.rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, NUMBERS, OPPOSITE, questions, which_way
+from llava_ov_ros.rooms.room_questions import CANNOT_TELL, CATEGORIES, NUMBERS, OPPOSITE, questions, which_way
 from llava_ov_ros.rooms.takes import make_take
 from llava_ov_ros.rooms.world import COLOURS, KINDS, RECEPTACLES, is_held_out, plural
 
@@ -36,14 +36,14 @@ def seen(take):
 
 
 def of_kind(asked, kind):
-    return [(take, question) for take, question in asked if question.kind == kind]
+    return [(take, question) for take, question in asked if question.category == kind]
 
 
 def test_every_kind_is_asked_and_no_answer_prevails(asked):
-    counts = Counter(question.kind for _, question in asked)
-    assert counts.keys() == set(KINDS_OF_QUESTION)
-    for kind in set(KINDS_OF_QUESTION) - {"cannot_tell"}:
-        answers = Counter(question.answer for _, question in of_kind(asked, kind))
+    counts = Counter(question.category for _, question in asked)
+    assert counts.keys() == set(CATEGORIES)
+    for kind in set(CATEGORIES) - {"cannot_tell"}:
+        answers = Counter(question.gold for _, question in of_kind(asked, kind))
         assert answers.most_common(1)[0][1] / counts[kind] < 0.65, (kind, answers.most_common(2))
 
 
@@ -52,7 +52,7 @@ def test_colours_are_those_of_the_things(asked):
         kind = next(k for k in KINDS if re.search(rf"\b{k}\b", question.text))
         place = re.search(rf"(?:on|in) the ({PLACES})", question.text)
         colours = {c for k, c, p in seen(take) if k == kind and (place is None or p == place[1])}
-        assert colours == {question.answer}, question
+        assert colours == {question.gold}, question
 
 
 def test_presence_is_what_the_picture_shows(asked):
@@ -61,7 +61,7 @@ def test_presence_is_what_the_picture_shows(asked):
         assert found, question.text
         colour, kind, place = found.groups()
         there = any(k == kind and colour in (None, c) and place in (None, "room", p) for k, c, p in seen(take))
-        assert question.answer == ("yes" if there else "no"), question
+        assert question.gold == ("yes" if there else "no"), question
 
 
 def test_places_and_numbers_are_true(asked):
@@ -70,14 +70,14 @@ def test_places_and_numbers_are_true(asked):
         places = [p for k, c, p in seen(take) if k == kind and colour in (None, c)]
         assert len(places) == 1, question
         if places[0] in RECEPTACLES:
-            assert question.answer.endswith(f"the {places[0]}"), question
+            assert question.gold.endswith(f"the {places[0]}"), question
     for take, question in of_kind(asked, "counting"):
         if found := re.search(rf"things are (?:on|in) the ({PLACES})", question.text):
             number = sum(p == found[1] for _, _, p in seen(take))
         else:
             kind = next(k for k in KINDS if f" {plural(k)} " in question.text)
             number = sum(k == kind for k, _, _ in seen(take))
-        assert question.answer == NUMBERS[number], question
+        assert question.gold == NUMBERS[number], question
 
 
 def test_left_and_right_are_the_camera_s(asked):
@@ -93,14 +93,14 @@ def test_left_and_right_are_the_camera_s(asked):
             next(x for (k, c), x in x.items() if k == kind and colour in (None, c))
             for colour, kind in (found.groups()[:2], found.groups()[2:])
         )
-        assert question.answer == ("left" if one < other else "right"), question
+        assert question.gold == ("left" if one < other else "right"), question
         checked += 1
     assert checked > 100
 
 
 def test_it_cannot_be_told_where_what_is_asked_for_is_not_there(asked):
     for take, question in of_kind(asked, "cannot_tell"):
-        assert question.answer == CANNOT_TELL
+        assert question.gold == CANNOT_TELL
         there = {(k, c) for k, c, _ in seen(take)}
         kinds = {k for k, _ in there}
         names = [(c or None, k) for c, k in re.findall(NAME, question.text)]

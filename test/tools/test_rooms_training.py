@@ -204,10 +204,10 @@ def test_training_shows_no_held_out_combination_as_an_answer_left_out(tools, mad
     left_out = 0
     for seed in range(150):
         for question in questions(make_take(Random(seed), 4), Random(seed), each=2):
-            said = packer.answer(question.answer)
+            said = packer.answer(question.gold)
             rules = packer.unseen.rules(packer.prompt(question.text, "video", 4)[1], said)
             wanted = packer.unseen.excluded[rules][range(len(said)), said]
-            assert question.kind in ("plan", "next_step") or not wanted.any(), question
+            assert question.category in ("plan", "next_step") or not wanted.any(), question
             left_out += sum(rule > 0 for rule in rules)
     assert left_out > 500
 

@@ -178,14 +178,14 @@ def draw_batch(
 
 
 def _ask(rng: Random, take: Take, stage: Stage) -> list[Question]:
-    kinds = stage.kinds
-    asked = {q.text: q for q in questions(take, rng, kinds, each=2) if not q.held_out}
-    if take.event == "moved" and "motion" in kinds:
+    categories = stage.categories
+    asked = {q.text: q for q in questions(take, rng, categories, each=2) if not q.held_out}
+    if take.event == "moved" and "motion" in categories:
         ways = [q for q in questions(take, rng, ("motion",), each=12) if q.direction and not q.held_out]
         asked |= {q.text: q for q in ways[:WAYS]}
     listed = list(asked.values())
     # What is seldom possible comes first, so that it is not what the room for text leaves out.
-    listed.sort(key=lambda q: q.kind not in ("next_step", "motion"))
+    listed.sort(key=lambda q: q.category not in ("next_step", "motion"))
     return listed
 
 
@@ -234,7 +234,7 @@ def pack(
     for row, its in enumerate(asked):
         at = start
         for number, question in enumerate(its, 1):
-            behind, answer = packer.prompt(question.text, mode, frames)[1], packer.answer(question.answer)
+            behind, answer = packer.prompt(question.text, mode, frames)[1], packer.answer(question.gold)
             end = at + len(behind) + len(answer)
             if end > shape[1]:
                 continue

@@ -51,7 +51,7 @@ def repainted(take: Take, rng: Random) -> Take:
 
 def names_colour(question: Question) -> bool:
     """Whether a colour is asked for, or named in the question or its answer."""
-    return not COLOUR_WORDS.isdisjoint(re.findall(r"\w+", f"{question.text} {question.answer}"))
+    return not COLOUR_WORDS.isdisjoint(re.findall(r"\w+", f"{question.text} {question.gold}"))
 
 
 def without_colours(labels: NDArray[np.int64]) -> NDArray[np.int64]:

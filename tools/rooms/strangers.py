@@ -90,4 +90,4 @@ def strange_clip(file: Path, frames: int, view: View, rng: Random) -> list[NDArr
 
 def untold(asked: Sequence[Question]) -> list[Question]:
     """The same questions where nobody can tell."""
-    return [replace(question, answer=CANNOT_TELL) for question in asked]
+    return [replace(question, gold=CANNOT_TELL) for question in asked]

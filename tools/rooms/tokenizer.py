@@ -31,7 +31,7 @@ def sentences(takes: int = TAKES) -> Iterator[str]:
         take = make_take(rng, rng.choice((1, 4)), combinations="all")
         for question in questions(take, rng, each=2):
             yield f"\n{question.text}"
-            yield question.answer
+            yield question.gold
     for word in (*WORDS, *FRAME_WORDS):
         yield from (f" {word}", f"\n{word}", word) * WORDS_REPEATED
 

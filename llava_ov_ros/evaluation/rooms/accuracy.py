@@ -1,4 +1,4 @@
-"""Accuracy of a model about fresh rooms, per kind of question, beside the same model with gray pictures."""
+"""Accuracy of a model about fresh rooms, per category of question, beside the same model with gray pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ...no_op import no_op
 from ...questions.kinds import SceneQuestion
-from ...rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, OPPOSITE, Question, questions
+from ...rooms.room_questions import CANNOT_TELL, CATEGORIES, OPPOSITE, Question, questions
 from ...rooms.takes import Take, make_take, pictures
 from ...rooms.view import make_view
 from ..metrics.calibration import Calibration, calibration
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-# Kinds whose questions can be about combinations that training never shows.
-HELD_OUT_KINDS = ("colour", "presence", "where")
+# Categories whose questions can be about combinations that training never shows.
+HELD_OUT_CATEGORIES = ("colour", "presence", "where")
 CLIP_FRAMES = 4
 SINGLE_SHARE = 0.35
 GRAY = 127
@@ -62,7 +62,7 @@ class RoomTrial:
 
 @dataclass
 class Tally:
-    """The counts of one kind of question."""
+    """The counts of one category of question."""
 
     n: int = 0
     correct: int = 0
@@ -88,10 +88,11 @@ class AccuracyReport:
     """The result of an evaluation.
 
     Attributes:
-        rows: Counts by kind of question; `reversed` counts moves whose direction flips when the clip runs backwards.
+        rows: Counts by category of question; `reversed` counts moves whose direction flips when the clip runs
+            backwards.
         said_cannot_tell: Number of answers `cannot tell`, right or wrong.
         four_frame_s: Times of single answers about new clips of four frames, in seconds.
-        wrong: Some wrong answers: kind, question, right answer, given answer.
+        wrong: Some wrong answers: category, question, right answer, given answer.
         decided: For questions answered by comparison, by kind of answer: probability of the winner, and whether the
             winner is right.
     """
@@ -112,8 +113,8 @@ class AccuracyReport:
         }
 
     def as_dict(self) -> dict[str, dict[str, float | int]]:
-        """The rows by kind, ready for JSON; `cannot_tell` also has precision and recall."""
-        table = {kind: row.as_dict() for kind, row in self.rows.items()}
+        """The rows by category, ready for JSON; `cannot_tell` also has precision and recall."""
+        table = {category: row.as_dict() for category, row in self.rows.items()}
         if (row := self.rows.get("cannot_tell")) is not None and row.n:
             said = self.said_cannot_tell
             table["cannot_tell"]["precision"] = round(row.correct / said, 4) if said else 0.0
@@ -127,7 +128,7 @@ class AccuracyReport:
 
 @dataclass
 class LiveTally:
-    """The counts of one kind of question that was asked twice: in process, and through a live node."""
+    """The counts of one category of question that was asked twice: in process, and through a live node."""
 
     n: int = 0
     correct: int = 0
@@ -149,8 +150,8 @@ class Comparison:
     """The result of asking in process and through a live node.
 
     Attributes:
-        pairs: Counts by kind of question, and `total` of all.
-        unlike: Questions with two different answers: kind, question, right answer, answer in process, answer of the
+        pairs: Counts by category of question, and `total` of all.
+        unlike: Questions with two different answers: category, question, right answer, answer in process, answer of the
             live node.
     """
 
@@ -159,44 +160,44 @@ class Comparison:
 
     def as_dict(self) -> dict[str, dict[str, float | int]]:
         """The pairs, ready for JSON."""
-        return {kind: pair.as_dict() for kind, pair in self.pairs.items()}
+        return {category: pair.as_dict() for category, pair in self.pairs.items()}
 
 
 def trials(
     seed: int,
     each: int,
     *,
-    kinds: Sequence[str] = KINDS_OF_QUESTION,
+    categories: Sequence[str] = CATEGORIES,
     held_out: bool = False,
     frames: int | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
 ) -> Iterator[RoomTrial]:
-    """Draw fresh rooms with `each` questions of every kind.
+    """Draw fresh rooms with `each` questions of every category.
 
     Args:
         seed: Seed of all random choices; training uses none of these rooms.
-        each: Number of questions of each kind.
-        kinds: Kinds of questions.
+        each: Number of questions of each category.
+        categories: Categories of questions.
         held_out: Whether to ask only about combinations that training never shows.
         frames: Number of frames of each clip; None draws one or four.
         sizes: Widths and heights in pixels of the cameras' pictures to choose from; None means all of `make_view`.
     """
-    left = Counter(dict.fromkeys(kinds, each))
+    left = Counter(dict.fromkeys(categories, each))
     number = 0
     while left.total() > 0:
         key = f"evaluate/{seed}/{number}"
         number += 1
         rng = Random(key)
         length = frames or (1 if rng.random() < SINGLE_SHARE else CLIP_FRAMES)
-        short = {kind for kind, count in left.items() if count > 0}
+        short = {category for category, count in left.items() if count > 0}
         view = make_view(rng) if sizes is None else make_view(rng, sizes=sizes)
         # If only next_step questions are missing, draw only rooms that can have them.
         event = "episode" if short == {"next_step"} else None
         take = make_take(rng, length, event=event, combinations="held_out" if held_out else "trained", view=view)
         asked = []
-        for question in questions(take, rng, kinds, each=2):
-            if left[question.kind] > 0 and question.held_out == held_out:
-                left[question.kind] -= 1
+        for question in questions(take, rng, categories, each=2):
+            if left[question.category] > 0 and question.held_out == held_out:
+                left[question.category] -= 1
                 asked.append(question)
         if asked:
             yield RoomTrial(take, key, tuple(asked))
@@ -232,7 +233,7 @@ def evaluate(
         if decide is not None:
             _decide(decide, frames, trial.asked, report)
         on_asked(len(texts))
-    report.rows = {kind: report.rows[kind] for kind in (*KINDS_OF_QUESTION, REVERSED) if kind in report.rows}
+    report.rows = {one: report.rows[one] for one in (*CATEGORIES, REVERSED) if one in report.rows}
     return report
 
 
@@ -254,15 +255,15 @@ def compare(
         texts = [question.text for question in trial.asked]
         both = zip(trial.asked, here(frames, texts), live(frames, texts), strict=True)
         for question, said, said_live in both:
-            for kind in (question.kind, TOTAL):
-                pair = pairs.setdefault(kind, LiveTally())
+            for category in (question.category, TOTAL):
+                pair = pairs.setdefault(category, LiveTally())
                 pair.n += 1
-                pair.correct += said == question.answer
-                pair.live_correct += said_live == question.answer
+                pair.correct += said == question.gold
+                pair.live_correct += said_live == question.gold
             if said != said_live:
-                found.unlike.append((question.kind, question.text, question.answer, said, said_live))
+                found.unlike.append((question.category, question.text, question.gold, said, said_live))
         on_asked(len(texts))
-    found.pairs = {kind: pairs[kind] for kind in (*KINDS_OF_QUESTION, TOTAL) if kind in pairs}
+    found.pairs = {one: pairs[one] for one in (*CATEGORIES, TOTAL) if one in pairs}
     return found
 
 
@@ -277,14 +278,14 @@ def _answers(answer: Answerer, frames: list[Picture], texts: list[str], report: 
 
 
 def _count(report: AccuracyReport, question: Question, said: str, guess: str | None) -> None:
-    row = report.rows.setdefault(question.kind, Tally())
+    row = report.rows.setdefault(question.category, Tally())
     row.n += 1
-    row.correct += said == question.answer
+    row.correct += said == question.gold
     if guess is not None:
-        row.blind = (row.blind or 0) + (guess == question.answer)
+        row.blind = (row.blind or 0) + (guess == question.gold)
     report.said_cannot_tell += said == CANNOT_TELL
-    if said != question.answer:
-        report.wrong.append((question.kind, question.text, question.answer, said))
+    if said != question.gold:
+        report.wrong.append((question.category, question.text, question.gold, said))
 
 
 def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], report: AccuracyReport) -> None:
@@ -292,7 +293,7 @@ def _decide(decide: Decider, frames: list[Picture], asked: Sequence[Question], r
     typed = [(question, scene) for question in asked if (scene := scene_question(question)) is not None]
     decided = decide(frames, [scene for _, scene in typed]) if typed else []
     for (question, scene), (said, probability) in zip(typed, decided, strict=True):
-        report.decided.setdefault(str(scene.kind), []).append((probability, said == question.answer))
+        report.decided.setdefault(str(scene.kind), []).append((probability, said == question.gold))
 
 
 def _ask_backwards(

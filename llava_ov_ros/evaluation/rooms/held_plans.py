@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...onevision import Generated
     from .accuracy import Picture
 
-KINDS = ("plan", "next_step")
+PLAN_CATEGORIES = ("plan", "next_step")
 DECODINGS: tuple[Decoding, ...] = ("free", "constrained")
 
 Planner = Callable[[Sequence["Picture"], Sequence[PlanAsk]], "list[Generated]"]
@@ -36,7 +36,7 @@ Planner = Callable[[Sequence["Picture"], Sequence[PlanAsk]], "list[Generated]"]
 
 @dataclass
 class PlanTally:
-    """The counts of one kind of question with one way of decoding."""
+    """The counts of one category of question with one way of decoding."""
 
     n: int = 0
     correct: int = 0
@@ -52,7 +52,7 @@ class PlanReport:
     """The result of comparing ways of decoding.
 
     Attributes:
-        rows: Counts by decoding and kind of question, and `total` of all kinds.
+        rows: Counts by decoding and category of question, and `total` of all categories.
         wrong: Some wrong answers: decoding, question, right answer, given text.
     """
 
@@ -61,7 +61,10 @@ class PlanReport:
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float | int]]]:
         """The rows, ready for JSON."""
-        return {decoding: {kind: row.as_dict() for kind, row in rows.items()} for decoding, rows in self.rows.items()}
+        return {
+            decoding: {category: row.as_dict() for category, row in rows.items()}
+            for decoding, rows in self.rows.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -96,29 +99,36 @@ def evaluate_plans(
         decodings: The ways of decoding.
         on_asked: Called with the number of questions asked.
     """
-    report = PlanReport({decoding: {kind: PlanTally() for kind in (*KINDS, TOTAL)} for decoding in decodings})
+    report = PlanReport(
+        {decoding: {category: PlanTally() for category in (*PLAN_CATEGORIES, TOTAL)} for decoding in decodings}
+    )
     for trial in fresh:
-        asked = [(question, decoding) for question in trial.asked if question.kind in KINDS for decoding in decodings]
+        asked = [
+            (question, decoding)
+            for question in trial.asked
+            if question.category in PLAN_CATEGORIES
+            for decoding in decodings
+        ]
         if not asked:
             continue
         asks = [plan_question(question, vocabulary, prompts, decoding) for question, decoding in asked]
         for (question, decoding), generated in zip(asked, write(trial.frames(), asks), strict=True):
             read = read_answer_of(question, generated, vocabulary, prompts)
-            right = read.text == question.answer and not read.malformed
-            for kind in (question.kind, TOTAL):
-                row = report.rows[decoding][kind]
+            right = read.text == question.gold and not read.malformed
+            for category in (question.category, TOTAL):
+                row = report.rows[decoding][category]
                 row.n += 1
                 row.correct += right
                 row.malformed += read.malformed
             if not right:
-                report.wrong.append((decoding, question.text, question.answer, generated.text))
+                report.wrong.append((decoding, question.text, question.gold, generated.text))
         on_asked(len(asked))
     return report
 
 
 def plan_question(question: Question, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding) -> PlanAsk:
     """The request for a plan or next step with one way of decoding; raises ValueError as `plan_grammar` does."""
-    whole = question.kind == "plan"
+    whole = question.category == "plan"
     if decoding == "free":
         return PlanAsk(question.text, None, FREE_PLAN_TOKENS if whole else FREE_STEP_TOKENS)
     grammar = whole_plan_grammar(vocabulary, prompts) if whole else step_grammar(vocabulary, prompts)
@@ -127,7 +137,7 @@ def plan_question(question: Question, vocabulary: Vocabulary, prompts: Prompts, 
 
 def read_answer_of(question: Question, generated: Generated, vocabulary: Vocabulary, prompts: Prompts) -> Read:
     """Read the model's text with the tolerant parser, whichever way it was decoded."""
-    if question.kind == "plan":
+    if question.category == "plan":
         whole = read_plan_answer(generated, "", vocabulary, prompts, "free")
         if whole.cannot_tell:
             return Read(str(prompts.cannot_tell), malformed=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...rooms.room_questions import CANNOT_TELL, KINDS_OF_QUESTION, Question
+from ...rooms.room_questions import CANNOT_TELL, CATEGORIES, Question
 from ..metrics.intervals import wilson_interval
 from .accuracy import TOTAL, Decider
 from .typed_questions import scene_question
@@ -62,22 +62,22 @@ class StrangeReport:
     """The result of asking about pictures of something other than rendered rooms.
 
     Attributes:
-        kinds: Counts of free answers, by kind of question.
+        categories: Counts of free answers, by category of question.
         cameras: Counts of free answers, by camera.
         decided: Counts of compared answers, by kind of answer; empty if none were compared.
         others: The free answers other than `cannot tell`: camera, question, answer, confidence.
     """
 
-    kinds: dict[str, Untold] = field(default_factory=dict)
+    categories: dict[str, Untold] = field(default_factory=dict)
     cameras: dict[str, Untold] = field(default_factory=dict)
     decided: dict[str, Untold] = field(default_factory=dict)
     others: list[tuple[str, str, str, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, dict[str, dict[str, float | int | None]]]:
-        """The counts of `kinds`, `decided` and `cameras`, ready for JSON; the first two have a `total` of all."""
-        kinds = {kind: self.kinds[kind] for kind in KINDS_OF_QUESTION if kind in self.kinds}
+        """The counts, ready for JSON: `kinds` has those of the categories; it and `decided` have a `total` of all."""
+        categories = {one: self.categories[one] for one in CATEGORIES if one in self.categories}
         tables = {
-            "kinds": kinds | {TOTAL: _together(kinds)},
+            "kinds": categories | {TOTAL: _together(categories)},
             "decided": dict(sorted(self.decided.items())) | ({TOTAL: _together(self.decided)} if self.decided else {}),
             "cameras": self.cameras,
         }
@@ -112,7 +112,7 @@ def ask_stranger(
     """
     given = answer(frames, [question.text for question in asked])
     for question, (said, confidence) in zip(asked, given, strict=True):
-        report.kinds.setdefault(question.kind, Untold()).count(said, confidence)
+        report.categories.setdefault(question.category, Untold()).count(said, confidence)
         report.cameras.setdefault(camera, Untold()).count(said, confidence)
         if said != CANNOT_TELL:
             report.others.append((camera, question.text, said, confidence))

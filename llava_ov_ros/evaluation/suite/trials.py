@@ -210,8 +210,8 @@ class TrialMaker:
                 kind=str(Kind.TEXT),
                 at_ns=question.at_ns,
                 window_ns=self._window_ns({}) if question.window_ns is None else question.window_ns,
-                gold=(question.truth,) if question.truth else (),
-                category=question.kind,
+                gold=(question.gold,) if question.gold else (),
+                category=question.category,
             )
 
     def _timeline(self, given: Mapping[str, Any], place: Place) -> None:

@@ -18,13 +18,13 @@ def test_the_right_answer_is_always_among_those_compared():
         for question in trial.asked:
             typed = scene_question(question)
             if typed is None:
-                assert question.kind not in ALWAYS, question
+                assert question.category not in ALWAYS, question
                 continue
-            assert ALWAYS.get(question.kind, typed.kind) == typed.kind, question
-            assert question.kind not in ("where", "on_in", "plan", "next_step"), question
+            assert ALWAYS.get(question.category, typed.kind) == typed.kind, question
+            assert question.category not in ("where", "on_in", "plan", "next_step"), question
             assert typed.text == question.text
             labels = [option.label for option in shape(typed, plain).options]
-            assert question.answer in labels, question
-            found[question.kind, typed.kind] += 1
+            assert question.gold in labels, question
+            found[question.category, typed.kind] += 1
     assert {kind for kind, _ in found} == {*ALWAYS, "left_right", "motion", "cannot_tell"}
     assert {typed for kind, typed in found if kind == "motion"} == {Kind.YES_NO, Kind.CHOICE}
