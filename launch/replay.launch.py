@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -26,8 +28,6 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from llava_ov_ros.live.player import staged_base
-from llava_ov_ros.replay import BagError, ImageTopic, camera_names, image_topics
 
 PACKAGE = "llava_ov_ros"
 
@@ -60,28 +60,19 @@ def look_into_bag(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """The node's cameras are those of the bag."""
     if not given(context, "ask") and not given(context, "questions"):
         raise RuntimeError("give a question, ask:='What do you see?', or a file of them, questions:=file.json")
-    topics = chosen_topics(context)
-    cameras = {
-        "cameras": camera_names([topic.name for topic in topics]).values(),
-        # The player is in no namespace; a name without a slash at its beginning would be looked for in the node's.
-        "image_topics": [staged_base(topic) for topic in topics],
-        "image_transport": [topic.transport for topic in topics],
-        "topics": [topic.name for topic in topics],
-    }
-    return [SetLaunchConfiguration(name, ",".join(values)) for name, values in cameras.items()]
+    return [SetLaunchConfiguration(name, ",".join(values)) for name, values in cameras_of_bag(context).items()]
 
 
-def chosen_topics(context: LaunchContext) -> list[ImageTopic]:
-    bag = given(context, "bag")
-    try:
-        known = {topic.name: topic for topic in image_topics(Path(bag)) if topic.count}
-    except BagError as error:
-        raise RuntimeError(str(error)) from None
-    names = [name.strip() for name in given(context, "topics").split(",") if name.strip()] or list(known)
-    missing = [name for name in names if name not in known]
-    if missing or not known:
-        raise RuntimeError(f"{bag} has no pictures on {', '.join(missing)}; it has {', '.join(known) or 'none'}")
-    return [known[name] for name in names]
+def cameras_of_bag(context: LaunchContext) -> dict[str, list[str]]:
+    """What llava_ov_ros.live.bag_cameras prints, run by the Python that also runs the node."""
+    topics = [name.strip() for name in given(context, "topics").split(",") if name.strip()]
+    # -P: in the source tree, the folder llava_ov_ros has no messages.
+    command = ["python3", "-P", "-m", "llava_ov_ros.live.bag_cameras", given(context, "bag"), *topics]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise RuntimeError(ended.stderr.strip())
+    found: dict[str, list[str]] = json.loads(ended.stdout)
+    return found
 
 
 def start_player(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -26,7 +26,7 @@ DISTRIBUTIONS = ("jazzy", "kilted")
 COMPILED = ("CMakeLists.txt", "package.xml", "msg", "srv", "action", "test/interfaces")
 # Packages of messages that the tests need, and that are not built where a sourced ROS 2 has them.
 OTHERS = ROOT / "test" / "interfaces"
-LINKED = ("bin", "launch", "config", "models", "examples", "llava_ov_ros")
+LINKED = ("bin", "launch", "config", "models", "examples", "requirements", "llava_ov_ros")
 # The wheels' exported CMake targets carry the paths of the machine that built them.
 BUILDER_PYTHON = re.compile(r"/opt/python/cp\d+-cp\d+t?/include/python3\.\d+t?")
 BUILDER_NUMPY = re.compile(r"/opt/python/cp\d+-cp\d+t?/lib/python3\.\d+t?/site-packages/(?=numpy)")

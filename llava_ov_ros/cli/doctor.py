@@ -102,6 +102,9 @@ def check_graph(seconds: float) -> Iterator[Check]:
         return
     if ended.returncode != 0:
         said = [one.strip() for one in ended.stderr.splitlines() if one.strip()]
+        if said and said[-1].startswith(ModuleNotFoundError.__name__):
+            yield Check("middleware", Level.FAIL, f"not looked at: {said[-1]}", "see versions, above")
+            return
         reason = next((one for one in said if "librmw" in one or "RMW" in one), said[-1] if said else "without a word")
         yield Check("middleware", Level.FAIL, f"it does not start: {reason[:300]}", remedy)
         return

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..checks import Check, Level
 from ..fastdds import DEFAULT_SEGMENT_BYTES, PROFILE_VARIABLES, named_profile
+from ..missing_module import install_line
 
 VERSIONS: Mapping[str, str] = {
     "transformers": ">=4.54,<6",
@@ -64,11 +65,8 @@ def check_versions() -> Iterator[Check]:
             wrong.append(f"{name} {found} is not {versions}")
     if sys.version_info < (3, 11):  # noqa: UP036 - a sourced ROS 2 may bring an older one
         wrong.append(f"Python {platform.python_version()} is not >=3.11")
-    names = " ".join(
-        f"'{name}{VERSIONS[name]}'" for name in VERSIONS if any(one.startswith(f"{name} ") for one in wrong)
-    )
     if wrong:
-        yield Check("versions", Level.FAIL, "; ".join(wrong), f"pip install {names}".strip())
+        yield Check("versions", Level.FAIL, "; ".join(wrong), install_line())
     else:
         yield Check(
             "versions", Level.OK, f"Python {platform.python_version()}, transformers {installed('transformers')}"

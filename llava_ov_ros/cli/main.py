@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from ..missing_module import says_missing
 from ..share import shipped
 from . import bench, cameras, demo, doctor, eval, parameters, plan, replay, rooms, score
 from .errors import FAILED, INTERRUPTED, USAGE, CommandError
@@ -72,18 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(str(error), error.code)
     except ModuleNotFoundError as error:
-        hint = "source the setup.bash of ROS 2 and of your workspace" if _is_ros(error.name) else "pip install it"
-        return _fail(f"the Python module {error.name!r} is missing: {hint}", FAILED)
+        return _fail(says_missing(error.name), FAILED)
     except KeyboardInterrupt:
         return _fail("stopped", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output (head, less) has gone; without this Python complains again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-
-
-def _is_ros(module: str | None) -> bool:
-    return (module or "").partition(".")[0].endswith(("rclpy", "_msgs", "_interfaces", "llava_ov_ros"))
 
 
 def _fail(message: str, code: int) -> int:

@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from ..missing_module import MODEL_MODULES, require
 from ..settings import ParameterError
 from ..settings.parameters import MOST_TOGETHER, MOST_WAITING
 from .allocator import keep_large_blocks
@@ -77,12 +78,16 @@ def main(signals: StopSignals) -> int:
         could not; 2 where a parameter or argument given at start cannot be used. Threads may be left that load or
         compute. A node that does not end by itself ends the process with 1, and the standard error says what its
         threads were doing.
+
+    Raises:
+        ModuleNotFoundError: A module is not installed that the node needs once it loads a model.
     """
     keep_large_blocks()
     if signals.told:
         return 0
     try:
         autostart: bool = _parser().parse_args(remove_ros_args(sys.argv)[1:]).autostart
+        require(MODEL_MODULES)
         # rclpy's own handlers end the context at once, and then nobody could be told that the answer is cancelled.
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     except RCLError as error:

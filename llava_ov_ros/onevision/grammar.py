@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..missing_module import install_line
 from .devices import uploaded
 from .tokens import PromptTokenizer
 
@@ -113,10 +114,10 @@ class Grammars:
 
     def _compile(self, grammar: str) -> LLMatcher:
         try:
-            # llguidance is not in rosdep; a node that uses no grammar runs without it.
+            # Not imported above: a node that holds no answer to a grammar runs without llguidance.
             from llguidance import LLMatcher, LLTokenizer
         except ImportError as error:
-            raise GrammarError(f"grammars need llguidance: pip install llguidance ({error})") from None
+            raise GrammarError(f"grammars need llguidance: run {install_line()} ({error})") from None
         if self._tokens is None:
             self._tokens = LLTokenizer(self._tokenizer.json, n_vocab=self._vocabulary, eos_token=self._end_ids[0])
         refused, messages = LLMatcher.validate_grammar_with_warnings(grammar, self._tokens)

@@ -37,6 +37,15 @@ NOT_RUN = {
     'python examples/ask.py "Is the door open?" --kind yes_no': f"{ASKS}; test/node/test_examples.py runs it",
     'python examples/follow_hints.py "put the mug on the desk"': f"{ASKS}; test/node/test_examples.py runs it",
     "rosdep install --from-paths src --ignore-src -y": ROBOT,
+    "python3 -m venv --system-site-packages ~/.venvs/llava_ov && ~/.venvs/llava_ov/bin/pip install -r "
+    "src/llava_ov_ros/requirements/runtime.txt && source ~/.venvs/llava_ov/bin/activate": (
+        "downloads gigabytes; test/packaging/test_pip_line.py runs it without the downloads"
+    ),
+    'python src/llava_ov_ros/examples/ask.py "Is the door open?" --kind yes_no': (
+        f"{ASKS}; test/packaging/test_messages_alone.py runs it"
+    ),
+    "colcon test --packages-select llava_ov_ros": f"{ROBOT}; test/packaging/test_messages_alone.py runs it",
+    "colcon test-result --verbose": f"{ROBOT}; test/packaging/test_messages_alone.py runs it",
     "colcon build --packages-select llava_ov_ros": ROBOT,
     "source install/setup.bash": ROBOT,
     "ros2 launch llava_ov_ros llava_ov.launch.py cameras:=front image_topics:=/front/image_raw "
