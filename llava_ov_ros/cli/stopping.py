@@ -1,4 +1,4 @@
-"""Lets a command that is told to stop (Ctrl-C, SIGTERM of timeout, a closed terminal) leave in order."""
+"""Let a command that is told to stop (Ctrl-C, SIGTERM of timeout, a closed terminal) clean up and end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ _AGAIN_S, _LOST_S = 0.02, 0.5
 
 @contextmanager
 def leaving_in_order() -> Iterator[None]:
-    """Turn signals into exceptions, so that what cleans up behind itself does: no node and no half file stays.
+    """Turn signals into exceptions during the `with` block, so that cleanup code runs: no node and no half file stays.
 
-    Ctrl-C raises KeyboardInterrupt as ever, SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. What is
-    raised while a module is being imported can get lost, since compiled modules may forget errors; there it waits until
-    the import is over. Python's own files forget some too, when they are read: the signal is sent again where the work
-    goes on as if nothing had been. Where SIGHUP is ignored, as under nohup, it stays so. In other threads than the main
-    one, to which Python gives no signals, nothing changes.
+    Ctrl-C raises KeyboardInterrupt as usual; SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. An
+    exception that is raised while a module is imported can get lost, because compiled modules may discard errors;
+    during an import the exception waits for the end of the import. Python's own files discard some errors too while
+    they are read; if the work goes on after an exception, the signal is sent again. If SIGHUP is ignored, as under
+    nohup, it stays ignored. Outside the main thread nothing changes, because Python delivers signals to the main thread
+    only.
     """
     main = threading.get_ident()
     ended, left = threading.Event(), threading.Event()
@@ -83,7 +84,7 @@ def leaving_in_order() -> Iterator[None]:
 
 
 def _is_leaving(thread: int) -> bool:
-    """Whether a thread runs a handler, a `finally` or the end of a `with` block because of what `leave` has raised."""
+    """Whether a thread is in a handler, a `finally` or the end of a `with` block because of what `leave` raised."""
     found: object = sys._current_exceptions().get(thread)
     # Python 3.11 has type, exception and traceback; later versions have the exception.
     error = found[1] if isinstance(found, tuple) else found
