@@ -1,1 +1,1 @@
-"""Measures the engine and the node."""
+"""Measurements of the engine and of the node."""

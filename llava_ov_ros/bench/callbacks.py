@@ -1,11 +1,13 @@
-"""How long the node's callbacks take while the model generates, against the same node at rest.
+"""Measure how long the node's callbacks take while the model generates, compared with the same node at rest.
 
-The node runs in a process of its own with a nano model of random weights, whose answers go on for as long as they
-may. Rest and generation alternate, so that both see the same machine. Measured from here, over DDS:
+The node runs in a process of its own with a very small model of random weights, whose answers end only at the token
+limit. Rest and generation alternate, so that both are measured under the same load of the machine. Three times are
+measured over DDS:
 
-- get: a parameter is read (GetParameters, to the response)
-- cancel: CancelGoal, to the response; at rest of a goal that has ended, during generation of the goal being generated
-- image: from the stamp of a 320x240 picture at 30 Hz to its callback in the node
+- get: from a GetParameters request to its response
+- cancel: from a CancelGoal request to its response; at rest for a goal that has ended, during generation for the goal
+  that is being generated
+- image: from the stamp of a 320x240 picture, published at 30 Hz, to its callback in the node
 """
 
 from __future__ import annotations
@@ -58,18 +60,18 @@ Samples = dict[tuple[str, str], list[float]]
 
 
 def bench_callbacks(seconds: float, on_round: Callable[[float], None] = no_op) -> dict[str, Any]:
-    """Measure for some seconds.
+    """Measure the callbacks.
 
     Args:
-        seconds: How long, the start of the node not counted.
-        on_round: Called with the seconds that are left.
+        seconds: Length of the measurement, without the start of the node.
+        on_round: Called before each round with the seconds that are left.
 
     Returns:
-        For each of get, cancel and image: for idle and generating the number of samples, median and 99th
-        percentile in milliseconds, and the ratios of the two.
+        For each of get, cancel and image: for idle and generating the number of samples, median and 99th percentile in
+        milliseconds, and the ratios generating / idle.
 
     Raises:
-        LiveError: The node did not come up or did not respond.
+        LiveError: The node did not start or did not respond.
     """
     namespace = f"/llava_ov_bench_{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +108,7 @@ def _nano_checkpoint(folder: Path) -> str:
 
 
 class _Bench:
-    """Client, camera and stop-watch in one node of its own."""
+    """A node that is client, camera and stop-watch of the measurement."""
 
     def __init__(self, namespace: str, check: Callable[[], None]) -> None:
         self._namespace = namespace
@@ -168,10 +170,10 @@ class _Bench:
         return future.result()
 
     def _begun(self, call: Callable[[], Any], what: str) -> Any:
-        """The future of an action's call, which is made in the executor's thread.
+        """Return the future of an action client's call, made in the executor's thread.
 
-        rclpy's action client sends first and takes note afterwards: a response that another thread takes in between
-        is nobody's.
+        rclpy's action client registers a request only after it has sent it. If another thread took the response in
+        between, the response would be lost.
         """
         return self._result(self._executor.create_task(call), what)
 
@@ -179,7 +181,7 @@ class _Bench:
         return self._result(self._begun(call, what), what)
 
     def measure(self, seconds: float, on_round: Callable[[float], None]) -> Samples:
-        """Bring the node up and alternate between rest and generation."""
+        """Bring the node up, then alternate between rest and generation until the time is over."""
         self._bring_up()
         # The goal that is cancelled at rest, and the first forward passes, which are slower.
         ended = self._start_goal()
@@ -213,7 +215,10 @@ class _Bench:
             heard.wait(0.05)
 
     def _start_goal(self) -> Any:
-        """A goal of which the first piece of the answer has come; asked again until the camera has sent a frame."""
+        """Send a goal and return it once the first piece of its answer has arrived.
+
+        The goal is sent again until the camera's first frame has reached the node.
+        """
         for _ in range(50):
             generating, ended = threading.Event(), threading.Event()
             goal = self._called(partial(self._send_goal, generating), "the acceptance of a goal")
@@ -238,7 +243,7 @@ class _Bench:
         self._called(goal.get_result_async, "the result of a cancelled goal")
 
     def _round(self, condition: str, goal: Any) -> None:
-        """Some gets, then one cancel; images are counted meanwhile."""
+        """Measure several gets, then one cancel, while pictures are counted."""
         self._condition = condition
         for _ in range(GETS_PER_ROUND):
             request = GetParameters.Request(names=["clip_frames"])
@@ -264,7 +269,7 @@ class _Bench:
 
 
 def summary(samples: Samples) -> dict[str, Any]:
-    """Numbers of samples, medians and 99th percentiles in milliseconds, and the ratios generating / idle."""
+    """Return numbers of samples, medians and 99th percentiles in milliseconds, and the ratios generating / idle."""
     result: dict[str, Any] = {}
     for measure in MEASURES:
         entry: dict[str, Any] = {
@@ -283,6 +288,6 @@ def summary(samples: Samples) -> dict[str, Any]:
 
 
 def _percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed; 0 where there is none."""
+    """Return the smallest value that at least this share of the values does not exceed; 0 if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else 0.0

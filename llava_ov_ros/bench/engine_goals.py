@@ -1,4 +1,4 @@
-"""Measures the engine against transformers' `generate`: same weights, same clip, interleaved in one process."""
+"""Compare the engine with transformers' `generate`: same weights, same clip, both sides in turn in one process."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PLAN_GRAMMAR = f'start: STEP ("; " STEP){{15}}\nSTEP: ({ACTIONS}) " " ({PLACES})
 
 
 def first_tokens(bench: Bench, clip: Clip, question: str) -> tuple[float, float, bool]:
-    """Seconds to the first token of both sides, and whether it is the same."""
+    """Return the seconds to the first token of both sides, and whether both chose the same token."""
     ours_s, answer = timed(bench, bench.engine.answer, [clip], question, max_new_tokens=1)
     inputs = plain_inputs(bench.engine, clip, question)
     theirs_s, tokens = timed(bench, plain_generate, bench.engine, inputs, 1)
@@ -57,7 +57,7 @@ def first_tokens(bench: Bench, clip: Clip, question: str) -> tuple[float, float,
 
 
 def clip_unchanged(bench: Bench) -> Measurement:
-    """P1: time to first token of a new question about a clip that was asked about before."""
+    """P1: time to the first token of a new question about a clip that was asked about before."""
     clip = clip_of(camera_frames(bench.frames, seed=1))
     prepare_all(bench.engine, clip)
     bench.engine.answer([clip], "Is it light?", max_new_tokens=1)
@@ -71,7 +71,7 @@ def clip_unchanged(bench: Bench) -> Measurement:
 
 
 def one_new_frame(bench: Bench) -> Measurement:
-    """P2: time to first token when one frame has been added to the clip; ours preprocesses and encodes it."""
+    """P2: time to the first token after one frame was added to the clip, its preprocessing and encoding included."""
     measured = []
     for repeat in range(bench.repeats):
         frames = camera_frames(bench.frames, seed=100 + repeat)
@@ -84,7 +84,7 @@ def one_new_frame(bench: Bench) -> Measurement:
 
 
 def questions_together(bench: Bench) -> Measurement:
-    """P3: 16 questions about a clip never seen, against 16 calls of `generate`."""
+    """P3: 16 questions about a new clip, against 16 calls of `generate`."""
     ours, theirs, same = [], [], True
     for repeat in range(max(1, bench.repeats // 3)):
         clip = clip_of(camera_frames(bench.frames, seed=200 + repeat))
@@ -104,7 +104,7 @@ def questions_together(bench: Bench) -> Measurement:
 
 
 def single_stream(bench: Bench) -> Measurement:
-    """P4: time per token of one answer, the first token not counted."""
+    """P4: time per token of one answer, without the first token."""
     clip = clip_of(camera_frames(bench.frames, seed=300))
     prepare_all(bench.engine, clip)
     ours, theirs, same = [], [], True
@@ -123,7 +123,7 @@ def single_stream(bench: Bench) -> Measurement:
 
 
 def _pillow_input(rgb: np.ndarray, size: int) -> torch.Tensor:
-    """What the original preprocessing does: Pillow bicubic, /255, mean and standard deviation, channels first."""
+    """Preprocess as the original code does: Pillow bicubic, /255, mean and standard deviation, channels first."""
     small = Image.fromarray(rgb).resize((size, size), Image.Resampling.BICUBIC)
     values = (np.asarray(small, dtype=np.float32) / 255 - 0.5) / 0.5
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
@@ -134,7 +134,7 @@ def _our_input(rgb: np.ndarray, size: int) -> torch.Tensor:
 
 
 def preprocessing(bench: Bench) -> Measurement:
-    """P5: a 720p frame to the tower's input, on the CPU."""
+    """P5: time from a 720p frame to the input of the vision tower, on the CPU."""
     size = bench.model.config.vision_config.image_size
     frames = camera_frames(8, seed=400)
     ours, theirs = [], []
@@ -148,7 +148,10 @@ def preprocessing(bench: Bench) -> Measurement:
 
 
 def work_over_ideal(bench: Bench, frames: int) -> Measurement:
-    """P6: tower passes per frame, and prefilled tokens over the ideal, for a stream with four standing questions."""
+    """P6: tower passes per frame, and prefilled tokens over the ideal number.
+
+    Measured over a stream with four standing questions.
+    """
     engine = bench.engine
     before = engine.counters()
     growing = GrowingClip("camera", growth(bench))
@@ -181,7 +184,10 @@ def work_over_ideal(bench: Bench, frames: int) -> Measurement:
 
 
 def robot_second(bench: Bench) -> Measurement:
-    """P7: one second of a camera at 5 Hz with 8 standing questions; theirs answers each from the newest clip."""
+    """P7: one second of a camera at 5 Hz with 8 standing questions.
+
+    The other side answers each question from the newest clip.
+    """
     cameras = 4 if bench.on_cuda else 1
     ours, theirs, same = 0.0, 0.0, True
     asks = [Ask(question, max_new_tokens=STANDING_TOKENS) for question in QUESTIONS[:8]]
@@ -209,7 +215,10 @@ def robot_second(bench: Bench) -> Measurement:
 
 
 def message_to_input(bench: Bench) -> Measurement:
-    """P8: CPU time from an rgb8 message of 720p to the model's input; theirs copies, resizes with Pillow."""
+    """P8: CPU time from an rgb8 message of 720p to the model's input.
+
+    The other side copies the picture and resizes it with Pillow.
+    """
     size = bench.model.config.vision_config.image_size
     rgb = camera_frames(1, seed=800)[0].rgb
     message = SimpleNamespace(
@@ -234,9 +243,9 @@ def message_to_input(bench: Bench) -> Measurement:
 
 
 def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Measurement:
-    """P9: time per token of answers held to a plan's grammar, over the same time less what the masks take of it.
+    """P9: time per token of answers held to a plan's grammar, over the same time without the masks.
 
-    Both come from the same answers: free ones say something else, and their text takes another time.
+    Both times come from the same answers, because free answers have another text and so take another time.
     """
     # As many tokens as the logits have places, since a mask is made by going through the tokens.
     vocabulary = checkpoint.model.lm_head.weight.shape[0]
@@ -275,20 +284,20 @@ def grammar_mask(bench: Bench, checkpoint: Checkpoint, tokenizer: Path) -> Measu
 
 
 def clip_frames(device: torch.device) -> int:
-    """Frames of the clips that are asked about."""
+    """Return the number of frames of the clips that are asked about."""
     return 16 if device.type == "cuda" else 4
 
 
 def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype) -> None:
-    """Refuse a shape that the device has no room for.
+    """Check that the device has room for a model of a shape.
 
     Args:
         shape: A key of SHAPES.
-        device: Where it would be measured.
-        dtype: Of the weights.
+        device: Device to measure on.
+        dtype: Number format of the weights.
 
     Raises:
-        MemoryError: The text gives the numbers.
+        MemoryError: The model does not fit; the text gives the numbers.
     """
     config, settings = SHAPES[shape](), EngineSettings(clip_frames=clip_frames(device))
     plan = plan_memory(config, tensor_shapes(config), itemsize=dtype.itemsize, settings=settings, device=device)
@@ -305,19 +314,19 @@ def engine_benchmark(
     goals: Sequence[str],
     note: Callable[[str], None],
 ) -> Iterator[Measurement]:
-    """Measures goals one after the other.
+    """Measure goals one after the other.
 
     Args:
         shape: nano, slice, 0.5b or 7b; the weights are random.
-        tokenizer: The tokenizer.json of models/rooms.
-        device: Where.
-        dtype: Of the weights.
-        repeats: How often each side runs; medians are taken.
-        goals: Which of P1 to P9.
-        note: Called with a line on what is being done.
+        tokenizer: Path of the tokenizer.json of models/rooms.
+        device: Device to measure on.
+        dtype: Number format of the weights.
+        repeats: How often each side runs; the median counts.
+        goals: The goals to measure, of P1 to P9.
+        note: Called with one line about each step.
 
     Yields:
-        The goals, as they are measured.
+        The measurement of each goal.
     """
     note(f"making random weights of shape {shape} on {device}")
     checkpoint = random_checkpoint(shape, tokenizer, device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""What the benchmark's goals are measured with: clips, clocks, and the form of a result."""
+"""What the engine's benchmark measures with: clips, clocks, and the record of one measurement."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ PEAKS = {"H200": (790e12, 4.3e12), "H100": (790e12, 3.0e12)}
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured goal.
+    """The measurement of one goal.
 
     Attributes:
         goal: P1 to P9, as in docs/performance.md.
-        what: What was measured.
-        ours_s: Median of this engine, in seconds.
-        theirs_s: Median of the other side, in seconds.
-        ratio: theirs_s / ours_s, or where `at_most` what its `what` says.
-        floor_s: What the device's arithmetic and memory allow at best; None where that is not known.
-        target: The ratio aimed at on this kind of device: at least so much, or where `at_most` at most.
-        identical_tokens: Whether both sides gave the same tokens; None where no tokens are compared.
-        counters: What else was counted, of P6 and P9.
+        what: What was measured, in words.
+        ours_s: Median time of this engine in seconds; None for ratios that are no times.
+        theirs_s: Median time of the other side in seconds; None for ratios that are no times.
+        ratio: theirs_s / ours_s; if `at_most` is set, the ratio that `what` describes.
+        floor_s: Least time that the device's arithmetic and memory allow, in seconds; None if unknown.
+        target: The ratio aimed at on this kind of device: at least this much, or at most if `at_most` is set.
+        identical_tokens: Whether both sides gave the same tokens; None if no tokens are compared.
+        counters: Further counts, of P6 and P9.
         at_most: Whether a smaller ratio is better.
     """
 
@@ -52,11 +52,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured on.
+    """The engine under test and the size of its measurements.
 
     Attributes:
-        engine: The engine under test.
-        frames: Length of a clip.
+        engine: The engine.
+        frames: Number of frames of a clip.
         repeats: How often each side runs.
     """
 
@@ -66,21 +66,21 @@ class Bench:
 
     @property
     def model(self) -> Any:
-        """The same weights as transformers' model."""
+        """The same weights as a model of transformers."""
         return self.engine.transformers_model
 
     @property
     def on_cuda(self) -> bool:
-        """Whether the device's work must be waited for."""
+        """Whether the device works asynchronously and must be waited for."""
         return self.engine.device.type == "cuda"
 
     def target(self, cuda: float, cpu: float) -> float:
-        """The goal for this kind of device."""
+        """Return the goal for this kind of device."""
         return cuda if self.on_cuda else cpu
 
 
 def camera_frames(count: int, seed: int) -> list[Frame]:
-    """Frames of 1280x720 with large and small structure, as a camera at 1 Hz gives them."""
+    """Return frames of 1280x720 with large and small structure, stamped as those of a camera at 1 Hz."""
     rng = np.random.default_rng(seed)
     frames = []
     for index in range(count):
@@ -91,12 +91,12 @@ def camera_frames(count: int, seed: int) -> list[Frame]:
 
 
 def clip_of(frames: Sequence[Frame]) -> Clip:
-    """A clip of the one camera."""
+    """Return a clip of the one camera."""
     return Clip("camera", tuple(frames))
 
 
 def timed(bench: Bench, work: Callable[..., Any], *args: Any, **options: Any) -> tuple[float, Any]:
-    """Seconds that a call takes, the device's work included, and its result."""
+    """Call a function and return the seconds it took, the device's work included, and its result."""
     if bench.on_cuda:
         torch.cuda.synchronize(bench.engine.device)
     started_s = time.perf_counter()
@@ -107,25 +107,25 @@ def timed(bench: Bench, work: Callable[..., Any], *args: Any, **options: Any) ->
 
 
 def prepare_all(engine: Engine, clip: Clip | None) -> None:
-    """Encode and prefill all of a clip."""
+    """Encode and prefill a whole clip."""
     while clip is not None and engine.prepare([clip]):
         pass
 
 
 def growth(bench: Bench) -> GrowthSettings:
-    """Clips that re-anchor at the bench's length to half of it."""
+    """Return settings of clips that grow to the bench's length and then begin anew with half of it."""
     # Every frame stays, so that each is counted.
     return GrowthSettings(max_frames=bench.frames, min_frames=max(1, bench.frames // 2), spacing_ns=0)
 
 
 def compared(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float, float]:
-    """Medians of both sides and their ratio."""
+    """Return the medians of both sides and their ratio."""
     median_ours, median_theirs = statistics.median(ours), statistics.median(theirs)
     return median_ours, median_theirs, median_theirs / median_ours
 
 
 def decode_floor_s(bench: Bench) -> float | None:
-    """Time to read all weights of the language model once, on devices whose bandwidth is known."""
+    """Return the seconds to read all weights of the language model once; None if the device's bandwidth is unknown."""
     if not bench.on_cuda:
         return None
     name = torch.cuda.get_device_name(bench.engine.device)

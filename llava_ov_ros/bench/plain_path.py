@@ -1,4 +1,4 @@
-"""The plain path: transformers' own `generate` on the same weights, which the engine is compared with."""
+"""The plain path: transformers' own `generate` on the same weights, the other side of every comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..onevision.pixels import normalised, squashed
 
 
 class TokenTimes:
-    """A streamer for `generate` that notes when each token came."""
+    """A streamer for `generate` that notes the time of each token."""
 
     def __init__(self) -> None:
         self.at_s: list[float] = []
@@ -28,7 +28,7 @@ class TokenTimes:
 
 
 def plain_inputs(engine: Engine, clip: Clip, question: str) -> dict[str, Any]:
-    """Inputs of `generate`. The pixels are ready made, so that only the model's own work is compared."""
+    """Return the inputs of `generate`; pixels are prepared in advance, so that only the model's work is compared."""
     model = engine.transformers_model
     config = model.config
     size = config.vision_config.image_size
@@ -42,7 +42,7 @@ def plain_inputs(engine: Engine, clip: Clip, question: str) -> dict[str, Any]:
 
 
 def plain_generate(engine: Engine, inputs: dict[str, Any], count: int, streamer: TokenTimes | None = None) -> list[int]:
-    """Tokens of transformers' `generate`, greedy."""
+    """Return the tokens of transformers' greedy `generate`."""
     with torch.inference_mode():
         sequence = engine.transformers_model.generate(
             **inputs, do_sample=False, max_new_tokens=count, pad_token_id=0, streamer=streamer

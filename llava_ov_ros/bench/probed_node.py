@@ -1,4 +1,4 @@
-"""The process that `llava-ov bench callbacks` measures: the node, with one more image subscription as a probe."""
+"""The process that `llava-ov bench callbacks` measures: the node with one more image subscription as a probe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATENCY_TOPIC = "probe_latency_s"
 
 
 def add_probe(node: LlavaOvNode) -> None:
-    """Tell, for every image on `probe`, the seconds from its stamp (the machine's clock) to its callback."""
+    """Publish, for every picture on the topic `probe`, the seconds from its stamp to its callback."""
     latency = node.create_publisher(Float64, LATENCY_TOPIC, 100)
 
     def take(message: Any) -> None:
@@ -37,7 +37,7 @@ def add_probe(node: LlavaOvNode) -> None:
 
 
 def main() -> int:
-    """Spin the node with its probe until SIGINT or SIGTERM; returns the exit code."""
+    """Spin the node with its probe until SIGINT or SIGTERM; return the exit code."""
     keep_large_blocks()
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     signals = StopSignals()

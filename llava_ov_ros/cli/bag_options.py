@@ -1,4 +1,4 @@
-"""Options that commands about recorded bags share, and what becomes of them: topics, clips, cameras."""
+"""Options shared by the commands about recorded bags, and what the commands make of them: topics, clips, cameras."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def add_bag(parser: argparse.ArgumentParser) -> None:
-    """Add the recording and its topics."""
+    """Add the argument that names the recording, and the option for its topics."""
     parser.add_argument("bag", metavar="BAG", type=Path, help="folder of a ROS 2 bag, or a .mcap, .db3 or .bag file")
     parser.add_argument(
         "--topic",
@@ -37,7 +37,7 @@ def add_bag(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> Any:
-    """Add the options of the model; returns their group."""
+    """Add the options of the model and return their group."""
     model = parser.add_argument_group("model")
     add_model_name(model)
     add_device(model)
@@ -101,7 +101,7 @@ def add_clip(parser: argparse.ArgumentParser) -> None:
 
 
 def add_value_range(parser: Any) -> None:
-    """Add the range of values of pictures of one channel with more than 8 bits."""
+    """Add the option for the range of values in which pictures of one channel with more than 8 bits are shown."""
     parser.add_argument(
         "--value-range",
         action="append",
@@ -114,10 +114,10 @@ def add_value_range(parser: Any) -> None:
 
 
 def per_camera(flag: str, given: Sequence[T], count: int, default: T) -> list[T]:
-    """The values of an option that is given once for all cameras or for each of them.
+    """Return one value per camera of an option that is given once for all cameras or once for each.
 
     Raises:
-        CommandError: It is given another number of times.
+        CommandError: The option is given another number of times.
     """
     if len(given) not in (0, 1, count):
         raise CommandError(
@@ -127,17 +127,17 @@ def per_camera(flag: str, given: Sequence[T], count: int, default: T) -> list[T]
 
 
 def duration_ns(topics: Sequence[ImageTopic]) -> int:
-    """From the first to the last picture of some topics; 0 where there is none."""
+    """Return the nanoseconds from the first to the last picture of some topics; 0 if they have no pictures."""
     recorded = [topic for topic in topics if topic.count]
     first_ns = min((topic.first_ns for topic in recorded), default=0)
     return max(0, max((topic.last_ns for topic in recorded), default=0) - first_ns)
 
 
 def check_times(bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> None:
-    """Check that the recording still goes on when each question is asked.
+    """Check that no question is asked after the end of the recording.
 
     Raises:
-        CommandError: A question's time is later than the recording's end, by its stamps and by its record times.
+        CommandError: A question's time is later than the end of the recording, both by stamps and by record times.
     """
     from ..frames import NS_PER_S
     from ..replay import ROUNDING_NS, contents
@@ -158,15 +158,16 @@ def check_times(bag: Path, topics: Sequence[ImageTopic], questions: Sequence[Tim
 
 
 def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest_s: float = 0.0) -> dict[str, Camera]:
-    """A camera for each topic, with the settings of the node's cameras.
+    """Make a camera for each topic, with the settings of the node's cameras.
 
     Args:
         args: The options of `add_clip`.
         topics: The topics.
-        longest_s: Length in seconds of the longest window that is asked about. So much is kept at the admission rate.
+        longest_s: Length in seconds of the longest window of any question; the buffer holds such a window at the
+            admission rate.
 
     Raises:
-        CommandError: --rotate, --value-range or --rate-hz cannot be meant so.
+        CommandError: A value of --rotate, --value-range or --rate-hz cannot be used.
     """
     from ..frames import Camera
     from ..frames.camera_settings import recording_settings
@@ -198,7 +199,7 @@ def make_cameras(args: argparse.Namespace, topics: Sequence[ImageTopic], longest
 
 
 def replay_settings(args: argparse.Namespace) -> ReplaySettings:
-    """The settings of a replay that the options of `add_clip` and --mode ask for."""
+    """Return the settings of a replay that the options of `add_clip` and --mode give."""
     from ..replay import ReplaySettings
 
     return ReplaySettings(
@@ -211,9 +212,9 @@ def replay_settings(args: argparse.Namespace) -> ReplaySettings:
 
 
 def progress(bag: Path, topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> tqdm[BagMessage]:
-    """The messages of some topics in order, with a bar once they take longer than a second.
+    """Yield the messages of some topics in order and show a progress bar if reading takes longer than a second.
 
-    Malformed ones are counted by the camera of their topic.
+    Malformed messages are not yielded; the camera of their topic counts them.
     """
     from tqdm import tqdm
 

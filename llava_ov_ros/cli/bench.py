@@ -1,4 +1,4 @@
-"""`llava-ov bench`: measurements on this machine."""
+"""The command `llava-ov bench`: measurements on this machine."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_callbacks(args: argparse.Namespace) -> int:
-    """Run `bench callbacks`; returns the exit code.
+    """Run `bench callbacks` and return the exit code.
 
     Raises:
-        CommandError: The node did not come up or did not respond.
+        CommandError: The node did not start or did not respond.
     """
     from ..bench.callbacks import bench_callbacks
     from ..live.session import LiveError
@@ -108,10 +108,10 @@ def run_callbacks(args: argparse.Namespace) -> int:
 
 
 def run_engine(args: argparse.Namespace) -> int:
-    """Run `bench engine`; returns the exit code.
+    """Run `bench engine` and return the exit code.
 
     Raises:
-        CommandError: The device cannot be had, or the model does not fit into its memory.
+        CommandError: The device is not available, or the model does not fit into its memory.
     """
     from ..bench.engine_goals import check_shape_fits, engine_benchmark
     from ..onevision.loading import place_and_dtype

@@ -1,4 +1,4 @@
-"""`llava-ov cameras`: which cameras are there now, and does every frame arrive?"""
+"""The command `llava-ov cameras`: list the cameras that publish now, and tell whether every frame arrives."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from ..fastdds import named_profile
     from ..live.camera_check import advice, watch_cameras
 

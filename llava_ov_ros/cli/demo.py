@@ -1,4 +1,4 @@
-"""`llava-ov demo`: the whole way once, from a recorded camera over a real ROS 2 node to answers and a picture."""
+"""The command `llava-ov demo`: play a recorded camera to a real ROS 2 node, ask questions, and draw the answers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
         CommandError: The bag, the model or the node cannot be used as asked.
@@ -107,7 +107,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _questions(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic]) -> tuple[TimedQuestion, ...]:
-    """The shipped ones with their truth, or the user's at a quarter, half, three quarters and the end."""
+    """Return the questions to ask.
+
+    These are the shipped questions with their right answers; or the user's question, asked after a quarter, a half and
+    three quarters of the recording and at its end.
+    """
     from ..frames import NS_PER_S
     from ..replay import ask_at, read_questions
 
@@ -133,7 +137,7 @@ def _duration_ns(topics: Sequence[ImageTopic]) -> int:
 def _introduce(
     args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]
 ) -> None:
-    """Say what is real here and what it shows."""
+    """Print what the demonstration shows and which of its parts are real."""
     from ..live.process import middleware
 
     ros = f"ROS 2 {os.environ.get('ROS_DISTRO', '').capitalize()}".rstrip()
@@ -202,7 +206,7 @@ def _answers(
     topics: Sequence[ImageTopic],
     questions: Sequence[TimedQuestion],
 ) -> list[dict[str, Any]]:
-    """Bring the node up, play, print each answer; returns their records."""
+    """Bring the node up, play the bag, print each answer, and return the records of the answers."""
     from tqdm import tqdm
 
     from ..live.playback import live_record

@@ -1,4 +1,4 @@
-"""The picture of a demonstration: frames that answers rest on, and questions and answers under them."""
+"""Draw the picture of a demonstration: the frames that answers rest on, with questions and answers below them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ FrameKey = tuple[str, int]
 
 
 def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) -> dict[FrameKey, Frame]:
-    """All frames that answers rest on, their pictures read from the bag again.
+    """Read the pictures of all frames that answers rest on from the bag.
 
     Args:
-        bag: The recording.
-        names: Name of the camera of each topic.
+        bag: Path of the recording.
+        names: Name of each topic's camera, by topic.
         records: The answers, as `live_record` makes them.
 
     Returns:
-        The frames; the picture is that of the message nearest in time, which has exactly the frame's stamp unless
-        the recording has none.
+        The frames. The picture of a frame is that of the message nearest in time: the message with exactly the frame's
+        stamp, unless the recording has no stamps.
     """
     frames = [frame for record in records for frame in record["frames"]]
     # The first answer decides where a frame was shown in several ranges of values.
@@ -56,14 +56,14 @@ def used_frames(bag: Path, names: Mapping[str, str], records: Sequence[Record]) 
 def write_picture(
     path: Path, title: Sequence[str], frames: Mapping[FrameKey, Frame], records: Sequence[Record], origin_ns: int
 ) -> None:
-    """Write one picture: a block for each run of answers that rest on the same frames.
+    """Write one picture with a block for each run of answers that rest on the same frames.
 
     Args:
-        path: A .png to write.
-        title: Above all, and what stands under it in smaller letters.
-        frames: As `used_frames` gives them.
+        path: Path of the PNG file to write.
+        title: The first line is the heading; the other lines stand below it in smaller letters.
+        frames: The frames, as `used_frames` returns them.
         records: The answers, in order.
-        origin_ns: Time 0 of the recording.
+        origin_ns: Time 0 of the recording, in nanoseconds.
 
     Raises:
         CommandError: The file cannot be written.
@@ -98,17 +98,17 @@ def _heading(keys: Sequence[FrameKey], origin_ns: int) -> Image.Image:
 
 
 def _newest_s(keys: Sequence[FrameKey], origin_ns: int) -> float:
-    """When the newest of some frames was taken, in seconds of the recording; nan where there is none."""
+    """Return the time of the newest of some frames, in seconds of the recording; nan if there are no frames."""
     return (max(key[1] for key in keys) - origin_ns) / NS_PER_S if keys else math.nan
 
 
 def answer_lines(records: Sequence[Record], newest_s: float) -> list[Line]:
-    """Questions and answers under the frames that they rest on.
+    """Return the lines with questions and answers that stand below their frames.
 
     Args:
         records: The answers, in order.
-        newest_s: When the newest of the frames was taken, which the heading says: a question that was asked at another
-            time has its own beside it.
+        newest_s: Time of the newest of the frames, which the heading shows. A question that was asked at another time
+            gets its own time beside it.
     """
     lines = []
     for record in records:

@@ -1,4 +1,4 @@
-"""`llava-ov doctor`: what will not work on this machine, and what to do about it."""
+"""The command `llava-ov doctor`: find what will not work on this machine and say what to do about it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     worst = False
     for check in checks(args.model, args.device, args.seconds):
         worst = worst or check.level is Level.FAIL
@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def line(check: Check) -> str:
-    """A finding for people."""
+    """Return the line that shows a finding to people."""
     return f"{MARKS[check.level]}  {check.name}: {check.found}" + (f"  ->  {check.remedy}" if check.remedy else "")
 
 
 def checks(model: str, device: str, seconds: float) -> Iterator[Check]:
-    """All findings, the quick ones first."""
+    """Yield all findings, those of the fast checks first."""
     yield from check_versions()
     yield check_logs()
     yield check_shared_memory()
@@ -91,7 +91,7 @@ def checks(model: str, device: str, seconds: float) -> Iterator[Check]:
 
 
 def check_graph(seconds: float) -> Iterator[Check]:
-    """What ROS 2 says of itself, from a process of its own."""
+    """Run the checks that need ROS 2 in a process of their own and return their findings."""
     # -P: in the source tree, the folder llava_ov_ros has no messages.
     command = [sys.executable, "-P", "-m", "llava_ov_ros.live.graph_check", str(seconds)]
     remedy = "unset RMW_IMPLEMENTATION, or install what it names; see the lines above for logs and shared memory"

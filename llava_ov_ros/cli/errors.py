@@ -1,4 +1,4 @@
-"""What ends a command with one line instead of a traceback."""
+"""The error that ends a command with one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ INTERRUPTED = 130
 
 
 class CommandError(Exception):
-    """A command that cannot go on; the text says what is wrong and what to do.
+    """A command cannot go on; the text says what is wrong and what to do.
 
     Attributes:
         code: Exit code of the process.

@@ -1,4 +1,7 @@
-"""`llava-ov eval`: a suite of bags and questions, scored as papers score; `llava-ov eval interleave`: a benchmark."""
+"""The command `llava-ov eval`: ask the questions of a suite about its bags and score the answers as papers do.
+
+`llava-ov eval interleave` runs a published benchmark.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +99,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
         CommandError: The suite, the folder or the model cannot be used as asked.
@@ -130,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError("--out is missing: name the folder of the run", USAGE)
     if args.live:
         # Where ROS is missing, that is said before anything is written.
-        from ..live import suite_playback as eval_live  # noqa: F401
+        from ..live import suite_playback  # noqa: F401
     way = LIVE if args.live else IN_PROCESS
     try:
         other = None if args.compare is None else read_rows(args.compare)
@@ -169,7 +172,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _named_here(model: str | None) -> str | None:
-    """The value of --model, for a suite, whose own paths count from its file: those of a command line from here."""
+    """Return the value of --model in the form that a suite understands.
+
+    A suite's own relative paths count from its file; those of a command line count from the working directory.
+    """
     path = Path(model or "").expanduser()
     return model if model is None or model in MODELS.shipped() or not path.is_dir() else str(path.absolute())
 
@@ -184,7 +190,7 @@ def _damaged(journal: Journal) -> str:
 
 
 def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
-    """The values of --fail-under by metric."""
+    """Return the values of --fail-under by metric."""
     limits = {}
     for text in given:
         name, _, value = text.partition("=")
@@ -203,7 +209,7 @@ def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
 
 
 def _checkpoint(job: Job) -> Path:
-    """The model's directory, its configuration and index checked; no weight is read."""
+    """Check the configuration and the index of the model and return its directory; no weight is read."""
     from ..evaluation.run.workers import WorkError, checkpoint
 
     try:
@@ -213,7 +219,7 @@ def _checkpoint(job: Job) -> Path:
 
 
 def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:
-    """Have everything answered that is open; how fast that was."""
+    """Ask all questions that have no answer yet, and return how fast they were answered."""
     from tqdm import tqdm
 
     from ..evaluation.run.suite_run import Collecting, open_shards
@@ -248,7 +254,7 @@ def _events(
 
 
 def _tell(args: argparse.Namespace, found: dict[str, Any], limits: dict[str, float]) -> int:
-    """Print what was found; returns the exit code."""
+    """Print the results and return the exit code."""
     if args.json:
         print(json.dumps(found, ensure_ascii=False))
     else:
@@ -264,7 +270,7 @@ def _tell(args: argparse.Namespace, found: dict[str, Any], limits: dict[str, flo
 
 
 def table(found: dict[str, Any]) -> str:
-    """A summary for people."""
+    """Return a summary as a table for people."""
     lines = [f"{'metric':<22}{'n':>6}{'value':>8}   95 % interval"]
     for name, one in found["metrics"].items():
         low, high = 100 * one["low"], 100 * one["high"]

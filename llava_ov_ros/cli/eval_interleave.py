@@ -1,4 +1,4 @@
-"""`llava-ov eval interleave`: LLaVA-Interleave-Bench as published."""
+"""The command `llava-ov eval interleave`: run LLaVA-Interleave-Bench as published."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def add_interleave(evaluation: CommandParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `eval interleave`; returns the exit code.
+    """Run `eval interleave` and return the exit code.
 
     Raises:
         CommandError: The files are not as published, or the model cannot be loaded.

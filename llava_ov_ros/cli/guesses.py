@@ -1,4 +1,4 @@
-"""Says that the shipped model guesses where it is asked about pictures, or in words, that it does not know."""
+"""Warn the user when the shipped model is asked about pictures, or in words, that it was not trained on."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ FOREIGN_WORDS = (
 
 
 def tell_guesses(model: str, bags: Iterable[Path]) -> None:
-    """Print SENTENCE on standard error where the shipped model is to be asked about a recording of something else.
+    """Print SENTENCE on standard error if the shipped model is asked about a recording of anything but a rendered room.
 
     Args:
-        model: As --model names it.
-        bags: Folders or files; one is of a rendered room where the truth beside it says so.
+        model: Value of --model.
+        bags: Paths of recordings. A recording shows a rendered room if the truth file beside it says so.
     """
     if is_guessing(model, bags):
         print(SENTENCE, file=sys.stderr, flush=True)
 
 
 def is_guessing(model: str, bags: Iterable[Path]) -> bool:
-    """Whether the shipped model is to be asked about a recording of something else; arguments as of `tell_guesses`."""
+    """Whether the shipped model is asked about a recording of anything but a rendered room; see `tell_guesses`."""
     return _is_shipped(model) and not all(_is_rendered(bag) for bag in bags)
 
 
 def tell_foreign_words(model: str, actions: str) -> None:
-    """Print FOREIGN_WORDS on standard error where the shipped model is to plan in another vocabulary than its own.
+    """Print FOREIGN_WORDS on standard error if the shipped model shall plan in a vocabulary that it was not trained on.
 
     Args:
-        model: As --model names it.
-        actions: As --actions names it.
+        model: Value of --model.
+        actions: Value of --actions.
     """
     if _is_shipped(model) and ACTIONS.path(actions).resolve() != ACTIONS.path(KNOWN_ACTIONS).resolve():
         print(FOREIGN_WORDS.format(actions), file=sys.stderr, flush=True)

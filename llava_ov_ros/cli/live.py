@@ -1,4 +1,4 @@
-"""`llava-ov replay --live`: the bag goes over its real topics, and a running node answers."""
+"""The command `llava-ov replay --live`: play a bag over its real topics and have a running node answer."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _OF_THE_NODE = {
 
 
 def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
-    """Play the bag, print every answer; returns the exit code.
+    """Play the bag, print every answer, and return the exit code.
 
     Raises:
-        CommandError: The node is not there or does not answer, or an option does not go with --live.
+        CommandError: The node is missing or does not answer, or an option cannot be combined with --live.
     """
     for option, parameter in _OF_THE_NODE.items():
         if getattr(args, option) != args.default_of(option):

@@ -1,4 +1,4 @@
-"""What `llava-ov doctor` looks at without ROS: versions, extras, shared memory, logs, the model and its device."""
+"""The checks of `llava-ov doctor` without ROS: versions, extras, shared memory, logs, the model and its device."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ ROOM_BYTES = 32 * 2**20
 
 
 def check_versions() -> Iterator[Check]:
-    """Python and the packages that the model needs."""
+    """Check the versions of Python and of the packages that the model needs."""
     wrong = []
     for name, versions in VERSIONS.items():
         try:
@@ -74,7 +74,7 @@ def check_versions() -> Iterator[Check]:
 
 
 def is_within(found: str, versions: str) -> bool:
-    """Whether a version such as 4.57.1 is within bounds such as `>=4.54,<6`; of pre-releases the numbers count."""
+    """Whether a version such as 4.57.1 is within bounds such as `>=4.54,<6`; a pre-release counts by its numbers."""
     have = _numbers(found)
     for bound in versions.split(","):
         least = bound.startswith(">=")
@@ -91,7 +91,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_ros() -> Iterator[Check]:
-    """ROS 2 is sourced, and the package beside it."""
+    """Check that ROS 2 and this package are sourced."""
     distribution = os.environ.get("ROS_DISTRO", "")
     if importlib.util.find_spec("rclpy") is None:
         yield Check(
@@ -111,7 +111,7 @@ def check_ros() -> Iterator[Check]:
 
 
 def check_logs() -> Check:
-    """Rcl refuses to start where it cannot write its logs."""
+    """Check that the log directory can be written, without which rcl does not start."""
     given, home = os.environ.get("ROS_LOG_DIR"), os.environ.get("ROS_HOME")
     if not given and not home and not os.environ.get("HOME"):
         text = "none of ROS_LOG_DIR, ROS_HOME and HOME is set: no node starts"
@@ -129,7 +129,7 @@ def check_logs() -> Check:
 
 
 def check_shared_memory(folder: Path = SHARED_MEMORY) -> Check:
-    """Room for Fast DDS' segments."""
+    """Check that the shared memory has room for Fast DDS' segments."""
     try:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"x")
@@ -148,7 +148,10 @@ def check_shared_memory(folder: Path = SHARED_MEMORY) -> Check:
 
 
 def _other_users(folder: Path) -> set[int]:
-    """Who else has ports of Fast DDS, which by the usual umask only their maker may write (docs/containers.md)."""
+    """Return the users who own ports of Fast DDS.
+
+    With the usual umask, only its owner may write to a port (docs/containers.md).
+    """
     found = set()
     for file in folder.glob("fastrtps_port*"):
         # One whose process ends is gone.
@@ -158,7 +161,7 @@ def _other_users(folder: Path) -> set[int]:
 
 
 def check_segment(variables: Mapping[str, str] = os.environ) -> Check:
-    """The segment of a publisher that is started from this shell is larger than a picture."""
+    """Check that the shared-memory segment of a publisher started from this shell is larger than a picture."""
     name = "shared-memory segment"
     remedy = f"start the camera's driver with {' and '.join(PROFILE_VARIABLES)} set to {named_profile()}"
     given = {variables[variable] for variable in PROFILE_VARIABLES if variables.get(variable)}
@@ -185,7 +188,7 @@ def check_segment(variables: Mapping[str, str] = os.environ) -> Check:
 
 
 def check_model(model: str, device: str) -> Iterator[Check]:
-    """The model's files, and room for it on its device; imports torch."""
+    """Check the model's files and the room for the model on its device; imports torch."""
     from ..checkpoints import CheckpointError, DamageError, local_checkpoint
 
     try:
@@ -230,7 +233,7 @@ def _device() -> Check:
 
 
 def check_extras() -> Check:
-    """Packages that only some commands need."""
+    """Check the packages that only some commands need."""
     missing = [one for module, one in EXTRAS.items() if importlib.util.find_spec(module) is None]
     if not missing:
         return Check("extras", Level.OK, ", ".join(name for name, _, _ in EXTRAS.values()))

@@ -1,4 +1,4 @@
-"""Entry point of `llava-ov`. Commands import what they need when they run, so that --help is instant."""
+"""Entry point of `llava-ov`. Commands import what they need when they run, so that --help appears at once."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ exit codes: 0 fine; 1 a question was not answered, or something cannot be used; 
 
 
 def version() -> str:
-    """The package's version, from the package.xml that every kind of installation carries."""
+    """Return the package's version from package.xml, which every kind of installation has."""
     manifest = shipped("package.xml")
     found = re.search(r"<version>(.+?)</version>", manifest.read_text()) if manifest else None
     return found.group(1) if found else "unknown"
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Return the parser of all commands."""
     parser = CommandParser(
         prog="llava-ov",
         description="Ask a LLaVA-OneVision model about camera streams; every answer names the frames it rests on.",

@@ -1,4 +1,4 @@
-"""The options that name a model, and what becomes of them: the model's directory, and the engine."""
+"""The options that name a model, and the functions that find and load the model they name."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
 
 
 def find_model(model: str) -> Path:
-    """The directory of the model that --model names; quick, since neither torch nor transformers is imported.
+    """Return the directory of the model that --model names, without importing torch or transformers, which is slow.
 
     Raises:
         CommandError: There is no such model.
@@ -53,12 +53,12 @@ def find_model(model: str) -> Path:
 
 
 def load_model(args: argparse.Namespace, *, clip_frames: int | None = None, cameras: int = 1) -> Engine:
-    """Load the model that --model, --device and --dtype name; how long that takes is said on standard error.
+    """Load the model that --model, --device and --dtype name, and print on standard error how long that took.
 
     Args:
-        args: With these options.
-        clip_frames: Most frames of a clip, for which memory is planned; None: the engine's default.
-        cameras: How many have such a clip.
+        args: The parsed arguments.
+        clip_frames: Most frames of a clip for which memory is planned; None: the engine's default.
+        cameras: Number of cameras that have such a clip.
 
     Raises:
         CommandError: There is no such model, it cannot be used, or it does not fit into memory.

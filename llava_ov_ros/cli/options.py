@@ -1,4 +1,4 @@
-"""What the values of options may be, for argparse."""
+"""Types of option values for argparse; each function checks a text and returns its value."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
 
 
 def positive(text: str) -> float:
-    """A finite number above 0."""
+    """A finite number greater than 0."""
     return _read(text, float, lambda value: 0 < value < math.inf, "a number above 0")
 
 
 def positive_s(text: str) -> float:
-    """Finite seconds above 0."""
+    """A finite number of seconds greater than 0."""
     return _read(text, float, lambda value: 0 < value < math.inf, "a number of seconds above 0")
 
 
 def not_negative(text: str) -> float:
-    """A finite number, 0 or above."""
+    """A finite number, at least 0."""
     return _read(text, float, lambda value: 0 <= value < math.inf, "a number, 0 or above")
 
 
 def not_negative_s(text: str) -> float:
-    """Finite seconds, 0 or above."""
+    """A finite number of seconds, at least 0."""
     return _read(text, float, lambda value: 0 <= value < math.inf, "a number of seconds, 0 or above")
 
 
 def between(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """Reads finite numbers from `low` to `high`."""
+    """Return a type for finite numbers from `low` to `high`."""
     wanted = f"a number of at least {low:g}" if high == math.inf else f"a number from {low:g} to {high:g}"
     return lambda text: _read(text, float, lambda value: low <= value <= high and value < math.inf, wanted)
 
@@ -44,17 +44,17 @@ def whole(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """A whole number from 1."""
+    """A whole number, at least 1."""
     return _read(text, int, lambda value: value >= 1, "a whole number from 1")
 
 
 def whole_between(low: int, high: int) -> Callable[[str], int]:
-    """Reads whole numbers from `low` to `high`."""
+    """Return a type for whole numbers from `low` to `high`."""
     return lambda text: _read(text, int, lambda value: low <= value <= high, f"a whole number from {low} to {high}")
 
 
 def device(text: str) -> str:
-    """The name of a device; whether the machine has it is seen when the model is loaded."""
+    """The name of a device; whether the machine has the device is checked when the model is loaded."""
     if not _DEVICE.fullmatch(text):
         raise _refusal(text, "a device: give auto, cpu, cuda or cuda:N")
     return text

@@ -1,4 +1,4 @@
-"""`llava-ov parameters`: the node's parameters as a table, as Markdown, or as a commented parameters file."""
+"""The command `llava-ov parameters`: list the node's parameters as text, as Markdown, or as a parameters file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ YAML_WIDTH = 110
 
 
 class ParameterRow(NamedTuple):
-    """One parameter in words."""
+    """One parameter as the lists show it."""
 
     name: str
     type: str
@@ -60,14 +60,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     rows = parameter_rows()
     print(yaml_file(rows) if args.yaml else markdown_table(rows) if args.markdown else plain_list(rows), end="")
     return 0
 
 
 def parameter_rows() -> list[ParameterRow]:
-    """All parameters of the node, in the order of its table."""
+    """Return all parameters of the node, in the order of its table."""
     rows = []
     for entry in fields(Settings):
         rule, default = about(entry), getattr(DEFAULTS, entry.name)
@@ -79,7 +79,7 @@ def parameter_rows() -> list[ParameterRow]:
 
 
 def _type(annotation: Any) -> str:
-    """The name that ROS has for a Python type, such as string_array."""
+    """Return the ROS name of a Python type, such as string_array."""
     names = {"str": "string", "int": "integer", "float": "double", "bool": "bool"}
     inner = str(annotation).removeprefix("list[").removesuffix("]")
     return names[inner] + ("_array" if inner != annotation else "")
@@ -96,7 +96,7 @@ def _allowed(rule: Described, default: object) -> str:
 
 
 def plain_list(rows: list[ParameterRow]) -> str:
-    """A block of lines for each parameter."""
+    """Return the list for people: a block of lines for each parameter."""
     width = max(len(row.name) for row in rows)
     blocks = []
     for row in rows:
@@ -106,7 +106,7 @@ def plain_list(rows: list[ParameterRow]) -> str:
 
 
 def markdown_table(rows: list[ParameterRow]) -> str:
-    """The table for the documentation."""
+    """Return the table for the documentation."""
     lines = ["| parameter | type | default | allowed | takes effect | meaning |", "|---|---|---|---|---|---|"]
     lines += [
         f"| `{row.name}` | {row.type} | `{row.default}` | {row.allowed} | "
@@ -117,7 +117,7 @@ def markdown_table(rows: list[ParameterRow]) -> str:
 
 
 def yaml_file(rows: list[ParameterRow]) -> str:
-    """The text of config/llava_ov.yaml."""
+    """Return the text of config/llava_ov.yaml."""
     parts = [_YAML_HEAD]
     for row in rows:
         facts = ", ".join(filter(None, (row.type, "live" if row.live == "live" else "", row.allowed)))

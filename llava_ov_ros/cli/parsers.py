@@ -1,4 +1,4 @@
-"""A parser whose commands may have commands of their own, and whose errors say what may have been meant."""
+"""A parser whose commands may have commands of their own, and whose errors suggest what was meant."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SHORTEST_PREFIX = 3
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Names what a misspelt option, command or choice may have been meant to be.
+    """A parser that suggests the nearest known name for a misspelt option, command or choice.
 
-    argparse does so from Python 3.14 on, and not for options. Beside its own sub-parsers, which take every first word
-    for a command, `add_command` gives the rest of the line to a command where the first word names one, so that it can
-    be the name of a bag too.
+    argparse suggests names only from Python 3.14 on, and not for options. argparse's sub-parsers take every first word
+    for a command. `add_command` hands the rest of the line to a command only if the first word is the command's name,
+    so that the first word can also be the name of a bag.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -30,14 +30,17 @@ class CommandParser(argparse.ArgumentParser):
         """The option that a word without one may have been meant for, where a command takes no such words."""
 
     def add_command(self, name: str, **kwargs: Any) -> argparse.ArgumentParser:
-        """Add a command of its own; arguments are those of argparse.ArgumentParser."""
+        """Add a command and return its parser; the arguments are those of argparse.ArgumentParser."""
         self._commands[name] = CommandParser(prog=f"{self.prog} {name}", **kwargs)
         return self._commands[name]
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """As argparse has it, but nothing unknown is left: the command that was typed says so, and not `llava-ov`."""
+        """Parse the arguments like argparse, but end with an error for unknown ones.
+
+        The error comes from the parser of the command that was typed, and not from that of `llava-ov`.
+        """
         words = sys.argv[1:] if args is None else list(args)
         if words and words[0] in self._commands:
             return self._commands[words[0]].parse_known_args(words[1:], namespace)
@@ -50,7 +53,7 @@ class CommandParser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        """End with exit code 2, and with what may have been meant instead of each word that is not known."""
+        """End the process with exit code 2 and suggest the nearest known name for each unknown word."""
         known = list(self._option_string_actions)
         hints = []
         for word in self._words:
@@ -73,12 +76,12 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def _unknown(word: str, known: Iterable[str]) -> str:
-    """`; --gaol is not known here: did you mean --goal?`, of a word that argparse's own message leaves out."""
+    """Return `; --gaol is not known here: did you mean --goal?` for a word that argparse's own message leaves out."""
     return f"; {word} is not known here" + _meant(word, known).replace(";", ":", 1)
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    """`; did you mean --model?`, or an empty text where nothing is like the word."""
+    """Return `; did you mean --model?`, or an empty text if no known name is similar to the word."""
     names = list(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.7)
     if not near and len(word) >= SHORTEST_PREFIX:

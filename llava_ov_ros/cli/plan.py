@@ -1,4 +1,4 @@
-"""`llava-ov plan`: plans in a robot's action vocabulary."""
+"""The command `llava-ov plan`: make and validate plans in a robot's action vocabulary."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
 
 
 def run_validate(args: argparse.Namespace) -> int:
-    """Run `plan validate`; returns the exit code.
+    """Run `plan validate` and return the exit code.
 
     Raises:
         CommandError: The vocabulary or the file cannot be used.
@@ -91,7 +91,10 @@ def run_validate(args: argparse.Namespace) -> int:
 
 
 def make_report(checked: list[tuple[PlanRow, Validation]]) -> dict[str, Any]:
-    """What `--json` prints: `warned` are some of the accepted; of a rejected plan the first violation is given."""
+    """Return the report that `--json` prints.
+
+    `warned` plans are a part of the accepted ones. For a rejected plan the report gives its first violation.
+    """
     rejected = []
     for row, validation in checked:
         if not validation.accepted:
@@ -107,7 +110,7 @@ def make_report(checked: list[tuple[PlanRow, Validation]]) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """A report for people."""
+    """Return a report as a table for people."""
     lines = []
     if report["rejected"]:
         width = max(len(one["id"]) for one in report["rejected"])

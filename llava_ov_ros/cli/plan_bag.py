@@ -1,4 +1,4 @@
-"""`llava-ov plan BAG --goal ...`: a plan from what a recording shows."""
+"""The command `llava-ov plan BAG --goal ...`: make a plan from what a recording shows."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
-        CommandError: Bag, goal, vocabulary, prompts or model cannot be used as asked.
+        CommandError: The bag, a goal, the vocabulary, the prompts or the model cannot be used as asked.
     """
     from ..planning import GoalTextError, PlanOptions, goal_text
     from ..replay import (
@@ -164,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _announced(goals: Sequence[TimedQuestion], messages: tqdm[BagMessage]) -> Iterator[TimedQuestion]:
-    """The goals in order of their times, each announced on standard error before it is planned for."""
+    """Yield the goals in order of their times, and announce each on standard error before its plan is made."""
     for goal in goals:
         messages.write(f"planning at {goal.at_ns / 1e9:.2f} s ...", file=sys.stderr)
         sys.stderr.flush()
@@ -172,10 +172,10 @@ def _announced(goals: Sequence[TimedQuestion], messages: tqdm[BagMessage]) -> It
 
 
 def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:
-    """The vocabulary and the set of prompts that --actions and --prompts name.
+    """Load the vocabulary and the set of prompts that --actions and --prompts name.
 
     Raises:
-        CommandError: One cannot be used, or the two do not go together; the text names file and field.
+        CommandError: One of them cannot be used, or they clash; the text names the file and the field.
     """
     from ..planning import VocabularyError, find_vocabulary, load_vocabulary, step_grammar, whole_plan_grammar
     from ..questions import PromptsError, find_prompts, load_prompts
@@ -194,7 +194,7 @@ def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:
 
 
 def plan_text(record: dict[str, Any]) -> str:
-    """A plan's record as a few lines to read."""
+    """Return a plan's record as a few lines for people."""
     from .show import frame_lines
 
     outcome = record["outcome"].lower().replace("_", " ")

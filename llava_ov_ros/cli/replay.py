@@ -1,4 +1,4 @@
-"""`llava-ov replay`: what a bag shows, and questions about it."""
+"""The command `llava-ov replay`: list what a bag holds, and answer questions about it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
         CommandError: The bag, the questions or the model cannot be used as asked.

@@ -1,4 +1,4 @@
-"""`llava-ov rooms`: how well a model knows rendered rooms, and recordings of them."""
+"""The command `llava-ov rooms`: measure how well a model knows rendered rooms, and make recordings of them."""
 
 from __future__ import annotations
 
@@ -133,11 +133,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    """Run `rooms evaluate`; returns the exit code.
+    """Run `rooms evaluate` and return the exit code.
 
     Raises:
-        CommandError: Options do not go together, the model cannot be loaded, or with --live the node does not do its
-            part, or the model computed numbers that are none.
+        CommandError: Options cannot be combined, the model cannot be loaded, the model computed numbers that are not
+            finite, or with --live the node did not respond as expected.
     """
     try:
         return _run_evaluate(args)
@@ -233,7 +233,7 @@ def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[Room
 
 
 def table(report: AccuracyReport) -> str:
-    """A report for people."""
+    """Return a report as a table for people."""
     lines = [f"{'':12}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'blind %':>9}"]
     for category, row in report.as_dict().items():
         bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
@@ -247,7 +247,7 @@ def table(report: AccuracyReport) -> str:
 
 
 def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
-    """Calibrations ready for JSON: all questions together, and under `kinds` each kind of answer."""
+    """Return calibrations ready for JSON: of all questions, and under `kinds` of each kind of answer."""
     from ..evaluation.rooms.accuracy import TOTAL, Tally
 
     def record(one: Calibration) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def calibration_record(calibrations: dict[str, Calibration]) -> dict[str, Any]:
 
 
 def calibration_table(calibrations: dict[str, Calibration]) -> str:
-    """Calibrations for people: the bins of all questions, and a line for each kind of answer."""
+    """Return calibrations as tables for people: the bins of all questions, and a line for each kind of answer."""
     from ..evaluation.rooms.accuracy import TOTAL
 
     lines = [f"{'probability':<12}{'n':>6}{'mean %':>9}{'right %':>9}"]
@@ -286,7 +286,7 @@ def calibration_table(calibrations: dict[str, Calibration]) -> str:
 
 
 def plan_table(report: PlanReport) -> str:
-    """A report about ways of decoding, for people."""
+    """Return a report about ways of decoding as a table for people."""
     lines = [f"{'':12}{'decoding':<13}{'n':>6}{'right':>7}{'%':>7}{'95 % interval':>17}{'malformed':>11}"]
     found = report.as_dict()
     for category in next(iter(found.values())):

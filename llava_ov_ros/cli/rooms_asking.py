@@ -1,4 +1,4 @@
-"""An engine as evaluations of rooms ask it."""
+"""Ask an engine the questions of the evaluations of rooms."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LONGEST_ANSWER = 96
 
 
 class RoomsAsker:
-    """Asks about pictures; those that it was asked about last are not encoded again."""
+    """Asks an engine about pictures; the pictures of the last call are not encoded again."""
 
     def __init__(self, engine: Engine, mode: str, prompts: Prompts) -> None:
         """Use an engine.
 
         Args:
             engine: The model.
-            mode: Visual mode.
-            prompts: How questions are put where their answers are compared.
+            mode: Visual mode: video, multi_image or image.
+            prompts: The prompts of questions whose possible answers are compared.
         """
         self._engine = engine
         self._mode = mode
@@ -35,17 +35,17 @@ class RoomsAsker:
         self._clip: Clip | None = None
 
     def answer(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[str]:
-        """Free answers, greedily (`rooms.evaluate.Answerer`)."""
+        """Return free answers, decoded greedily (an `Answerer` of `evaluation.rooms.accuracy`)."""
         return [text for text, _ in self.answer_surely(pictures, questions)]
 
     def answer_surely(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[tuple[str, float]]:
-        """Free answers with their confidence (`rooms.strangers.SureAnswerer`)."""
+        """Return free answers with their confidence (a `SureAnswerer` of `evaluation.rooms.strangers`)."""
         asks = [Ask(question, LONGEST_ANSWER) for question in questions]
         given = self._engine.answer_many([self._clip_of(pictures)], asks, mode=self._mode)
         return [(one.text, one.confidence) for one in given]
 
     def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
-        """The most probable of the known answers, and its probability (`rooms.evaluate.Decider`)."""
+        """Return the most probable possible answer and its probability (a `Decider` of `evaluation.rooms.accuracy`)."""
         clip = self._clip_of(pictures)
         query = Query("", (clip.camera,), mode=self._mode, clips=(clip,))
         queries = [query.put_as(shape(question, self._prompts)) for question in questions]
@@ -56,7 +56,7 @@ class RoomsAsker:
         return [(result.text, result.confidence) for result in results]
 
     def write(self, pictures: Sequence[Any], asks: Sequence[PlanAsk]) -> list[Generated]:
-        """Plans and next steps (`rooms.plans.Planner`)."""
+        """Return plans and next steps (a `Planner` of `evaluation.rooms.held_plans`)."""
         listed = [
             Ask(
                 ask.prompt,

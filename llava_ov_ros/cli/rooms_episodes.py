@@ -1,4 +1,4 @@
-"""`llava-ov rooms episodes`: recorded episodes played to a live node, from the goal to DONE."""
+"""The command `llava-ov rooms episodes`: play recorded episodes to a live node, from the goal to DONE."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
-        CommandError: The node is not installed, does not come up, refuses the model or does not hint.
+        CommandError: The node is not installed, does not start, refuses the model or publishes no hints.
     """
     find_model(args.model)
     from tqdm import tqdm
@@ -75,7 +75,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def record(played: Sequence[tuple[int, EpisodeResult]]) -> dict[str, Any]:
-    """Outcomes ready for JSON; hints for steps and for DONE count alike, and those after a DONE as wrong."""
+    """Return the results ready for JSON.
+
+    Hints for steps and for DONE count alike. Hints that are missing because the node said DONE too early count as
+    wrong.
+    """
     from ..evaluation.rooms.accuracy import Tally
 
     total = Tally(sum(one.total for _, one in played), sum(one.right for _, one in played))
@@ -107,7 +111,7 @@ def record(played: Sequence[tuple[int, EpisodeResult]]) -> dict[str, Any]:
 
 
 def table(played: Sequence[tuple[int, EpisodeResult]]) -> str:
-    """Outcomes for people."""
+    """Return the results as a table for people."""
     lines = [f"{'seed':>6}{'hints':>7}{'right':>7}  {'complete':<10}goal"]
     for seed, one in played:
         complete = "yes" if one.is_complete else "no"

@@ -1,4 +1,4 @@
-"""`llava-ov rooms evaluate --live`: the same questions in process, and through a live node over DDS."""
+"""The command `llava-ov rooms evaluate --live`: ask the same questions in process and of a live node over DDS."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial], total: int, longest: int) -> int:
-    """Ask both, print the table; returns the exit code.
+    """Ask both, print the table, and return the exit code.
 
     Args:
-        args: Of `rooms evaluate`.
+        args: The parsed arguments of `rooms evaluate`.
         here: The model in process.
-        fresh: What to ask.
-        total: How many questions that is.
-        longest: Longest answer in tokens.
+        fresh: The clips and their questions.
+        total: Number of questions.
+        longest: Length of the longest answer in tokens.
 
     Raises:
-        CommandError: The node is not installed, does not come up or does not answer.
+        CommandError: The node is not installed, does not start or does not answer.
     """
     from tqdm import tqdm
 
@@ -61,7 +61,7 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
 
 
 def table(comparison: Comparison) -> str:
-    """A comparison for people."""
+    """Return a comparison as a table for people."""
     lines = [f"{'':12}{'n':>6}{'in process %':>14}{'95 % interval':>17}{'live %':>9}{'difference':>12}"]
     for category, row in comparison.as_dict().items():
         bounds = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"

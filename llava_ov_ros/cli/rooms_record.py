@@ -1,4 +1,4 @@
-"""`llava-ov rooms record`: a rendered room as a ROS 2 bag, with what is true of it."""
+"""The command `llava-ov rooms record`: write a rendered room as a ROS 2 bag, with the truth about it."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
-        CommandError: The recording cannot be made as asked, or not be written there.
+        CommandError: The recording cannot be made as asked, or cannot be written.
     """
     if args.episode and args.seconds is not None:
         raise CommandError(

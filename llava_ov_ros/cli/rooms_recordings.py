@@ -1,4 +1,4 @@
-"""`llava-ov rooms evaluate --recordings`: the questions about rooms, asked about recordings of something else."""
+"""The command `llava-ov rooms evaluate --recordings`: ask the questions about rooms of other recordings."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[RoomTrial], total: int) -> int:
-    """Ask, print the table; returns the exit code.
+    """Ask the questions, print the table, and return the exit code.
 
     Args:
-        args: Of `rooms evaluate`.
+        args: The parsed arguments of `rooms evaluate`.
         asker: The model.
-        fresh: What to ask; the rooms themselves are not shown.
-        total: How many questions that is.
+        fresh: The questions; the rooms that they are about are not shown.
+        total: Number of questions.
 
     Raises:
-        CommandError: A recording cannot be read, has a video that cannot be decoded here, or none has a usable clip.
+        CommandError: A recording cannot be read, its video cannot be decoded here, or no recording has a usable clip.
     """
     from tqdm import tqdm
 
@@ -68,7 +68,7 @@ def run_recordings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterable[
 
 
 def _cameras(bag: Path) -> list[tuple[Path, ImageTopic]]:
-    """The topics of a recording that have pictures."""
+    """Return the topics of a recording that have pictures."""
     from ..replay import image_topics
 
     topics = [topic for topic in image_topics(bag) if topic.count]
@@ -76,7 +76,10 @@ def _cameras(bag: Path) -> list[tuple[Path, ImageTopic]]:
 
 
 def table(report: StrangeReport) -> str:
-    """A report for people: categories of questions, of decided questions kinds of answers, and cameras."""
+    """Return a report as a table for people.
+
+    Its rows are the categories of the questions, the kinds of answers of the decided questions, and the cameras.
+    """
     titles = {"kinds": "question", "decided": "compared", "cameras": "camera"}
     parts = []
     for name, rows in report.as_dict().items():

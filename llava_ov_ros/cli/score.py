@@ -1,4 +1,4 @@
-"""`llava-ov score`: scores what a model has answered, without a model."""
+"""The command `llava-ov score`: score answers that a model has given before, without a model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `score`; returns the exit code.
+    """Run the command and return the exit code.
 
     Raises:
         CommandError: The vocabulary or the file cannot be used.
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_results(results: Mapping[str, SetResult], *, as_json: bool, with_categories: bool) -> None:
-    """Print the results of data sets, for programs or for people."""
+    """Print the results of data sets, as JSON or as a table."""
     if as_json:
         print(json.dumps({name: result.as_dict() for name, result in results.items()}, ensure_ascii=False))
         return

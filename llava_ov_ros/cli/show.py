@@ -1,4 +1,4 @@
-"""How topics and answers look in a terminal, and evidence sheets on disk."""
+"""Show topics and answers in a terminal, and write evidence sheets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSWER_COLOURS = {True: (120, 220, 120), False: (255, 120, 110), None: (150, 200
 
 
 def topic_table(topics: Sequence[ImageTopic]) -> str:
-    """Image topics with transport, count, length and rate, one a line."""
+    """Return a table of image topics with transport, count, length and rate, one topic per line."""
     width = max(len(topic.name) for topic in topics)
     wide = max(15, *(len(topic.transport) for topic in topics))
     lines = [f"  {'topic':<{width}}  {'transport':<{wide}}  {'messages':>8}  {'seconds':>8}  {'Hz':>5}  time from"]
@@ -35,7 +35,7 @@ def topic_table(topics: Sequence[ImageTopic]) -> str:
 
 
 def answer_text(record: dict[str, Any]) -> str:
-    """An answer's record as a few lines to read."""
+    """Return an answer's record as a few lines for people."""
     origin = "" if record.get("asked_here", True) else "   (a standing question, or asked by somebody else)"
     lines = [f"{record['at_s']:8.2f} s  {record['question']}{origin}"]
     if record["status"] == "OK":
@@ -50,7 +50,7 @@ def answer_text(record: dict[str, Any]) -> str:
 
 
 def frame_lines(frames: Sequence[dict[str, Any]]) -> list[str]:
-    """How many frames of each camera were used, and of which time, one camera a line."""
+    """Return a line for each camera with the number and the times of the frames used."""
     stamps: dict[str, list[int]] = {}
     for frame in frames:
         stamps.setdefault(frame["camera"], []).append(frame["stamp_ns"])
@@ -61,7 +61,7 @@ def frame_lines(frames: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def tally(ended: Counter[str], judged: Counter[bool]) -> str:
-    """One line that counts how questions have ended."""
+    """Return one line that counts how the questions ended."""
     total = ended.total()
     parts = [f"{total} question" + ("" if total == 1 else "s")]
     parts += [f"{count} {status}" for status, count in sorted(ended.items()) if status != "OK"]
@@ -73,7 +73,7 @@ def tally(ended: Counter[str], judged: Counter[bool]) -> str:
 class Sheets:
     """Writes a contact sheet for each run of answers that rest on the same frames.
 
-    The first is written to the path given, the following ones beside it as NAME-2.png, NAME-3.png, ...
+    The first sheet goes to the given path, the others beside it as NAME-2.png, NAME-3.png, ...
     """
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +85,7 @@ class Sheets:
         self.count = 0
 
     def add(self, clips: tuple[Clip, ...], record: dict[str, Any]) -> None:
-        """Take an answer; write the sheet before it where this one rests on other frames."""
+        """Add an answer; if it rests on other frames than the last one, write the sheet of the answers before it."""
         if _stamps(clips) != _stamps(self._clips):
             self.write()
         self._clips = clips
@@ -100,7 +100,7 @@ class Sheets:
             self._lines.append(Line(f"    {record['message']}", ANSWER_COLOURS[False]))
 
     def write(self) -> None:
-        """Write what has been added since the last sheet."""
+        """Write the sheet of the answers that were added since the last sheet."""
         from PIL import Image
 
         if not self._lines:

@@ -1,4 +1,4 @@
-"""Where `llava-ov` starts: signals are taken before the first import that lasts."""
+"""The first module of `llava-ov`: installs the signal handling before the first slow import."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import FrameType
 
 
 def main() -> int:
-    """Run the command line of this process; returns the exit code.
+    """Run the command line of this process and return the exit code.
 
-    Until the command runs, and once it has ended, Ctrl-C ends the process with one line: Python would show where it was
-    in an import or in its own ending.
+    Before the command runs and after it has ended, Ctrl-C ends the process with one line. Without this, Python would
+    print a traceback of an import or of its own shutdown.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)

@@ -1,4 +1,4 @@
-"""Lets a command that is told to stop (Ctrl-C, SIGTERM of timeout, a closed terminal) leave in order."""
+"""Let a command that is told to stop (Ctrl-C, SIGTERM of timeout, a closed terminal) clean up and end."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class _Watch(threading.Thread):
 
 @contextmanager
 def leaving_in_order() -> Iterator[None]:
-    """Turn signals into exceptions, so that whatever cleans up behind itself does: no node and no half file stays.
+    """Turn signals into exceptions during the `with` block, so that cleanup code runs: no node and no half file stays.
 
-    Ctrl-C raises KeyboardInterrupt as ever, SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. During an
-    import the exception waits until the import is over. Where SIGHUP is ignored, as under nohup, it stays so. In other
-    threads than the main one, to which Python gives no signals, nothing changes.
+    Ctrl-C raises KeyboardInterrupt as usual; SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. During an
+    import the exception waits for the end of the import. If SIGHUP is ignored, as under nohup, it stays ignored. Outside
+    the main thread nothing changes, because Python delivers signals to the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -107,7 +107,7 @@ def leaving_in_order() -> Iterator[None]:
 
 
 def _is_leaving(thread: int) -> bool:
-    """Whether a thread runs a handler, a `finally` or the end of a `with` block because of what `leave` has raised."""
+    """Whether a thread is in a handler, a `finally` or the end of a `with` block because of what `leave` raised."""
     found: object = sys._current_exceptions().get(thread)
     # Python 3.11 has type, exception and traceback; later versions have the exception.
     error = found[1] if isinstance(found, tuple) else found

@@ -1,4 +1,4 @@
-"""Which image topics of a bag a command is about."""
+"""Choose the image topics of a bag that a command is about."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 
 def chosen_topics(bag: Path, wanted: Sequence[str], topics: Sequence[ImageTopic]) -> tuple[ImageTopic, ...]:
-    """The topics asked for, or the only one that has messages.
+    """Return the topics that the user asked for, or the only topic that has messages.
 
     Args:
-        bag: The recording, for the error.
+        bag: Path of the recording, for the error message.
         wanted: Values of --topic.
-        topics: What the bag has.
+        topics: Image topics of the bag.
 
     Raises:
-        CommandError: A topic is not there or cannot be decoded here, or there are several and none was asked for.
+        CommandError: A topic is missing or cannot be decoded here, or the bag has several topics and none was asked
+            for.
     """
     chosen = _chosen(bag, wanted, topics)
     # Not above: these bring numpy and OpenCV, which --help does without.

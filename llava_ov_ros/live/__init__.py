@@ -1,1 +1,1 @@
-"""Drives or watches a running node."""
+"""Drive or watch a running node: sessions, players of bags, the node's process."""

@@ -1,4 +1,4 @@
-"""Listens to every image topic of the graph for a while and tells what arrives of what is sent."""
+"""Listen to every image topic of the ROS graph for a while and report how many of its pictures arrive."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ from ..node.image_messages import NotInstalledError, message_class
 
 DISCOVERY_PERIOD_S = 0.2
 DEPTH = 5
-"""Default shared-memory segment of Fast DDS; a larger message does not fit."""
+"""Messages that each subscription keeps."""
 EVIDENCE_TOPIC = "/evidence/compressed"
-"""What this package's nodes publish themselves, and only when they answer."""
+"""End of the names of topics that this package's nodes publish themselves, and only when they answer."""
 ENOUGH = 0.98
-"""A smaller delivered share is a loss worth a word; the first and the last period are not whole."""
+"""A smaller delivered share is reported as a loss. It is less than 1 because the first and the last period are cut."""
 
 
 @dataclass
 class WatchedTopic:
-    """What was heard of one image topic.
+    """What was received on one image topic.
 
     Attributes:
-        name: The topic.
-        kind: Its message type.
-        reliability: Of its publishers: reliable, best_effort, or both.
-        stamps_ns: Stamp of each message that arrived.
-        lost: Messages that the middleware reports as lost on the way.
-        size_bytes: Of the largest picture.
-        picture: Width, height and encoding, the format of compressed ones, or which video it is.
-        problem: Why the node cannot show it, with the remedy; empty where nothing speaks against it.
-        ages_ns: How much earlier than its arrival, by this machine's clock, each stamp is; negative: later.
+        name: Name of the topic.
+        kind: Message type of the topic, such as `sensor_msgs/msg/Image`.
+        reliability: Reliability of the topic's publishers: reliable, best_effort, or both.
+        stamps_ns: Stamp of each message that arrived, in nanoseconds.
+        lost: Number of messages that the middleware reports as lost on the way.
+        size_bytes: Size of the largest picture.
+        picture: Width, height and encoding of the pictures, the format of compressed ones, or the codec of a video.
+        problem: Why the node cannot use the topic, with the remedy; empty if the node can.
+        ages_ns: For each message, its time of arrival by this machine's clock minus its stamp; negative if the stamp is
+            later than the arrival.
     """
 
     name: str
@@ -63,7 +64,7 @@ class WatchedTopic:
 
     @property
     def received(self) -> int:
-        """Messages that arrived."""
+        """Number of messages that arrived."""
         return len(self.stamps_ns)
 
     @property
@@ -73,16 +74,17 @@ class WatchedTopic:
 
     @property
     def rate_hz(self) -> float:
-        """Messages per second that arrived, by their stamps; 0 where that cannot be told."""
+        """Messages per second that arrived, computed from their stamps; 0 if the stamps do not tell."""
         span_ns = self._span_ns()
         return (self.received - 1) * NS_PER_S / span_ns if span_ns > 0 else 0.0
 
     @property
     def delivered(self) -> float | None:
-        """Share of the messages sent that arrived, 0 to 1; None where nothing can be known of it.
+        """Share of the sent messages that arrived, 0 to 1; None if too few arrived to estimate it.
 
-        Two things tell of missing messages: the middleware's own count, and gaps in the stamps, measured against
-        the median period. The worse of the two is given. Of a topic of which most is lost, gaps tell too little.
+        Missing messages show in two ways: in the middleware's own count, and as gaps between stamps that are longer
+        than the median period. The estimate takes the worse of the two. If most messages of a topic are lost, the gaps
+        underestimate the loss.
         """
         if self.received < 3:
             return None if self.lost == 0 else self.received / (self.received + self.lost)
@@ -101,15 +103,15 @@ class WatchedTopic:
 def watch_cameras(
     seconds: float, on_tick: Callable[[float], None] = no_op, context: Context | None = None
 ) -> list[WatchedTopic]:
-    """Subscribe, best effort, to every image topic that is published, and listen.
+    """Subscribe, best effort, to every image topic that is published, and count what arrives.
 
     Args:
-        seconds: How long.
-        on_tick: Called now and then with the seconds that are left.
-        context: Of the graph to look at; None: one is made.
+        seconds: How long to listen.
+        on_tick: Called a few times per second with the seconds that are left.
+        context: The rclpy context of the graph to look at; None: a new context.
 
     Returns:
-        The topics, by name.
+        The topics, sorted by name.
     """
     keep_large_blocks()
     own = context is None
@@ -137,7 +139,7 @@ def watch_cameras(
 
 
 def _discover(node: Node, topics: dict[str, WatchedTopic]) -> None:
-    """Subscribe to image topics that have come up since."""
+    """Subscribe to the image topics that have appeared since the last call."""
     for name, kinds in node.get_topic_names_and_types():
         publishers = node.get_publishers_info_by_topic(name)
         kind = next((kind for kind in kinds if kind in (*IMAGE_TYPES, THEORA)), None)
@@ -194,11 +196,14 @@ def _take(topic: WatchedTopic, message: Any) -> None:
 
 
 def advice(topics: Iterable[WatchedTopic], profile: str) -> list[str]:
-    """What is wrong with topics that do not arrive whole, and what to do, a paragraph each.
+    """Explain which topics do not arrive completely and what to do about each.
 
     Args:
-        topics: As `watch_cameras` gives them.
-        profile: Path of the Fast DDS profile with a larger segment.
+        topics: The topics that `watch_cameras` returned.
+        profile: Path of the Fast DDS profile with a larger shared-memory segment.
+
+    Returns:
+        Paragraphs for the user; none if all topics arrive completely.
     """
     lines = []
     for topic in topics:

@@ -1,4 +1,4 @@
-"""Plays recorded episodes to a node: the goal is set, every step is reported when it is done, hints are collected."""
+"""Play recorded episodes to a node: set the goal, report every step when it is done, and collect the hints."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ EPISODE_PARAMETERS: dict[str, Value] = PARAMETERS | {
 
 @dataclass(frozen=True)
 class HintTurn:
-    """What the node hinted at one point of an episode.
+    """The hint that the node gave at one point of an episode.
 
     Attributes:
-        done: Steps reported so far.
+        done: The steps that had been reported by then.
         gold: The right hint: a step, or DONE.
-        hint: STEP, DONE, UNSURE or CANNOT_TELL, as in msg/ActionHint.
-        step: The step, also where the node is unsure of it; empty where there is none.
-        confidence: Of the hint.
-        stamps_ns: Of the frames that it rests on, oldest first.
-        now_ns: When it was asked for, on the clock of the stamps.
+        hint: The node's hint: STEP, DONE, UNSURE or CANNOT_TELL, as in msg/ActionHint.
+        step: The step that the node named, even if it is unsure of that step; empty if it named none.
+        confidence: The probability of the hint, 0 to 1.
+        stamps_ns: Stamps of the frames that the hint rests on, oldest first.
+        now_ns: The time at which the hint was asked for, on the clock of the stamps.
     """
 
     done: tuple[str, ...]
@@ -70,19 +70,19 @@ class HintTurn:
 
     @property
     def is_right(self) -> bool:
-        """The node is sure of what comes next, and it is that."""
+        """Whether the node was sure of its hint and the hint is the right one."""
         return self.hint == DONE if self.gold == DONE else self.hint == "STEP" and self.step == self.gold
 
 
 @dataclass(frozen=True)
 class RecordedEpisode:
-    """What `llava-ov rooms record --episode` says of a recording.
+    """An episode as `llava-ov rooms record --episode` writes it beside a recording.
 
     Attributes:
-        goal: What is reached.
-        steps: The plan, such as `PickupObject mug`.
-        times_s: When the next step is to be told, in seconds from the first frame: as the first step begins, and as
-            each one ends.
+        goal: The goal that the episode reaches.
+        steps: The plan that is carried out, such as `PickupObject mug`.
+        times_s: When a hint is asked for, in seconds from the first frame: at the start of the first step, and at the
+            end of each step.
     """
 
     goal: str
@@ -92,11 +92,11 @@ class RecordedEpisode:
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What became of an episode.
+    """The hints that the node gave about one episode.
 
     Attributes:
-        episode: What was played.
-        turns: The hints in their order. After DONE the node is not asked any more, rightly or not.
+        episode: The episode that was played.
+        turns: The hints in order. The node is not asked again after it has said DONE, even if DONE was wrong.
     """
 
     episode: RecordedEpisode
@@ -104,25 +104,25 @@ class EpisodeResult:
 
     @property
     def total(self) -> int:
-        """How many hints would be right: one for each step, and DONE."""
+        """Number of right hints that the episode has: one for each step, and DONE."""
         return len(self.episode.steps) + 1
 
     @property
     def right(self) -> int:
-        """How many hints are right."""
+        """Number of hints that were right."""
         return sum(turn.is_right for turn in self.turns)
 
     @property
     def is_complete(self) -> bool:
-        """From the goal to DONE every hint was right."""
+        """Whether every hint from the goal to DONE was right."""
         return self.right == self.total
 
 
 def read_episode(truth: Path) -> RecordedEpisode:
-    """The episode in a recording's truth.
+    """Read the episode from the truth file of a recording.
 
     Raises:
-        LiveError: There is none; the text names file and field.
+        LiveError: The file has no episode; the text names the file and the field.
     """
     try:
         about: Any = json.loads(truth.read_text(encoding="utf-8"))
@@ -142,7 +142,7 @@ def read_episode(truth: Path) -> RecordedEpisode:
 
 
 class EpisodeSession(Session):
-    """A session that sets goals, reports steps and hears the hints."""
+    """A session that sets goals, reports steps and receives hints."""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -155,10 +155,10 @@ class EpisodeSession(Session):
         return self
 
     def wait_until_hints_are_heard(self, timeout_s: float = HEARD_S) -> None:
-        """Wait until no hint can be lost to discovery.
+        """Wait until this session and the node have discovered each other, so that no hint is lost.
 
         Raises:
-            LiveError: The node's services are not there, or it hints nothing.
+            LiveError: The node's services are missing, or the node publishes no hint.
         """
         for client in (self._set_goal, self._clear_goal, self._report_step):
             self.wait_for(client.service_is_ready, timeout_s, f"there is no service {client.srv_name}")
@@ -173,10 +173,11 @@ class EpisodeSession(Session):
         self._tell(self._clear_goal, ClearGoal.Request())
 
     def next_hint(self, goal: str, done: Sequence[str], timeout_s: float = HINT_S) -> ActionHint:
-        """Report the last of the steps that are done (with none: set the goal), and wait for the hint after it.
+        """Report the last step that is done, or set the goal if no step is done, and wait for the hint that follows.
 
         Raises:
-            LiveError: The node refuses it, gives no hint, or one without an answer of the model.
+            LiveError: The node refused the report, published no hint, or published a hint without an answer of the
+                model.
         """
         self._hints.clear()
         if done:
@@ -195,7 +196,7 @@ class EpisodeSession(Session):
         return hint
 
     def clear(self) -> None:
-        """Have no goal any more."""
+        """Clear the node's goal."""
         self._tell(self._clear_goal, ClearGoal.Request())
 
     def _tell(self, client: Any, request: Any) -> None:
@@ -205,14 +206,14 @@ class EpisodeSession(Session):
 
 
 class LiveEpisodes:
-    """An active node, as recorded episodes are played to it; `live_episodes` makes one."""
+    """Plays recorded episodes to an active node; made by `live_episodes`."""
 
     def __init__(self, session: EpisodeSession, reports: Sequence[DiagnosticsReport]) -> None:
-        """Use a session that is heard by the node.
+        """Use a session that the node has discovered.
 
         Args:
             session: Publishes one topic for the node.
-            reports: Ends with the newest diagnostics.
+            reports: The node's diagnostics; the last one is the newest.
         """
         self._session = session
         self._reports = reports
@@ -221,11 +222,11 @@ class LiveEpisodes:
         """Play an episode to its end, or until the node says DONE.
 
         Args:
-            bag: As `llava-ov rooms record --episode` writes it.
-            truth: What was written beside it.
+            bag: A bag that `llava-ov rooms record --episode` wrote.
+            truth: The truth file that was written beside the bag.
 
         Raises:
-            LiveError: The node did not do its part, or the truth has no episode.
+            LiveError: The node did not respond as expected, or the truth file has no episode.
             BagError: The bag cannot be read.
         """
         episode = read_episode(truth)
@@ -250,7 +251,10 @@ class LiveEpisodes:
         return EpisodeResult(episode, tuple(turns))
 
     def _moments(self, bag: Path, times_s: Sequence[float]) -> Iterator[int]:
-        """Publish the bag's frames; yield each time once the node has all frames up to it, and knows that it is now."""
+        """Publish the bag's frames and yield each time in `times_s` once the node is ready to be asked about it.
+
+        The node is ready when it has all frames up to that time and its clock has reached the time.
+        """
         player = self._session.player
         schedule = Schedule([TimedQuestion("next step", round(at_s * NS_PER_S)) for at_s in times_s])
         (topic,) = player.recorded
@@ -281,16 +285,16 @@ class LiveEpisodes:
 
 @contextmanager
 def live_episodes(model: str, log: Path, *, device: str = "auto") -> Iterator[LiveEpisodes]:
-    """Run the installed node, in a namespace of its own, while the `with` block lasts.
+    """Run the installed node in a namespace of its own while the `with` block lasts.
 
     Args:
-        model: As the node's parameter.
-        log: File that takes what the node prints.
-        device: As the node's parameter.
+        model: Value of the node's parameter `model`.
+        log: File that receives the node's output.
+        device: Value of the node's parameter `device`.
 
     Raises:
-        LiveError: The node did not come up, refused the model, or did not end as it should; also what the block
-            raises as LiveError. The text ends with the end of the node's log.
+        LiveError: The node did not start, refused the model, or did not end with exit code 0; or the block raised
+            LiveError. The text ends with the last lines of the node's log.
     """
     parameters = EPISODE_PARAMETERS | {"model": model, "device": device}
     with node_of_its_own(EpisodeSession, parameters, log) as (session, reports):

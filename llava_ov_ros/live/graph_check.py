@@ -1,4 +1,7 @@
-"""What `llava-ov doctor` asks of ROS 2, in a process of its own: a middleware that fails may take its process along."""
+"""The checks of `llava-ov doctor` that need ROS 2, run in a process of their own.
+
+A middleware that fails can take its whole process down.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,13 @@ _CLOCKS = (
 
 
 def check_graph(seconds: float) -> list[Check]:
-    """Join the graph, and hold what its cameras publish against this machine's clock and memory.
+    """Join the ROS graph and compare its image topics with this machine's clock and the size of its shared memory.
 
     Args:
         seconds: How long to listen.
+
+    Returns:
+        The findings.
     """
     import rclpy
     from rclpy.context import Context
@@ -73,7 +79,7 @@ def check_graph(seconds: float) -> list[Check]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the findings as JSON; the seconds to listen are the only argument."""
+    """Print the findings as JSON; the only command-line argument is the number of seconds to listen."""
     print(json.dumps([asdict(check) for check in check_graph(float(words[0]))]))  # noqa: T201
     return 0
 

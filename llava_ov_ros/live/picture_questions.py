@@ -1,4 +1,4 @@
-"""Asks the installed node about pictures: they go to it as JPEG over DDS, and `~/ask` answers about exactly these."""
+"""Ask the installed node about pictures: publish them as JPEG over DDS and ask `~/ask` about exactly these."""
 
 from __future__ import annotations
 
@@ -77,19 +77,20 @@ def live_rooms(
     mode: str = "video",
     max_new_tokens: int = 96,
 ) -> Iterator[LiveRooms]:
-    """Run the installed node, in a namespace of its own, while the `with` block lasts.
+    """Run the installed node in a namespace of its own while the `with` block lasts.
 
     Args:
-        model: As the node's parameter.
-        log: File that takes what the node prints.
-        device: As the node's parameter.
-        dtype: As the node's parameter.
+        model: Value of the node's parameter `model`.
+        log: File that receives the node's output.
+        device: Value of the node's parameter `device`.
+        dtype: Value of the node's parameter `dtype`.
         mode: Visual mode: video, multi_image or image.
-        max_new_tokens: Longest answer in tokens; more than the node has by default, as the plans of rooms are longer.
+        max_new_tokens: Length of the longest answer in tokens; more than the node's default, as the plans of rooms are
+            longer.
 
     Raises:
-        LiveError: The node did not come up, refused the model, or did not end as it should; also what the block
-            raises as LiveError. The text ends with the end of the node's log.
+        LiveError: The node did not start, refused the model, or did not end with exit code 0; or the block raised
+            LiveError. The text ends with the last lines of the node's log.
     """
     parameters = PARAMETERS | {"model": model, "device": device, "dtype": dtype}
     with node_of_its_own(Session, parameters, log) as (session, reports):
@@ -100,18 +101,18 @@ def live_rooms(
 def node_of_its_own(
     kind: type[AnySession], parameters: Mapping[str, Value], log: Path
 ) -> Iterator[tuple[AnySession, Sequence[DiagnosticsReport]]]:
-    """Run the installed node for TOPIC, in a namespace of its own, while the `with` block lasts.
+    """Run the installed node with the camera TOPIC, in a namespace of its own, while the `with` block lasts.
 
     Args:
-        kind: The session to put beside it.
-        parameters: Of the node; its topic is added.
-        log: File that takes what the node prints.
+        kind: Class of the session that publishes for the node.
+        parameters: Values of the node's parameters; `image_topics` is added.
+        log: File that receives the node's output.
 
     Yields:
-        The session, which the active node hears, and its diagnostics, the newest one last.
+        The session, which the active node has discovered, and the node's diagnostics, the newest one last.
 
     Raises:
-        LiveError: As `live_rooms` does.
+        LiveError: For the same reasons as `live_rooms`.
     """
     use_large_segments()
     namespace = f"/llava_ov_rooms_{os.getpid()}"
@@ -134,16 +135,16 @@ def node_of_its_own(
 
 
 class LiveRooms:
-    """A running node, as an evaluation of rooms asks it (`rooms.evaluate.Answerer`)."""
+    """Answers questions about clips with a running node (an `Answerer` of `evaluation.rooms.accuracy`)."""
 
     def __init__(self, session: Session, reports: Sequence[DiagnosticsReport], mode: str, max_new_tokens: int) -> None:
-        """Use a session that is heard by the node; `live_rooms` makes one.
+        """Use a session that the node has discovered; `live_rooms` makes one.
 
         Args:
             session: Publishes TOPIC for the node.
-            reports: Ends with the newest diagnostics.
-            mode: Visual mode.
-            max_new_tokens: Longest answer in tokens.
+            reports: The node's diagnostics; the last one is the newest.
+            mode: Visual mode: video, multi_image or image.
+            max_new_tokens: Length of the longest answer in tokens.
         """
         self._session = session
         self._reports = reports
@@ -152,20 +153,20 @@ class LiveRooms:
         self._next_ns = START_NS
 
     def __call__(self, pictures: Sequence[Rgb], questions: Sequence[str]) -> list[str]:
-        """Publish the frames of a clip and ask about them; see `show` and `ask`."""
+        """Publish the frames of a clip and ask questions about them; see `show` and `ask`."""
         return self.ask(questions, self.show(pictures))
 
     def show(self, pictures: Sequence[Rgb]) -> list[int]:
-        """Publish pictures as JPEG with stamps after all before, and wait until the node has them in its buffer.
+        """Publish pictures as JPEG, stamped later than all earlier ones, and wait until the node has buffered them.
 
         Args:
-            pictures: Oldest first, uint8 (height, width, 3) each.
+            pictures: RGB pictures, oldest first, uint8 (height, width, 3) each.
 
         Returns:
-            Their stamps in nanoseconds.
+            The stamps of the pictures in nanoseconds.
 
         Raises:
-            LiveError: One did not arrive, or the node refused one.
+            LiveError: A picture did not arrive, or the node refused it.
         """
         stamps = [self._next_ns + i * FRAME_NS for i in range(len(pictures))]
         self._next_ns = stamps[-1] + BETWEEN_CLIPS_NS
@@ -185,7 +186,7 @@ class LiveRooms:
         return stamps
 
     def _values(self) -> dict[str, str]:
-        """The newest diagnostics of the camera; empty before the first."""
+        """Values of the camera's newest diagnostics by key; empty before the first diagnostics arrive."""
         (topic,) = self._session.player.topics
         return dict(self._reports[-1].cameras[topic]) if self._reports else {}
 
@@ -193,17 +194,18 @@ class LiveRooms:
         return int(self._values().get(key, 0))
 
     def ask(self, questions: Sequence[str], stamps: Sequence[int]) -> list[str]:
-        """Ask about frames that have been published, several questions at once, so that the node batches them.
+        """Ask several questions about published frames at once, so that the node answers them in one batch.
 
         Args:
-            questions: What is asked.
-            stamps: Of the clip's frames in nanoseconds, oldest first: all that the node has from the first to the last.
+            questions: Texts of the questions.
+            stamps: Stamps of the clip's frames in nanoseconds, oldest first. The node has no other frames between the
+                first and the last of them.
 
         Returns:
-            The answers' texts.
+            Texts of the answers, in the order of the questions.
 
         Raises:
-            LiveError: A question was not answered, or from other frames.
+            LiveError: A question was not answered, or its answer rests on other frames.
         """
         requests = [
             Ask.Request(
@@ -225,7 +227,7 @@ class LiveRooms:
 
 
 def _checked(answer: Answer, stamps: Sequence[int]) -> str:
-    """The text of an answer that rests on exactly these frames; raises LiveError for any other."""
+    """Return the text of an answer; raise LiveError if the answer does not rest on exactly these frames."""
     status = Status(answer.status)
     if status is not Status.OK:
         raise LiveError(f"no answer to {answer.question!r}: {status.name}: {answer.message}")
@@ -240,11 +242,11 @@ def _checked(answer: Answer, stamps: Sequence[int]) -> str:
 
 
 def jpeg_message(picture: Rgb, stamp: int) -> CompressedImage:
-    """A picture as image_transport publishes it.
+    """Encode a picture as the message that image_transport would publish.
 
     Args:
-        picture: uint8 (height, width, 3).
-        stamp: In nanoseconds.
+        picture: uint8 (height, width, 3), RGB.
+        stamp: Stamp of the message in nanoseconds.
     """
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]

@@ -1,4 +1,4 @@
-"""Plays a bag into a running node over real topics, asks it questions on the way, and collects what comes back."""
+"""Play a bag to a running node over real topics, ask it questions on the way, and collect its answers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ CALLBACK_S = 0.1
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """An answer of the node.
+    """An answer that the node published or returned.
 
     Attributes:
         answer: The message.
-        question: What it answers; None for an answer that somebody else, or a standing question, asked for.
+        question: The question of this session that the answer belongs to; None if a standing question or another client
+            caused the answer.
     """
 
     answer: Answer
@@ -42,7 +43,7 @@ class LiveSession(Session):
     """A session that plays a bag and asks questions on the way.
 
     Attributes:
-        origin_ns: The time that questions count from, while the bag is being played.
+        origin_ns: The time from which the questions' times count, in nanoseconds; set while the bag is played.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class LiveSession(Session):
         namespace: str = "",
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare a session; entering it joins the graph.
+        """Prepare a session; entering it joins the ROS graph.
 
         Args:
-            bag: The recording.
-            topics: Its image topics to play.
-            node_name: The node to ask, such as `/llava_ov`.
+            bag: Path of the recording.
+            topics: Names of the image topics to play.
+            node_name: Name of the node to ask, such as `/llava_ov`.
             rate: Seconds of the recording per second.
-            namespace: Put before the topics and /clock (see `Player`); empty: they are played as recorded.
-            check: Called again and again while something is awaited; ends the waiting by raising LiveError.
+            namespace: Put before the topics and /clock (see `Player`); empty: the topics keep their recorded names.
+            check: Called repeatedly while the session waits; ends the wait by raising LiveError.
 
         Raises:
-            BagError: There is no such bag.
-            LiveError: It has no such topic, or the package of a topic's messages is not installed.
+            BagError: The bag does not exist or cannot be read.
+            LiveError: The bag lacks a topic, or the package of a topic's messages is not installed.
         """
         known = {topic.name: topic for topic in image_topics(bag)}
         missing = [name for name in topics if name not in known]
@@ -99,11 +100,11 @@ class LiveSession(Session):
         on_result: Callable[[LiveAnswer], None],
         on_message: Callable[[BagMessage], None] = no_op,
     ) -> None:
-        """Play the whole bag; time stands still while a question is being answered.
+        """Play the whole bag; time stands still while the node answers a question.
 
         Args:
-            questions: Asked when the recording has reached their times, as in `replay`.
-            deadline_s: Of each answer, in seconds.
+            questions: The questions; each is asked when the recording reaches its time, as `replay` does.
+            deadline_s: Deadline of each answer in seconds.
             on_result: Called with every answer, in order.
             on_message: Called with every message that has been published.
 
@@ -134,11 +135,11 @@ class LiveSession(Session):
         ask: Callable[[Sequence[tuple[int, TimedT, int]]], None],
         on_message: Callable[[BagMessage], None],
     ) -> None:
-        """Play the whole bag.
+        """Play the whole bag and call back when something of a schedule is due.
 
         Args:
-            schedule: What is due when.
-            ask: Called with number, question and time of all that are due before the next message.
+            schedule: What is due at which time.
+            ask: Called before each message with the number, the item and the time of everything that is due before it.
             on_message: Called with every message that has been published.
         """
         for message in read_messages(self._bag, [topic.name for topic in self._topics]):
@@ -152,7 +153,7 @@ class LiveSession(Session):
         ask(list(schedule.rest()))
 
     def arrive_at(self, now_ns: int) -> None:
-        """Let time pass until then, and wait until what was published is with the node."""
+        """Advance the time to a moment and wait until the node has received everything published so far."""
         self.player.advance_to(now_ns)
         # Frames on their way to a reliable subscription are awaited, so that the clip is the one that was played.
         self.player.settle(SETTLE_S)
@@ -179,11 +180,12 @@ def request_window_s(window_ns: int | None) -> float:
 
 
 def live_record(live: LiveAnswer, origin_ns: int) -> dict[str, Any]:
-    """An answer as a dictionary ready for JSON.
+    """Make the record of an answer, ready for JSON.
 
     Args:
         live: The answer.
-        origin_ns: The session's; `at_s` of an answer that nobody here asked for counts from there.
+        origin_ns: The session's `origin_ns`, from which the key `at_s` of an answer counts that this session did not
+            ask for.
     """
     answered_ns = stamp_ns(live.answer.answered_at)
     at_ns = live.question.at_ns if live.question is not None else answered_ns - origin_ns

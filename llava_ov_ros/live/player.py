@@ -1,4 +1,4 @@
-"""Plays the image topics of a bag into the ROS graph, with a /clock that follows the frames' own time."""
+"""Publish the image topics of a bag in the ROS graph, together with a /clock that follows the frames' stamps."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ PUBLISHER_DEPTH = 50
 class Player:
     """Publishes messages at the pace of their times.
 
-    Time can stand still: between two calls of `advance_to` neither /clock nor the pace moves on, so that whoever
-    plays may do something else meanwhile.
+    Time can stand still: between two calls of `advance_to`, neither /clock nor the pace advances, so that the caller
+    can do something else meanwhile.
 
     Attributes:
-        clock_topic: Where the time is published.
-        published: How many messages of each topic have been published.
+        clock_topic: Name of the topic on which the time is published.
+        published: Number of messages that have been published, by topic.
     """
 
     def __init__(self, node: Node, topics: Sequence[ImageTopic], rate: float, namespace: str = "") -> None:
-        """Advertise the topics.
+        """Create the publishers.
 
         Args:
             node: Owns the publishers.
-            topics: What will be played.
+            topics: The topics that will be played.
             rate: Seconds of the recording per second.
-            namespace: Put before the topics and /clock, so that nobody else's node hears them.
+            namespace: Put before the topics and /clock, so that no other node receives them.
 
         Raises:
             NotInstalledError: The package of a topic's messages is not installed.
@@ -66,22 +66,23 @@ class Player:
 
     @property
     def topics(self) -> list[str]:
-        """Full names of the topics that it publishes on."""
+        """Full names of the topics that the player publishes on."""
         return [publisher.topic_name for publisher in self._publishers.values()]
 
     @property
     def recorded(self) -> list[str]:
-        """The same topics by their names in the recording."""
+        """Names of the same topics in the recording."""
         return list(self._publishers)
 
     def unheard(self, listener: str, reports: Mapping[str, Mapping[str, str]]) -> list[str]:
-        """Topics of the recording of which a picture that is published now may be lost, each with the reason.
+        """List the topics on which a picture could be lost if it were published now, each with the reason.
 
-        Publisher and subscription discover each other independently, so that both sides have to say so.
+        Publisher and subscription discover each other independently, so that both sides must have confirmed the
+        connection.
 
         Args:
-            listener: Full name of the node that is to hear them.
-            reports: What that node's diagnostics say of its cameras, by the topics' full names.
+            listener: Full name of the node that shall receive the pictures.
+            reports: Values of that node's diagnostics for its cameras, by full name of the topic.
         """
         problems = {
             name: self._problem(name, publisher, listener, reports.get(publisher.topic_name))
@@ -116,7 +117,7 @@ class Player:
         self._clock.publish(Clock(clock=to_stamp(time_ns)))
 
     def advance_to(self, time_ns: int) -> None:
-        """Let the time until then pass, /clock ticking; at once where it has passed already."""
+        """Let time pass at the player's rate until `time_ns`, publishing /clock; return at once if it is past."""
         if self._now_ns is None:
             self.jump_to(time_ns)
             return
@@ -130,27 +131,30 @@ class Player:
             time.sleep(min(CLOCK_PERIOD_S, (time_ns - now_ns) / NS_PER_S / self._rate))
 
     def publish(self, message: BagMessage) -> None:
-        """Publish a message of a bag on its topic, now."""
+        """Publish a message of the bag on its topic at once."""
         self.send(message.topic, to_ros(message.message))
 
     def send(self, topic: str, message: Any) -> None:
-        """Publish a message on one of the topics, now."""
+        """Publish a message on one of the topics at once."""
         self._publishers[topic].publish(message)
         self.published[topic] += 1
 
     def settle(self, timeout_s: float) -> bool:
-        """Wait until every reliable subscription has what was published; False where the time did not suffice."""
+        """Wait until every reliable subscription has received all messages; return False if the time runs out."""
         return all(p.wait_for_all_acked(Duration(seconds=timeout_s)) for p in self._publishers.values())
 
 
 def staged_name(topic: ImageTopic, namespace: str) -> str:
-    """Where a topic is played below a namespace.
+    """Return the name of a topic when it is played in a namespace.
 
-    A recorded name may lack the slash at its beginning; the staged one has it.
+    A recorded name may lack its leading slash; the returned name has one.
     """
     return f"{namespace}/{topic.name.lstrip('/')}"
 
 
 def staged_base(topic: ImageTopic, namespace: str = "") -> str:
-    """A staged topic as the parameter `image_topics` has it: without its transport, where the name ends in it."""
+    """Return a topic that is played in a namespace as the parameter `image_topics` names it.
+
+    The parameter takes the name without the transport that the topic's name may end with.
+    """
     return topic_base(staged_name(topic, namespace), topic.transport)

@@ -1,4 +1,4 @@
-"""Runs the installed node as a process of its own, as `ros2 run` starts it."""
+"""Run the installed node as a process of its own, in the same way as `ros2 run`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ END_S = 40.0
 
 
 def use_large_segments() -> None:
-    """Have this process and its children use the shipped Fast DDS profile, unless the user has set one."""
+    """Make this process and its children use the shipped Fast DDS profile, unless the user has chosen one."""
     profile = shipped_profile()
     if profile is not None and not any(os.environ.get(name) for name in PROFILE_VARIABLES):
         os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
 
 
 def middleware() -> str:
-    """What carries the messages, such as rmw_fastrtps_cpp."""
+    """Return the name of the middleware in use, such as rmw_fastrtps_cpp."""
     name: str = get_rmw_implementation_identifier()
     return name
 
 
 def executable() -> Path:
-    """The installed executable of the node.
+    """Return the path of the node's installed executable.
 
     Raises:
         LiveError: The package is not built, or its workspace is not sourced.
@@ -52,11 +52,11 @@ def executable() -> Path:
 
 
 class NodeProcess:
-    """The node in a process of its own, ended with SIGINT when the `with` block is left.
+    """The node in a process of its own; leaving the `with` block ends the process with SIGINT.
 
     Attributes:
         name: Fully qualified name of the node.
-        log: File that takes what it prints.
+        log: File that receives the node's output.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class NodeProcess:
         clock: str = "/clock",
         command: Sequence[str] | None = None,
     ) -> None:
-        """Prepare the process; entering it starts it.
+        """Prepare the process; entering the `with` block starts it.
 
         Args:
-            namespace: Of the node.
-            parameters: That differ from their defaults.
-            log: File to write.
+            namespace: Namespace of the node.
+            parameters: Values of the parameters that differ from their defaults.
+            log: File to write the node's output to.
             clock: Topic of the simulated time.
-            command: What to run instead of the installed executable.
+            command: Command to run instead of the installed executable.
         """
         self.name = f"{namespace}/llava_ov"
         self.log = log
@@ -99,18 +99,18 @@ class NodeProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the running process."""
+        """Id of the running process."""
         assert self._process is not None, "there is no process outside the with block"
         return self._process.pid
 
     def check(self) -> None:
-        """Raise LiveError where the process has ended by itself."""
+        """Raise LiveError if the process has ended by itself."""
         code = self._process.poll() if self._process is not None else None
         if code is not None:
             raise LiveError(f"the node has ended by itself (exit code {code})")
 
     def end(self) -> int:
-        """End the process; returns its exit code, which is 0 where it ended as it should."""
+        """End the process and return its exit code; 0 means that the node ended in order."""
         assert self._process is not None, "end() belongs into the with block"
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
@@ -121,5 +121,5 @@ class NodeProcess:
         return self._process.wait()
 
     def tail(self, lines: int = 25) -> str:
-        """The last lines that it has printed."""
+        """Return the last lines of the node's output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

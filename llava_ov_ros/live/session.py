@@ -1,4 +1,4 @@
-"""A ROS node beside the node under test: publishes for it, drives its lifecycle, hears its diagnostics, asks it."""
+"""A ROS node beside the node under test: publishes for it, drives its lifecycle, asks it, reads its diagnostics."""
 
 from __future__ import annotations
 
@@ -35,19 +35,24 @@ POLL_S = 0.02
 
 
 class LiveError(RuntimeError):
-    """The node cannot be reached or does not do its part; the text says what to start or set."""
+    """The node cannot be reached or did not do what was asked; the text says what to start or to set."""
 
 
 @dataclass(frozen=True)
 class DiagnosticsReport:
-    """What the diagnostics of the node said: its time, and the values of its cameras by their topics."""
+    """One message of the node's diagnostics.
+
+    Attributes:
+        now_ns: The node's time in nanoseconds.
+        cameras: Values of each camera by key, by full name of the camera's topic.
+    """
 
     now_ns: int
     cameras: Mapping[str, Mapping[str, str]]
 
 
 class Session:
-    """Joins the graph while the `with` block lasts.
+    """A client in the ROS graph while the `with` block lasts.
 
     Attributes:
         player: Publishes the topics and /clock.
@@ -61,14 +66,14 @@ class Session:
         namespace: str = "",
         check: Callable[[], None] = no_op,
     ) -> None:
-        """Prepare a session; entering it joins the graph.
+        """Prepare a session; entering it joins the ROS graph.
 
         Args:
-            topics: What will be published.
-            node_name: The node to ask, such as `/llava_ov`.
-            rate: Seconds of stamps per second.
-            namespace: Put before the topics and /clock (see `Player`); empty: they are published as they are named.
-            check: Called again and again while something is awaited; ends the waiting by raising LiveError.
+            topics: The topics that will be published.
+            node_name: Name of the node to ask, such as `/llava_ov`.
+            rate: Seconds of the recording per second.
+            namespace: Put before the topics and /clock (see `Player`); empty: the topics keep their names.
+            check: Called repeatedly while the session waits; ends the wait by raising LiveError.
         """
         self._topics = list(topics)
         self._node_name = node_name if node_name.startswith("/") else f"/{node_name}"
@@ -102,18 +107,18 @@ class Session:
             self._executor.spin()
 
     def ask(self, requests: Sequence[Ask.Request], timeout_s: float) -> list[Answer]:
-        """Ask questions all at once, and wait for the answers; they are in the order of the requests.
+        """Ask several questions at once and return the answers in the order of the requests.
 
         Raises:
-            LiveError: They were not there in time.
+            LiveError: An answer did not arrive in time.
         """
         return [response.answer for response in self._call(self._ask, requests, timeout_s)]
 
     def _call(self, client: Any, requests: Sequence[Any], timeout_s: float) -> list[Any]:
-        """Call a service from the session's main thread and wait for the responses.
+        """Call a service from the session's main thread and return the responses.
 
         Raises:
-            LiveError: They were not there in time.
+            LiveError: A response did not arrive in time.
         """
         futures = [client.call_async(request) for request in requests]
         try:
@@ -129,10 +134,15 @@ class Session:
         return [future.result() for future in futures]
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float, otherwise: str | Callable[[], str]) -> None:
-        """Wait until something of the graph is so.
+        """Wait until a condition holds.
+
+        Args:
+            condition: Polled until it returns True.
+            timeout_s: Longest wait in seconds.
+            otherwise: Text of the error, or a function that makes it.
 
         Raises:
-            LiveError: With `otherwise` as its text, where it was not so in time.
+            LiveError: The condition did not hold in time.
         """
         pause = threading.Event()
         until_s = time.monotonic() + timeout_s
@@ -143,7 +153,7 @@ class Session:
             pause.wait(POLL_S)
 
     def _call_once(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
-        """Call a service of the node that is not called again."""
+        """Call a service of the node through a client that is destroyed afterwards."""
         client = self._node.create_client(kind, f"{self._node_name}/{service}", qos_profile=requests_qos())
         try:
             self.wait_for(
@@ -157,7 +167,7 @@ class Session:
         """Take the node through a transition of lifecycle_msgs/Transition.
 
         Raises:
-            LiveError: It is not there, or the transition failed (the node's log says why).
+            LiveError: There is no such node, or the transition failed (the node's log says why).
         """
         request = ChangeState.Request()
         request.transition.id = transition
@@ -165,42 +175,43 @@ class Session:
             raise LiveError(f"node {self._node_name} refused transition {transition}: its log says why")
 
     def configure(self, timeout_s: float) -> None:
-        """Have the node load its model; raises as `change_state` does."""
+        """Make the node load its model; raises LiveError for the same reasons as `change_state`."""
         self.change_state(Transition.TRANSITION_CONFIGURE, timeout_s)
 
     def activate(self, timeout_s: float) -> None:
-        """Have the node subscribe and take questions; raises as `change_state` does."""
+        """Make the node subscribe and accept questions; raises LiveError for the same reasons as `change_state`."""
         self.change_state(Transition.TRANSITION_ACTIVATE, timeout_s)
 
     def state(self, timeout_s: float = 5.0) -> str:
-        """The node's lifecycle state, such as `active`."""
+        """Return the label of the node's lifecycle state, such as `active`."""
         label: str = self._call_once(GetState, "get_state", GetState.Request(), timeout_s).current_state.label
         return label
 
     def _parameters(self, timeout_s: float = 5.0) -> tuple[bool, float]:
-        """Of the node: use_sim_time and diagnostics_period_s."""
+        """Return the node's parameters use_sim_time and diagnostics_period_s."""
         request = GetParameters.Request(names=["use_sim_time", "diagnostics_period_s"])
         values = self._call_once(GetParameters, "get_parameters", request, timeout_s).values
         return values[0].bool_value, values[1].double_value
 
     def wait_until_up(self, timeout_s: float) -> None:
-        """Wait for the node's services, in whatever state it is.
+        """Wait until the node's services are there, whatever its lifecycle state.
 
         Raises:
-            LiveError: They are not there.
+            LiveError: The services did not appear in time.
         """
         self.wait_for(self._ask.service_is_ready, timeout_s, f"{self._node_name} did not come up in {timeout_s:g} s")
 
     def wait_until_heard(self, timeout_s: float = 10.0) -> None:
-        """Wait for the node's service, and until no picture and no time that is published can be lost to discovery.
+        """Wait until the active node and this session have discovered each other, so that no message is lost.
 
-        The first time of what will be published is published meanwhile.
+        Meanwhile the session publishes the time at which the recording begins.
 
         Args:
-            timeout_s: For each of the two, one period of the node's diagnostics not counted.
+            timeout_s: Longest wait in seconds for the node's service, and again for the discovery of the topics. One
+                period of the node's diagnostics is added to the latter.
 
         Raises:
-            LiveError: It is not there, not active, listens to other topics, or keeps another time.
+            LiveError: The node is missing or not active, listens to other topics, or uses another clock.
         """
         self.wait_for(
             self._ask.service_is_ready,
@@ -239,7 +250,7 @@ class Session:
 
     @contextlib.contextmanager
     def diagnostics(self, on_report: Callable[[DiagnosticsReport], None], timeout_s: float) -> Iterator[None]:
-        """Listen to the node's diagnostics, wherever they have been remapped to."""
+        """Call `on_report` with the node's diagnostics during the `with` block, whichever topic they come on."""
         namespace, _, name = self._node_name.rpartition("/")
         prefix = f"{self._node_name}: camera "
         topics: list[str] = []

@@ -1,4 +1,4 @@
-"""Asks a suite's questions of the installed node, while its bags are played over real topics with /clock."""
+"""Ask the installed node the questions of a suite while the suite's bags are played over real topics with /clock."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ def ask_live(
     rate: float,
     take: Callable[[ShardEvent], None],
 ) -> None:
-    """Play bags to a node of their own each, and ask what is to be asked.
+    """Play each bag to a node of its own and ask the questions about it.
 
     Args:
         job: The suite.
-        open_shards: Numbers of the bags that are to be worked on.
+        open_shards: Numbers of the bags to work on.
         done: Numbers of the trials that are not asked again, by number of the bag.
-        log: File for what the node prints.
-        rate: Seconds of a recording per second; time stands still while a question is answered.
-        take: Gets all events.
+        log: File for the output of the nodes.
+        rate: Seconds of the recording per second; time stands still while a question is answered.
+        take: Called with every event.
 
     Raises:
-        WorkError: The node did not come up or did not do its part, or a bag is damaged.
+        WorkError: The node did not start or did not respond as expected, or a bag is damaged.
     """
     use_large_segments()
     for number in open_shards:
@@ -115,7 +115,7 @@ def _shard(
 
 
 def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
-    """The node as the suite has it."""
+    """Return the node's parameters that the suite asks for."""
     model, clip, planning = job.suite.model, job.suite.clip, job.suite.planning
     camera = recording_settings(max_frames=clip.frames)
     return {
@@ -152,7 +152,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
 
 
 class EvaluationSession(LiveSession):
-    """A session that asks trials."""
+    """A session that asks the trials of a suite."""
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -160,10 +160,13 @@ class EvaluationSession(LiveSession):
         return self
 
     def ask_trials(self, job: Job, shard: Shard, trials: Sequence[Trial], now_ns: int) -> list[RowAndTimes]:
-        """Ask questions about the same clips all at once; rows and times in their order.
+        """Ask several questions about the same clips at once.
+
+        Returns:
+            The result row and the times of each question, in order.
 
         Raises:
-            LiveError: They were not answered.
+            LiveError: A question was not answered.
         """
         found: list[RowAndTimes] = []
         for begin in range(0, len(trials), QUESTIONS_AT_ONCE):
@@ -179,8 +182,11 @@ class EvaluationSession(LiveSession):
     def plan_trial(self, shard: Shard, trial: Trial, now_ns: int) -> RowAndTimes:
         """Ask for a plan.
 
+        Returns:
+            The result row and the times.
+
         Raises:
-            LiveError: There was no response.
+            LiveError: The node did not respond.
         """
         request = PlanService.Request(goal=trial.ask, window_s=request_window_s(trial.window_ns), deadline_s=ANSWER_S)
         began_s = time.monotonic()
@@ -214,7 +220,10 @@ def _play(
 def _delivered(
     shard: Shard, session: EvaluationSession, reports: Sequence[DiagnosticsReport]
 ) -> tuple[Delivery, list[str]]:
-    """What became of the pictures of each camera, and which show nothing; waits for those that are on their way."""
+    """Count the pictures of each camera that were published, received and admitted, and note cameras that show nothing.
+
+    Waits for pictures that are still on their way.
+    """
     published = session.player.published
     full = dict(zip([camera.topic.name for camera in shard.cameras], session.player.topics, strict=True))
 

@@ -125,7 +125,7 @@ class HintServer:
         return f"goal: {turn.goal}"
 
     def clear_goal(self) -> str:
-        """Have no goal any more; what there was of it, in words."""
+        """Clear the goal and return a message that names the goal that was cleared."""
         before = self._turn
         self._begin(None, anew=True)
         return "there was no goal" if before is None else f"no longer: {before.goal}"
