@@ -48,12 +48,12 @@ class ReplaySettings:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """A question of a replay and how it ended.
+    """A question of a replay and its result.
 
     Attributes:
-        question: What was asked.
+        question: The question.
         now_ns: The time it was asked, on the clock of the frames' stamps.
-        result: How it ended.
+        result: The answer, or why there is none.
     """
 
     question: TimedQuestion
@@ -68,7 +68,7 @@ def replay(
     engine: AnswersQuestions,
     settings: ReplaySettings,
 ) -> Iterator[Answered]:
-    """Offer every message to its camera once, and yield each answer as it comes.
+    """Offer every message to its camera once, and yield each result as it comes.
 
     A question is asked before the first message that is later than it, so its clip may hold all frames up to its
     time and none after. Questions that are later than every message are asked after the last one. Time is
@@ -76,10 +76,10 @@ def replay(
 
     Args:
         messages: In order of time, as `read_messages` yields them.
-        cameras: The camera of each topic; their counters tell afterwards what became of the messages.
+        cameras: The camera of each topic. Their counters say afterwards what became of the messages.
         questions: In any order; equal times keep theirs.
         engine: The model.
-        settings: Clips and answers.
+        settings: How questions become clips and answers.
 
     Yields:
         The answers, in order of their questions' times.

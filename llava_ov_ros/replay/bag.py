@@ -69,7 +69,7 @@ class BagMessage:
 
 @dataclass(frozen=True)
 class MalformedMessage:
-    """A message of an image topic that is none.
+    """A message of an image topic whose bytes are no message of its type.
 
     Attributes:
         topic: Its topic.
@@ -93,7 +93,7 @@ def warn_of_malformed(message: MalformedMessage) -> None:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a bag's index says of it.
+    """The contents of a bag, as its index lists them.
 
     Attributes:
         types: Message type of each topic.
@@ -105,7 +105,7 @@ class Contents:
 
 
 def contents(path: Path) -> Contents:
-    """What a bag holds, by its index; no message is read.
+    """Read the contents of a bag from its index; no message is read.
 
     Raises:
         BagError: There is no such bag, or it is damaged.
@@ -116,7 +116,7 @@ def contents(path: Path) -> Contents:
 
 
 def why_no_picture(kind: str) -> str:
-    """Why a topic of some message type cannot be looked at, as the end of a sentence about it."""
+    """Say why a topic of a message type carries no picture, as the end of a sentence that begins with the topic."""
     if kind == THEORA:
         return f"is of type {kind}: {NO_THEORA}"
     if _VIDEO.search(kind):
@@ -125,7 +125,7 @@ def why_no_picture(kind: str) -> str:
 
 
 def image_topics(path: Path) -> tuple[ImageTopic, ...]:
-    """What pictures a bag holds, sorted by topic. Reads each topic's first and last messages only.
+    """List the image topics of a bag, sorted by name. Only the first and last messages of each topic are read.
 
     Raises:
         BagError: There is no such bag, it is damaged, or it has no image topic.
@@ -142,7 +142,7 @@ def read_messages(
     jump_back_ns: int = NS_PER_S,
     on_malformed: Callable[[MalformedMessage], None] = warn_of_malformed,
 ) -> Iterator[BagMessage]:
-    """Every message of some image topics, each once, in the order that this module's docstring describes.
+    """Yield every message of some image topics once, in the order that this module's docstring describes.
 
     The bag is opened once per topic, so that memory holds one chunk of it per topic, however long it is.
 
@@ -188,7 +188,7 @@ def _topic_messages(
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """A message, its time, and whether that is its header stamp."""
+    """A message, its time, and whether the time is the message's header stamp."""
 
     time_ns: int
     stamped: bool
@@ -198,7 +198,7 @@ class _Decoded:
 def _decoded(
     storages: Sequence[Storage], name: str, topic: RecordedTopic, start_ns: int | None = None
 ) -> Iterator[_Decoded | MalformedMessage]:
-    """The messages of a topic in order of record time, from `start_ns` of it."""
+    """Yield the messages of a topic in order of record time, from the record time `start_ns` on."""
     for recorded_ns, raw in raw_messages(storages, name, start_ns):
         try:
             message = decode_message(raw, topic.type, topic.encoding)

@@ -1,4 +1,4 @@
-"""The error of a bag that cannot be read, and which repair tool helps with which kind of damage."""
+"""The error for a bag that cannot be read; its text names the repair tool for the kind of damage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BagError(Exception):
 
 
 def unreadable(path: Path, error: Exception) -> BagError:
-    """What to tell of a file that one of the readers failed on: struct, zstd, sqlite, assertion and their own errors.
+    """Turn the error of a reader (struct, zstd, sqlite, assertion, its own) into one that names file and remedy.
 
     A repair tool is named where the file begins as its kind does: these tools keep what is whole behind a whole
     beginning, and can do nothing with an empty or a wrong file.

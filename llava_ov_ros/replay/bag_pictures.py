@@ -1,4 +1,4 @@
-"""Pictures of a bag's messages, in the order in which their decoders need them."""
+"""Decodes the pictures of a bag in the order in which the decoders of video need them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .bag import BagMessage, read_messages
 def read_pictures(
     path: Path, decoders: Mapping[str, MessageDecoder]
 ) -> Iterator[tuple[BagMessage, Callable[[], Decoded]]]:
-    """Every message of some topics that has a picture, and what makes the picture.
+    """Yield every message of some topics that has a picture, with a function that makes the picture.
 
     Messages whose video cannot be decoded are left out; what makes the picture raises ImageError where it cannot.
 

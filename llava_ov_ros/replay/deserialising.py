@@ -1,4 +1,4 @@
-"""From the bytes of a recorded message to the message."""
+"""Turns the bytes of a recorded message into the message."""
 
 from __future__ import annotations
 

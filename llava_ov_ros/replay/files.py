@@ -1,4 +1,4 @@
-"""The files of a recording: which to open for a path, and copies of those that cannot be read where they are."""
+"""Finds the files of a recording, and copies those that cannot be read where they are."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOGS = ("-wal", "-journal")
 
 @contextmanager
 def opened(path: Path) -> Iterator[list[Storage]]:
-    """All files of a bag, open.
+    """Open all files of a bag.
 
     Args:
         path: The bag: a folder, or a .mcap, .db3 or .bag file, each perhaps compressed as a whole (.zstd).
@@ -90,7 +90,7 @@ def _of_file(storage: Storage, topic: str, start_ns: int | None) -> Iterator[tup
 
 
 def _files(path: Path) -> list[Path]:
-    """What to open for a path: itself, or the files of a folder."""
+    """The files to open for a path: the path itself, or the files of the folder."""
     if not path.exists():
         raise BagError(f"{path}: no such file or folder")
     if path.is_file():
@@ -118,7 +118,7 @@ def _is_ros2_folder(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """The files that a metadata.yaml lists; whatever else it says is read from the files themselves."""
+    """The files that a metadata.yaml lists. All else about a recording is read from the files themselves."""
     metadata = folder / _METADATA
     try:
         content = yaml.safe_load(metadata.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""MCAP files, read by their summary where it says all that is needed, and else by their data."""
+"""Reads MCAP files: by their summary if it says all that is needed, otherwise by their data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .zstandard import zstd
 
 @dataclass(frozen=True)
 class _ChunkPlace:
-    """Where a chunk lies, its first and last record time, and its channels; None: its index does not say."""
+    """The place of a chunk, its first and last record time, and its channels (None: the index does not list them)."""
 
     offset: int
     first_ns: int
@@ -31,10 +31,10 @@ class _ChunkPlace:
 
 
 class McapFile:
-    """One MCAP file. Its profile plays no part: `mcap merge` and others leave it empty."""
+    """One MCAP file. Its profile is ignored, because `mcap merge` and other tools leave it empty."""
 
     def __init__(self, path: Path, opened: Path) -> None:
-        """Open the file and learn what is in it.
+        """Open the file and read which topics and times it holds.
 
         Args:
             path: The file as the user knows it.
@@ -111,7 +111,7 @@ class McapFile:
             self._schemas[record.id] = record
 
     def _scan(self) -> None:
-        """Learn from the data what the summary does not tell."""
+        """Read topics, counts and times from the data, because the summary does not list them."""
         with self._opened.open("rb") as stream:
             offset = stream.tell()
             for record in _records(stream):

@@ -16,7 +16,7 @@ _NAMELESS = "camera"
 
 
 def camera_names(topics: Sequence[str]) -> dict[str, str]:
-    """One name for each topic, all different: the part of the topic that says which camera it is.
+    """Give each topic a camera name of its own: the part of the topic that says which camera it is.
 
     `/spot/camera/hand_color/image` is `hand_color`, `/camera/image_raw/compressed` is `camera`. Where two would
     be the same, parts before it are added (`left_color`, `right_color`), and where one camera has several topics, what
@@ -42,7 +42,7 @@ def camera_names(topics: Sequence[str]) -> dict[str, str]:
 
 
 def _whole_names(topics: Sequence[str], taken: Set[str]) -> dict[str, str]:
-    """All parts of each topic as its name; the topic as it is written where that is another's name."""
+    """All parts of each topic joined as its name; if another camera has that name, the topic as it is written."""
     whole = {topic: "_".join(part for part in topic.split("/") if part) for topic in topics}
     counts = Counter([*whole.values(), *taken])
     return {topic: name if counts[name] == 1 else topic for topic, name in whole.items()}

@@ -1,4 +1,4 @@
-"""Questions with the time of a recording at which they are asked."""
+"""Questions about a recording, each with the time at which it is asked."""
 
 from __future__ import annotations
 

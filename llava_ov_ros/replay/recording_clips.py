@@ -1,4 +1,4 @@
-"""Clips of one camera of a recording, spread over its length, as the node would cut them."""
+"""Clips of one camera of a recording, spread over its length, cut as the node cuts them."""
 
 from __future__ import annotations
 

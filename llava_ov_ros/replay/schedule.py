@@ -1,4 +1,4 @@
-"""When the questions of a recording are due: one rule for replays and for live playing."""
+"""Says when the questions of a recording are due; replays and live playing use the same rule."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ TimedT = TypeVar("TimedT", bound=Timed)
 
 
 class Schedule(Generic[TimedT]):
-    """Questions that wait for their time, which counts from the first message and goes on over a loop's jumps.
+    """Questions that wait for their time.
+
+    Time counts from the first message. In a looped recording, whose stamps jump back, it goes on.
 
     Attributes:
         origin_ns: The time that questions count from, on the clock of the messages; 0 before the first message.
     """
 
     def __init__(self, questions: Sequence[TimedT]) -> None:
-        """Take questions in any order; equal times keep theirs."""
+        """Hold questions, given in any order; questions of the same time keep their order."""
         self.origin_ns = 0
         self._waiting = deque(enumerate(sorted(questions, key=lambda question: question.at_ns), 1))
         self._newest_ns = 0
         self._lap: int | None = None
 
     def take(self, message: BagMessage) -> bool:
-        """Note the next message before it is shown; whether its time begins anew (a looped recording)."""
+        """Note the next message before a camera gets it; returns whether its stamps begin anew (a looped recording)."""
         begins_anew = self._lap is not None and message.lap > self._lap
         if self._lap is None:
             self.origin_ns = self._newest_ns = message.time_ns
@@ -48,12 +50,12 @@ class Schedule(Generic[TimedT]):
         return begins_anew
 
     def due(self) -> Iterator[tuple[int, TimedT, int]]:
-        """Number, question and time of each that is to be asked before the message that was taken last is shown."""
+        """Yield number, question and time of each question that is due before a camera gets the message taken last."""
         while self._waiting and self.origin_ns + self._waiting[0][1].at_ns < self._newest_ns:
             yield self._next()
 
     def rest(self) -> Iterator[tuple[int, TimedT, int]]:
-        """All that are left after the last message."""
+        """Yield number, question and time of each question that is left after the last message."""
         while self._waiting:
             yield self._next()
 

@@ -1,4 +1,4 @@
-"""What every file of a recording offers, whatever its format, and files read through rosbags: .db3 and .bag."""
+"""The interface of a recording's file, whatever its format; and the .db3 and .bag files that rosbags reads."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Storage(Protocol):
 
     @property
     def path(self) -> Path:
-        """The file as the user knows it."""
+        """Path of the file as the user gave it, even where a copy is read."""
         ...
 
     @property
     def topics(self) -> dict[str, RecordedTopic]:
-        """By name."""
+        """The topics by their names."""
         ...
 
     @property
@@ -64,7 +64,7 @@ def full_type(name: str) -> str:
 
 
 def add_topic(topics: dict[str, RecordedTopic], name: str, more: RecordedTopic) -> None:
-    """Enter a topic, or add to its count where another publisher's messages of it are there already."""
+    """Enter a topic, or add to its count if it has been entered for another publisher."""
     known = topics.get(name)
     topics[name] = more if known is None else RecordedTopic(more.type, more.encoding, known.count + more.count)
 

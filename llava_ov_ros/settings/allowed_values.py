@@ -1,4 +1,4 @@
-"""What some parameters may be, where the layers above work with the same choices."""
+"""Choices of parameters that layers above work with, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be so between several parameters: checked at configure, and of a configured node with every change.
+"""Checks that the values of several parameters fit together: at configure, and with every change of a configured node.
 
 Not before that: `ros2 param set` and `ros2 param load` set one parameter after the other, and on the way from one
 camera to two there is a moment with two cameras and one topic.

@@ -1,4 +1,4 @@
-"""A described parameter: what a user is told about it, and the check of one value by itself."""
+"""A described parameter: its text, range and choices, and the check of one value by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..bounds import quoted
 LONGEST_TEXT = 10_000
 """Characters of a text: a few thousand tokens, of which a model's context has 32,768 or fewer."""
 MOST_ENTRIES = 100
-"""Of a list."""
+"""Entries of a list."""
 
 Value = bool | int | float | str | list[int] | list[str]
 
@@ -21,7 +21,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Described:
-    """What a user is told about one parameter, and what is checked.
+    """The description of one parameter, and which values it allows.
 
     Attributes:
         text: Description, with the unit.

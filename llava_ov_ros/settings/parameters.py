@@ -224,7 +224,7 @@ class Settings:
         return [question for question in self.standing_questions if question.strip()]
 
     def standing_fault(self) -> str:
-        """Why the standing questions cannot all be asked, empty where they can."""
+        """Say why the standing questions cannot all be asked; empty if they can."""
         count = len(set(self.questions()))
         if count <= self.queue_size:
             return ""
