@@ -3,7 +3,7 @@ SHELL := /bin/bash
 # No -u: the setup.bash of ROS 2 reads variables that are not set.
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-others demo test test-all test-long test-kilted test-extras bench clean
+.PHONY: help setup setup-others demo test test-all test-colcon test-long test-kilted test-extras bench clean
 
 PYTHON ?= python3
 BAG ?=
@@ -35,7 +35,8 @@ help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
 	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=2)"
-	@echo "make test-all                 also the three below (under an hour)"
+	@echo "make test-all                 also the four below (under an hour)"
+	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
 	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
 	@echo "make test-extras              what needs Ray, lmms-eval, torchao or Java, in an environment of its own"
@@ -69,7 +70,14 @@ test: setup
 	$(PYTEST) $(PARALLEL) -m "not long and not extras and not alone" ; \
 	echo "[test 6/6] pytest, one at a time, what measures times or memory"; $(PYTEST) -m "alone and not long and not extras"
 
-test-all: test test-long test-kilted test-extras
+test-all: test test-colcon test-long test-kilted test-extras
+
+test-colcon:
+	@$(MAKE) --no-print-directory setup WHEELS=jazzy
+	@export LLAVA_OV_WHEELS=jazzy; source tools/env.bash; $(TEST_DOMAIN); \
+	echo "[test-colcon] colcon test, on $$ROS_DISTRO"; \
+	colcon test --packages-select llava_ov_ros ; \
+	colcon test-result --test-result-base build/llava_ov_ros/test_results --all --verbose
 
 test-long: setup
 	@$(PYTHON) tools/set_up.py --overlays

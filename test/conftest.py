@@ -14,10 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import StoragePlugin
-from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from llava_ov_ros.share import shipped
 
@@ -92,7 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of whole folders, and puts slow folders first."""
 
     def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(TESTS).parts[0]
+        # A workspace may have the checkout as a link.
+        return item.path.resolve().relative_to(TESTS).parts[0]
 
     for item in items:
         for mark, folders in MARKED.items():
@@ -113,11 +110,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def _write_video_bag(path: Path, topic: str, packets: Sequence[bytes], codec: str = "h264") -> Path:
     """A bag of foxglove_msgs/CompressedVideo, ten messages a second."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
     from llava_ov_ros.replay.definitions import DEFINITIONS
 
     kind, store = "foxglove_msgs/msg/CompressedVideo", get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg(DEFINITIONS[kind], kind))
-    with Writer2(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(topic, kind, typestore=store)
         for number, packet in enumerate(packets):
             at_ns = T0_NS + number * NS_PER_S // 10
@@ -202,6 +202,12 @@ def _decode_video(codec: str, packets: Sequence[bytes]) -> list[np.ndarray]:
 
 
 def _write_bag(path: Path, shots: Sequence[Shot], storage: str = "mcap", others: Sequence[str] = ()) -> Path:
+    # Not above: what comes from pip need not be there for the tests of messages and pictures (`colcon test`).
+    from rosbags.rosbag1 import Writer as Writer1
+    from rosbags.rosbag2 import StoragePlugin
+    from rosbags.rosbag2 import Writer as Writer2
+    from rosbags.typesys import Stores, get_typestore
+
     types = get_typestore(Stores.ROS1_NOETIC if storage == "ros1" else Stores.ROS2_JAZZY)
     if storage == "ros1":
         writer: Any = Writer1(path)

@@ -241,8 +241,7 @@ def build(python: Path, environment: Path, suffix: str, wheels: bool) -> None:
     others = {file.parent.name for file in OTHERS.glob("*/package.xml")}
     there = set() if wheels else installed_ros_packages() & others
     command += ["--packages-skip", *sorted(there)] if there else []
-    command += ["--cmake-args"]
-    command += ["-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={python}"]
+    command += ["--cmake-args", "-DBUILD_TESTING=ON", f"-DPython3_EXECUTABLE={python}"]
     variables = clean_environment()
     variables["PATH"] = f"{environment / 'bin'}:{variables['PATH']}"
     if wheels:

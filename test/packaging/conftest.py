@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+HIDDEN = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "Python_ROOT_DIR", "Python3_ROOT_DIR")
+"""Variables of other environments: the wheels' own, and those of a workflow, which CMake prefers to the active one."""
 FROM_PIP = ("torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "rosbags", "mcap", "llguidance")
 """Packages of requirements/runtime.txt that package.xml cannot name."""
 
@@ -40,7 +42,7 @@ def apt_python(tmp_path_factory) -> Path:
 def apt_variables(apt_python) -> dict[str, str]:
     """The variables of a shell in which that environment is active, and ROS 2 as where the tests run."""
     here, there = sys.prefix, str(apt_python.parents[1])
-    kept = {name: value for name, value in os.environ.items() if name != "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
+    kept = {name: value for name, value in os.environ.items() if name not in HIDDEN}
     paths = [
         there if os.path.realpath(path) == os.path.realpath(here) else path
         for path in os.environ["AMENT_PREFIX_PATH"].split(":")

@@ -57,8 +57,10 @@ def test_the_first_reading_compiles_nothing(write, monkeypatch):
     re.purge()
     vocabulary = load_vocabulary(write(30, 3))
     compiled = []
-    monkeypatch.setattr(re._compiler, "compile", lambda pattern, flags=0: compiled.append(pattern))
-    reading = read_plan("1. put2 thing number 7 in thing0009\n2. Act01 thing0001 thing0002\n3. dance", vocabulary)
+    # For the reading alone: pytest compiles patterns too, before it undoes what a test has changed.
+    with monkeypatch.context() as changed:
+        changed.setattr(re._compiler, "compile", lambda pattern, flags=0: compiled.append(pattern))
+        reading = read_plan("1. put2 thing number 7 in thing0009\n2. Act01 thing0001 thing0002\n3. dance", vocabulary)
     assert reading.plan.line == "Act02 thing0007 thing0009; Act01 thing0001 thing0002"
     assert compiled == []
 
