@@ -70,8 +70,8 @@ def leaving_in_order() -> Iterator[None]:
     """Turn signals into exceptions during the `with` block, so that cleanup code runs: no node and no half file stays.
 
     Ctrl-C raises KeyboardInterrupt as usual; SIGTERM and SIGHUP raise SystemExit with 128 + 15 and 128 + 1. During an
-    import the exception waits for the end of the import. If SIGHUP is ignored, as under nohup, it stays ignored. Outside
-    the main thread nothing changes, because Python delivers signals to the main thread only.
+    import the exception waits for the end of the import. If SIGHUP is ignored, as under nohup, it stays ignored. In
+    other threads than the main one nothing changes, because Python delivers signals to the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
