@@ -6,10 +6,43 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+from ..checkpoints import find_checkpoint
 from ..frames import Camera, Clip, NoFramesError
-from ..questions import AnswersQuestions
+from ..planning import MOST_PICTURES
+from ..questions import AnswersQuestions, find_prompts, load_prompts
+from ..settings import Settings
 from .abandonable import in_own_thread
 from .allocator import give_back
+
+
+def load_from(settings: Settings) -> AnswersQuestions:
+    """The engine that the parameters ask for.
+
+    Raises:
+        CheckpointError: The model is not there (which is said before torch is imported), or it is not whole.
+        ValueError: The device, dtype or quantisation is not to be had.
+        MemoryError: The device has no room for it.
+    """
+    directory = find_checkpoint(settings.model)
+    from ..onevision import EngineSettings, load_engine
+
+    shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
+    bounds = EngineSettings(
+        feature_bytes=settings.feature_cache_mb * 2**20,
+        prefix_bytes=settings.prefix_cache_mb * 2**20,
+        batch=settings.batch_size,
+        clip_frames=settings.clip_frames,
+        cameras=len(settings.cameras),
+        pictures=MOST_PICTURES + len(settings.cameras) if shows_steps else 0,
+    )
+    return load_engine(
+        str(directory),
+        device=settings.device,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        quantize=settings.quantize,
+        settings=bounds,
+    )
 
 
 class Model:

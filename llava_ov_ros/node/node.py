@@ -16,10 +16,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
-from ..checkpoints import CheckpointError, find_checkpoint
+from ..checkpoints import CheckpointError
 from ..frames import NS_PER_S, Camera, Clip
 from ..frames.camera_settings import camera_settings, growth_settings
-from ..planning import MOST_PICTURES
 from ..questions import (
     AnswersQuestions,
     Query,
@@ -28,8 +27,6 @@ from ..questions import (
     Status,
     answer_together,
     cut_clips,
-    find_prompts,
-    load_prompts,
 )
 from ..settings import ParameterError, Settings, check_together
 from . import diagnostics, ros_parameters
@@ -41,7 +38,7 @@ from .configured import Configuration, Configured
 from .dispatch import Submitting
 from .hint_server import HintServer
 from .logs import passed_on
-from .model import Model, prepare_ahead
+from .model import Model, load_from, prepare_ahead
 from .own_name import OwnName
 from .plan_server import PlanServer
 from .publishing import Publishing
@@ -58,36 +55,6 @@ MOST_PIECES_PER_FRAME = 8
 # Of a transition nothing but the worker's end is awaited.
 TRANSITION_END_S = ENDING_JOIN_S + 0.5
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-
-
-def load_from(settings: Settings) -> AnswersQuestions:
-    """The engine that the parameters ask for.
-
-    Raises:
-        CheckpointError: The model is not there (which is said before torch is imported), or it is not whole.
-        ValueError: The device, dtype or quantisation is not to be had.
-        MemoryError: The device has no room for it.
-    """
-    directory = find_checkpoint(settings.model)
-    from ..onevision import EngineSettings, load_engine
-
-    shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
-    bounds = EngineSettings(
-        feature_bytes=settings.feature_cache_mb * 2**20,
-        prefix_bytes=settings.prefix_cache_mb * 2**20,
-        batch=settings.batch_size,
-        clip_frames=settings.clip_frames,
-        cameras=len(settings.cameras),
-        pictures=MOST_PICTURES + len(settings.cameras) if shows_steps else 0,
-    )
-    return load_engine(
-        str(directory),
-        device=settings.device,
-        dtype=settings.dtype,
-        attention=settings.attention,
-        quantize=settings.quantize,
-        settings=bounds,
-    )
 
 
 class LlavaOvNode(LifecycleNode):

@@ -172,6 +172,18 @@ class BatchRow:
         self.finish = finish
 
 
+def end_unwanted(
+    asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float, tokenizer: PromptTokenizer
+) -> Iterator[tuple[int, Generated]]:
+    """Remove the questions whose `should_stop` says so from `asks`, and yield their numbers and empty answers."""
+    for number in list(asks):
+        wish = stop_wish(asks[number])
+        if wish is not None:
+            row = BatchRow(number, asks.pop(number), tokenizer)
+            row.end(wish)
+            yield number, answer_of(row, clips, 0, started_s)
+
+
 def answer_of(row: BatchRow, clips: tuple[Clip, ...], prompt_tokens: int, started_s: float) -> Generated:
     """Convert an answer that has ended to its result.
 

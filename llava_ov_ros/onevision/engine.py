@@ -18,7 +18,7 @@ from ..no_op import no_op
 from ..settings import DEFAULTS
 from .batches import batches
 from .checkpoint import Checkpoint
-from .decoding import Ask, BatchRow, answer_of, decode, stop_wish
+from .decoding import Ask, BatchRow, answer_of, decode, end_unwanted
 from .devices import each_on_device, free_unused, on_device
 from .engine_settings import Counters, EngineSettings
 from .generated import Generated, checked_mode
@@ -262,14 +262,9 @@ class Engine:
                 without_caches = True
 
     def _attempt(
-        self,
-        clips: tuple[Clip, ...],
-        asks: dict[int, Ask],
-        mode: Mode,
-        started_s: float,
-        rows: dict[int, BatchRow],
+        self, clips: tuple[Clip, ...], asks: dict[int, Ask], mode: Mode, started_s: float, rows: dict[int, BatchRow]
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        yield from self._end_unwanted(asks, clips, started_s)
+        yield from end_unwanted(asks, clips, started_s, self._loaded().checkpoint.tokenizer)
         # Texts and pictures before the clips are part of the prefix, so only questions with equal ones share it.
         for before in dict.fromkeys(ask.before for ask in asks.values()):
             alike = {number: ask for number, ask in asks.items() if ask.before == before}
@@ -286,6 +281,7 @@ class Engine:
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Answer questions that share one prefix."""
         state = self._loaded()
+        tokenizer = state.checkpoint.tokenizer
         try:
             chunks, between = state.parts.head(clips, mode, before)
         except AskError as error:
@@ -296,7 +292,7 @@ class Engine:
         for number, ask in asks.items():
             # Long texts take time to encode, so deadlines are checked before each.
             wanted = {number: ask}
-            yield from self._end_unwanted(wanted, clips, started_s)
+            yield from end_unwanted(wanted, clips, started_s, tokenizer)
             if not wanted:
                 continue
             try:
@@ -304,7 +300,7 @@ class Engine:
             except AskError as error:
                 yield number, error
         wanted = {number: asks[number] for number in own}
-        yield from self._end_unwanted(wanted, clips, started_s)
+        yield from end_unwanted(wanted, clips, started_s, tokenizer)
         own = {number: own[number] for number in wanted}
         if not own:
             return
@@ -317,7 +313,7 @@ class Engine:
         listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
         for batch in batches(listed, lengths, self._settings.batch):
             wanted = {number: asks[number] for number in batch}
-            yield from self._end_unwanted(wanted, clips, started_s)
+            yield from end_unwanted(wanted, clips, started_s, tokenizer)
             yield from self._choose(prefix, wanted, own, clips, started_s)
         free = [number for number, its in own.items() if not its.choices]
         for batch in batches(free, lengths, self._settings.batch):
@@ -335,17 +331,6 @@ class Engine:
             number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode)
         )
 
-    def _end_unwanted(
-        self, asks: dict[int, Ask], clips: tuple[Clip, ...], started_s: float
-    ) -> Iterator[tuple[int, Generated]]:
-        """Remove the questions whose `should_stop` says so from `asks`, and yield their empty answers."""
-        for number in list(asks):
-            wish = stop_wish(asks[number])
-            if wish is not None:
-                row = BatchRow(number, asks.pop(number), self._loaded().checkpoint.tokenizer)
-                row.end(wish)
-                yield number, answer_of(row, clips, 0, started_s)
-
     def _choose(
         self,
         prefix: PrefixKeyValues,
@@ -358,9 +343,7 @@ class Engine:
         if not asks:
             return
         state = self._loaded()
-        questions = [
-            Choosing(own[number].suffix, ask.choices or (), own[number].choices) for number, ask in asks.items()
-        ]
+        questions = [Choosing(own[n].suffix, ask.choices or (), own[n].choices) for n, ask in asks.items()]
         self._suffix_tokens += sum(len(one.suffix) + sum(map(len, one.token_ids)) for one in questions)
         answers = choose(state.language, prefix, questions, state.checkpoint.end_ids, self._settings.batch)
         taken_s = time.monotonic() - started_s

@@ -14,7 +14,7 @@ import torch
 from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.frames import CameraCounts, Clip, Frame
-from llava_ov_ros.node.node import load_from
+from llava_ov_ros.node.model import load_from
 from llava_ov_ros.node.recent import LONGEST_MESSAGE, MOMENTS, MOST_ENDS, Ends, RecentCounts
 from llava_ov_ros.onevision.steps import StaticSteps
 from llava_ov_ros.questions import Query, Result, Status
