@@ -1,4 +1,4 @@
-"""The one table of parameters: each field of `Settings` has a default, a description, and a range or choices."""
+"""The one table of parameters: each field of `Settings` has a default, a description and often a range or choices."""
 
 from __future__ import annotations
 

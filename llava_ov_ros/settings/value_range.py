@@ -36,7 +36,7 @@ class ValueRange:
 
     @property
     def goes_below_zero(self) -> bool:
-        """Whether the range includes values below zero, so that a picture's negative values are valid."""
+        """Whether the range includes values below zero, so that a picture's values of 0 or less are measurements."""
         return min(self.black, self.white) < 0
 
 
