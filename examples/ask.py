@@ -1,4 +1,4 @@
-"""Asks a running node one question by its service, and prints the answer.
+"""Asks a running node one question through its service `ask`, and prints the answer.
 
 For example: python examples/ask.py "Is there a mug?" --kind yes_no
 """
@@ -14,7 +14,7 @@ from llava_ov_ros.srv import Ask
 
 
 def main() -> int:
-    """Ask and print; returns 0 where there is an answer, 1 where the node refuses, 2 where there is no node."""
+    """Ask the question and print the answer; return 0 if the node answered, 1 if it refused, 2 if no node was found."""
     parser = argparse.ArgumentParser(description="Ask a running llava_ov node one question.")
     parser.add_argument("question")
     parser.add_argument("--kind", default="text", help="text (default), phrase, yes_no, change, choice or count")

@@ -1,4 +1,6 @@
-"""Follows the node's hints to a goal: does each step, reports it done, and ends with DONE. Here a step is only printed.
+"""Follows a node's hints to a goal: prints each hinted step, reports the step done, and ends at the hint DONE.
+
+A robot would carry each step out where this example prints the step.
 
 For example: python examples/follow_hints.py "put the mug on the desk"
 """
@@ -16,10 +18,10 @@ from rclpy.node import Node
 
 
 class Follower(Node):
-    """Does what is hinted, step by step.
+    """Sets a goal and follows the hints to the goal, step by step.
 
     Attributes:
-        is_done: Whether the goal holds.
+        is_done: Whether the node has hinted that the goal is reached.
     """
 
     def __init__(self, node: str) -> None:
@@ -31,7 +33,7 @@ class Follower(Node):
         self.create_subscription(ActionHint, f"{node}/action_hint", self._follow, 10)
 
     def set_goal(self, goal: str) -> str:
-        """Set the goal; returns why the node does not take it, or an empty text."""
+        """Set the goal; return why the node refuses the goal, or an empty text."""
         self._set_goal.wait_for_service()
         response = self._call(self._set_goal, SetGoal.Request(goal=goal))
         return "" if response.success else response.message
@@ -42,7 +44,7 @@ class Follower(Node):
         return future.result()
 
     def _follow(self, hint: ActionHint) -> None:
-        # A hint of before the last report is about a step that has been done.
+        # A hint from before the last report names a step that is already done.
         if list(hint.done) != self._done or self.is_done:
             return
         if hint.hint == ActionHint.DONE:
@@ -50,13 +52,13 @@ class Follower(Node):
         elif hint.hint == ActionHint.STEP and not hint.violations:
             step = " ".join((hint.action, *hint.arguments))
             print(f"{step}  (confidence {hint.confidence:.2f})", flush=True)
-            # Here a robot would act, and report the step when it has succeeded.
+            # Here a robot would carry out the step, and report the step done once it has succeeded.
             self._done.append(step)
             self._step_done.call_async(ReportStep.Request(step=step))
 
 
 def main() -> int:
-    """Follow the hints until the goal is reached; returns 0 then, 1 where the node does not take the goal."""
+    """Follow the hints until the goal is reached; return 0 when it is reached, 1 if the node refuses the goal."""
     parser = argparse.ArgumentParser(description="Follow the hints of a running llava_ov node to a goal.")
     parser.add_argument("goal")
     parser.add_argument("--node", default="/llava_ov", help="fully qualified name of the node")

@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "llava_ov_ros"
 EVERY_FOLDER = {"__init__"}
 SAME_ON_PURPOSE = {
     "main": "the entry points of the two executables, llava_ov_node and llava-ov",
-    "parameters": "cli/parameters.py is the command `llava-ov parameters`, which lists node/parameters.py",
+    "parameters": "cli/parameters.py is the command `llava-ov parameters`, which lists settings/parameters.py",
 }
 """Names of several modules, each with the reason."""
 

@@ -1,1 +1,1 @@
-"""The ROS 2 node: the only layer that imports rclpy."""
+"""The managed ROS 2 node: parameters, cameras, servers, worker and diagnostics."""

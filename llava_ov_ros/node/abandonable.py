@@ -1,4 +1,4 @@
-"""Long calls in threads of their own, which the node need not wait for when it ends."""
+"""Runs a long call in its own thread, so that the node can end without waiting for the call."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ TURN_S = 0.05
 
 
 class AbandonedError(RuntimeError):
-    """The node ends, and did not wait for a call."""
+    """The node ended before a call returned, and no longer waits for the call."""
 
 
 def in_own_thread(call: Callable[[], Made], ending: threading.Event, name: str) -> Made:
-    """Make a call in a thread of its own, which ends with it, and wait for what it returns.
+    """Run a call in a new thread, wait for the call and return its result.
 
-    A thread of its own, since every thread that has computed with torch keeps OpenMP threads and an arena of memory
-    while it lives, and an executor has many threads.
+    The new thread ends with the call. A thread that has computed with torch keeps OpenMP threads and a memory arena as
+    long as the thread lives, and an executor has many threads.
 
     Args:
-        call: Its exceptions are raised here.
-        ending: Once it is set, the call is abandoned: it goes on, and nobody gets what it returns.
-        name: Of the thread.
+        call: The function to run. Its exceptions are raised here.
+        ending: Event that abandons the call: the call goes on, and its result is discarded.
+        name: Name of the thread.
+
+    Returns:
+        The result of the call.
 
     Raises:
         AbandonedError: `ending` was set before the call returned.

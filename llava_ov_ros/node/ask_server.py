@@ -1,4 +1,4 @@
-"""The ways to ask: the service and the action `~/ask`, and the standing questions."""
+"""Serves questions: from the service and the action `~/ask`, and the standing questions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .set_back import begin_anew
 
 
 class AskServer:
-    """Turns requests into queries, and results into responses."""
+    """Answers requests to `~/ask` and asks the standing questions; every answer is published on `~/answers`."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
@@ -38,7 +38,7 @@ class AskServer:
         self._standing_pending: dict[str, Request] = {}
 
     def destroy(self) -> None:
-        """Take the action server down, which a node does not do by itself."""
+        """Stop the standing questions and destroy the action server, which rclpy does not destroy with its node."""
         self.stop_standing()
         self._action.destroy()
 
@@ -58,7 +58,7 @@ class AskServer:
     def _ask_and_wait(
         self, asked: Any, on_chunk: Callable[[AnswerChunk], None], on_request: Callable[[Request], None]
     ) -> Answer:
-        """Queue what is asked (a service request or an action goal) and wait for its end."""
+        """Submit the query of a service request or an action goal, and wait for the answer."""
         submitting, configured = self._context.submitting, self._context.configuration.now
         with submitting.counted():
             done = threading.Event()
@@ -86,7 +86,7 @@ class AskServer:
         on_chunk: Callable[[AnswerChunk], None] = no_op,
         on_request: Callable[[Request], None] = no_op,
     ) -> Request | None:
-        """Hand a query over; every end is published, and then given to `on_result`."""
+        """Submit a query to the worker; the answer or refusal is published, and then given to `on_result`."""
         publishing = self._context.publishing
         clips: tuple[Clip, ...] = ()
         index = 0
@@ -110,7 +110,7 @@ class AskServer:
         return self._context.submitting.submit(configured, query, publish, started, grown, on_request)
 
     def start_standing(self) -> None:
-        """Begin asking the standing questions, or begin anew with a changed period."""
+        """Start the timer of the standing questions, or restart the timer with a changed period."""
         self.stop_standing()
         settings = self._context.configuration.now.settings
         if settings.questions():
@@ -119,11 +119,11 @@ class AskServer:
             )
 
     def begin_period_anew(self) -> None:
-        """Ask the standing questions a period from now, whatever the clock was set to."""
+        """Ask the standing questions one period from now, also after the clock was set back."""
         begin_anew(self._standing_timer)
 
     def stop_standing(self) -> None:
-        """Ask no more standing questions."""
+        """Stop asking the standing questions."""
         if self._standing_timer is not None:
             self._context.node.destroy_timer(self._standing_timer)
             self._standing_timer = None
@@ -131,7 +131,7 @@ class AskServer:
     def _ask_standing(self) -> None:
         configured = self._context.configuration.now
         for question in configured.settings.questions():
-            # One that is still waiting or being answered is not asked a second time.
+            # A question that is still waiting or being answered is not asked a second time.
             if question in self._standing_pending:
                 continue
             query = standing_query(question, configured.settings)

@@ -1,4 +1,4 @@
-"""The node's half of a bond, by which Nav2's lifecycle manager sees that it lives; where the package bond is there."""
+"""The node's half of a bond, which tells Nav2's lifecycle manager that the node is alive; needs the package bond."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rclpy.qos import QoSProfile
 
 from .other_messages import message_types
 
-# As nav2_util::LifecycleNode has them.
+# Topic and times of nav2_util::LifecycleNode.
 TOPIC = "bond"
 HEARTBEAT_PERIOD_S = 0.1
 HEARTBEAT_TIMEOUT_S = 4.0
@@ -21,22 +21,22 @@ DEPTH = 10
 
 
 class Bond:
-    """Says on the topic `bond` that the node lives, while it is active.
+    """Publishes heartbeats on the topic `bond` while the node is active.
 
     The protocol is that of bond_core: both halves publish `bond/msg/Status` with the same id, here the node's name, and
-    an instance of their own. A half that publishes `active: false` ends the bond, and the other says the same. When the
-    other half ends or falls silent this node goes on: nobody depends on it any less.
+    with an instance id of their own. A half that publishes `active: false` ends the bond, and the other half answers
+    with the same. If the manager's half ends or falls silent, the node goes on, because its clients still need it.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
-        """Prepare the half of a node; `start` begins."""
+        """Prepare the bond of a node; `start` begins the heartbeats."""
         self._node = node
         self._status: Any = None
         self._instance = ""
         self._entities: tuple[Any, Any, Any] | None = None
         self._lock = threading.Lock()
         self._group = MutuallyExclusiveCallbackGroup()
-        # The manager waits in real time while simulated time stands still.
+        # The manager waits for heartbeats in real time, also while simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             types = message_types("bond", "Status")
@@ -47,11 +47,11 @@ class Bond:
             (self._status,) = types
 
     def start(self) -> None:
-        """Begin to say that the node lives; without the package bond, do nothing."""
+        """Start the heartbeats; do nothing if the package bond is not installed."""
         if self._status is None:
             return
         with self._lock:
-            # A bond that has ended never lives again: the next is another instance.
+            # A bond that has ended cannot be resumed: the next bond needs another instance id.
             self._instance = str(uuid.uuid4())
             publisher = self._node.create_publisher(self._status, TOPIC, QoSProfile(depth=DEPTH))
             self._entities = (
@@ -61,7 +61,7 @@ class Bond:
             )
 
     def stop(self) -> None:
-        """Say that the node does not live any more, which the manager hears before it would miss a heartbeat."""
+        """End the bond, so that the manager knows at once, and not only when heartbeats are missing."""
         with self._lock:
             if self._entities is None:
                 return

@@ -1,4 +1,4 @@
-"""Configures and activates a managed node once; used by the launch files."""
+"""Configures and activates a managed node once, for the launch files and `--autostart`."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ TURN_S = 0.1
 PAUSE_S = 0.3
 GET_STATE_S = 1.0
 UNHEARD_AFTER = 4
-"""So many times the state has not begun to change before a request counts as lost."""
+"""How often the state is read unchanged before a request for a transition counts as lost and is repeated."""
 
 
 class _OverError(Exception):
-    """The node has ended, or nobody wants it any more."""
+    """The node has ended or the launch is shutting down, so the node need not become active."""
 
 
 def bring_up(name: str, is_over: Callable[[], bool]) -> str:
-    """Configure a node and activate it, waiting for it as long as that takes.
+    """Configure a node and activate it; wait for the node as long as that takes.
 
-    Requests are repeated where the node has not heard them: a node that was killed stays in the graph for a while, and
-    a request that goes to nobody but its server is never answered.
+    A request that the node has not received is repeated: a killed node stays in the graph for a while, and a request
+    that reaches only the killed node's server is never answered.
 
     Args:
         name: Fully qualified name of the node.
-        is_over: Whether to give up, since the node has ended or the launch is shutting down; asked again and again.
+        is_over: Returns whether to give up, because the node has ended or the launch is shutting down; called
+            repeatedly.
 
     Returns:
-        Why the node is not active, for a person to read; an empty text where it is, or `is_over` has ended the waiting.
+        Why the node is not active, as a text for the user; empty if the node is active or `is_over` ended the waiting.
     """
     context = Context()
     rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        # Several launch files of one machine, or several nodes of one, are brought up at once.
+        # Several launch files on one machine, or several nodes of one launch file, may be brought up at once.
         own = f"llava_ov_bring_up_{os.getpid()}_{time.monotonic_ns()}"
         node = rclpy.create_node(own, context=context, use_global_arguments=False, start_parameter_services=False)
         executor = SingleThreadedExecutor(context=context)
@@ -80,11 +81,11 @@ class _Steps:
         return ""
 
     def _change(self, transition: int, begin: str, during: str, end: str) -> str:
-        """Ask for a transition; the state in which that ended."""
+        """Request a transition, and return the label of the state in which the transition ended."""
         asked: list[Any] = []
         unheard = UNHEARD_AFTER
         while True:
-            # Before the state, so that a refusal is older than the state that it is compared with.
+            # Refusals are read before the state, so that a refusal is older than the state it is compared with.
             refused = any(future.done() and not future.result().success for future in asked)
             state = self._state()
             if state not in (begin, during) or (state == begin and refused):
@@ -96,7 +97,7 @@ class _Steps:
             self._spin(PAUSE_S, lambda: asked and asked[-1].done())
 
     def _state(self) -> str:
-        """Label of the node's state, however long the node takes to answer."""
+        """Return the label of the node's state, however long the node takes to answer."""
         while True:
             if self._get_state.service_is_ready():
                 future = self._get_state.call_async(GetState.Request())

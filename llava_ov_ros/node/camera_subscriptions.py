@@ -1,4 +1,4 @@
-"""Subscribes to the cameras and hands every message to its `Camera`."""
+"""Subscribes to the cameras' topics and passes every message to the `Camera` of its topic."""
 
 from __future__ import annotations
 
@@ -26,27 +26,31 @@ WARN_PERIOD_S = 5.0
 
 
 def full_name(endpoint: TopicEndpointInfo) -> str:
-    """The full name of a publisher's or subscription's node, such as `/front/camera`."""
+    """Return the full name of the node of a publisher or subscription, such as `/front/camera`."""
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 def reliability_name(qos: QoSProfile) -> str:
-    """The reliability of a publisher or subscription as the diagnostics have it."""
+    """Return the reliability of a publisher or subscription as the diagnostics name it: `reliable` or `best_effort`."""
     return "reliable" if qos.reliability == ReliabilityPolicy.RELIABLE else "best_effort"
 
 
 def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tuple[str, type]]:
-    """Topic and message type of each camera, to be subscribed to.
+    """Return the topic and the message type that the node subscribes to for each camera.
 
-    As with image_transport, a transport's suffix follows the resolved name: who remaps the camera's topic means all of
-    its transports.
+    As in image_transport, the suffix of a transport is appended to the resolved topic name: a user who remaps a
+    camera's topic remaps all of its transports.
 
     Args:
-        settings: The parameters; as many topics as cameras.
-        resolve: The full name of a topic after remapping (rclpy: `node.resolve_topic_name`).
+        settings: The parameters, with one topic per camera.
+        resolve: Returns the full name of a topic after remapping (rclpy: `node.resolve_topic_name`).
+
+    Returns:
+        Topic and message class of each camera, in the order of the parameter `cameras`.
 
     Raises:
-        ParameterError: A topic ends with its transport already, or is video, and av is not installed.
+        ParameterError: A topic already ends with the suffix of its transport, or a topic carries video and the package
+            av is not installed.
         NotInstalledError: The package of a transport's messages is not installed.
     """
     topics: list[tuple[str, type]] = []
@@ -56,7 +60,7 @@ def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tup
             raise ParameterError(f"image_transport has {transport}, and {NEEDS_AV}")
         message_type = message_class(kind)
         if not appends(transport):
-            # Not resolved here: the subscription would remap it once more.
+            # The subscription resolves this name; a name that is resolved here, too, would be remapped twice.
             topics.append((topic, message_type))
             continue
         base, suffix = resolve(topic), f"/{transport}"
@@ -72,14 +76,14 @@ def camera_topics(settings: Settings, resolve: Callable[[str], str]) -> list[tup
 
 @dataclass(frozen=True)
 class Link:
-    """How a camera is connected.
+    """The connection between a camera's subscription and the publishers of its topic.
 
     Attributes:
-        topic: With its transport and its full name.
-        message_type: The messages that the camera takes, such as `sensor_msgs/msg/Image`.
+        topic: Full name of the topic, with its transport.
+        message_type: Message type that the node subscribes to, such as `sensor_msgs/msg/Image`.
         publisher_nodes: Full name of the node of each publisher that has been discovered.
-        matched: How many publishers the subscription is connected to.
-        reliability: Of the subscription, `reliable` or `best_effort`; empty while there is none.
+        matched: Number of publishers that the subscription is connected to.
+        reliability: Reliability of the subscription, `reliable` or `best_effort`; empty without a subscription.
     """
 
     topic: str
@@ -90,9 +94,9 @@ class Link:
 
 
 class Intake:
-    """The camera topics of a configured node, subscribed while it is active.
+    """The subscriptions to the cameras of a configured node; they exist while the node is active.
 
-    Each camera has a callback group, so that none waits for another.
+    Each camera has a callback group of its own, so that no camera waits for another.
     """
 
     def __init__(
@@ -120,11 +124,14 @@ class Intake:
         return publishers
 
     def _wants_reliable(self, name: str, publishers: Sequence[TopicEndpointInfo]) -> bool:
-        """Whether every publisher of a topic is reliable; a best-effort subscription hears all others too."""
+        """Whether to subscribe reliably: if image_qos is match and all publishers are reliable.
+
+        A best-effort subscription receives from publishers of both kinds.
+        """
         if self._settings.image_qos != "match":
             return False
         if not publishers:
-            # The next one is likely to be as the last was, and subscribing anew would lose its first pictures.
+            # The next publisher is likely to be like the last, and a new subscription would lose its first pictures.
             return self._reliable[name]
         return all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
 
@@ -140,10 +147,11 @@ class Intake:
         )
 
     def match_publishers(self) -> dict[str, Link]:
-        """Subscribe anew where the publishers' reliability has changed (parameter image_qos match).
+        """Replace the subscription of each camera whose publishers' reliability has changed (image_qos match).
 
         Returns:
-            How each camera is connected then: of publishers that a link names, the reliability is settled.
+            The connection of each camera, by the camera's name. The subscription's reliability already suits every
+            publisher that the connection names.
         """
         links = {}
         for name in self._cameras:
@@ -166,11 +174,11 @@ class Intake:
         return Link(self._full_names[name], message_type, nodes, subscription.get_publisher_count(), reliability)
 
     def topic(self, name: str) -> str:
-        """The full name of the camera's topic with its transport."""
+        """Return the full name of a camera's topic, with its transport."""
         return self._full_names[name]
 
     def close(self) -> None:
-        """End all subscriptions, and the decoders of video."""
+        """Destroy all subscriptions, and discard the state of the cameras' video decoders."""
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()

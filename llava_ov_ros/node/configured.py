@@ -1,4 +1,4 @@
-"""What the node serves requests with: parameters, prompts, vocabulary and worker, always replaced together."""
+"""The parameters, prompts, vocabulary and worker that requests are served with, always replaced together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .worker import Worker
 
 @dataclass(frozen=True)
 class Configured:
-    """What the node serves a request with at one moment.
+    """The parameters, prompts, vocabulary and worker of one moment.
 
-    Whoever serves a request takes one of these when the request arrives and uses no other one for it: parameters,
-    prompts and worker of one moment fit together, those of two moments may not.
+    A server takes the current `Configured` when a request arrives, and serves the whole request with it: values of one
+    moment fit together, values of two moments may not.
 
     Attributes:
         settings: The values of all parameters.
@@ -30,32 +30,32 @@ class Configured:
 
 
 class Configuration:
-    """Holds the `Configured` of now. Any thread may read and replace it."""
+    """Holds the current `Configured`. Any thread may read and replace the `Configured`."""
 
     def __init__(self, settings: Settings) -> None:
-        """Hold what an unconfigured node has.
+        """Hold the `Configured` of an unconfigured node.
 
         Args:
-            settings: The values that the node was started with.
+            settings: The values of the parameters at the node's start.
         """
         self._lock = threading.Lock()
         self._now = Configured(settings)
 
     @property
     def now(self) -> Configured:
-        """What the next request is served with; waits for a change that is being made."""
+        """The current `Configured`; reading waits for a change that is being made."""
         with self._lock:
             return self._now
 
     def change(self, changed: Callable[[Configured], Configured]) -> tuple[Configured, Configured]:
-        """Replace the whole. Two changes never overlap, so that neither undoes the other.
+        """Replace the current `Configured`. Two changes never overlap, so that neither undoes the other.
 
         Args:
-            changed: Makes the new one from the old one. What it raises is raised here, and the old one stays. It must
-                not read this object.
+            changed: Makes the new `Configured` from the old one. If `changed` raises, the old one stays and the error
+                is raised here. `changed` must not read this `Configuration`: that would wait for ever.
 
         Returns:
-            The old one and the new one.
+            The old `Configured` and the new one.
         """
         with self._lock:
             before = self._now

@@ -1,4 +1,4 @@
-"""How many messages the middleware keeps where a lost one would leave somebody waiting for ever."""
+"""Depths of the QoS queues where a lost message would leave a client waiting for ever."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from rclpy.qos import QoSProfile
 
 from ..settings.parameters import MOST_WAITING
 
-# For each request that the longest queue takes, nine that are refused at once. The least that queue_size allows has the
-# same depth: services are made before queue_size is final, which is when the node is configured.
+# Room for the requests of the longest queue, and for nine times as many that are refused at once. A short queue_size
+# gets the same depth, because services are created before configure, and queue_size may change until then.
 REQUESTS_DEPTH = 10 * MOST_WAITING
 FEEDBACK_DEPTH = 5 * REQUESTS_DEPTH
-"""Of pieces and steps, of which every request has many."""
+"""Depth for pieces of answers and steps of plans, of which every request has many."""
 
 
 def requests_qos() -> QoSProfile:
-    """Of a service and of its clients.
+    """Return the QoS of a service and of its clients.
 
-    Fast DDS shows the responses of a service to every client of it, so that a client, too, keeps those for the others.
+    Fast DDS delivers each response of a service to all clients of the service, so a client's queue must also have room
+    for responses to other clients.
     """
     return QoSProfile(depth=REQUESTS_DEPTH)
 
 
 def action_server_qos() -> dict[str, Any]:
-    """Of an action's services and topics, as rclpy's ActionServer takes them.
+    """Return the QoS of an action's services and topics, as keyword arguments of rclpy's ActionServer.
 
-    Its status topic keeps the depth that ROS gives it, 1: each message has the states of all goals.
+    The status topic keeps ROS's default depth of 1, because each of its messages has the states of all goals.
     """
     services = {f"{name}_service_qos_profile": requests_qos() for name in ("goal", "result", "cancel")}
     return {**services, "feedback_pub_qos_profile": QoSProfile(depth=FEEDBACK_DEPTH)}

@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics; keys and units are listed in docs/interfaces.md."""
+"""Makes the node's messages on /diagnostics; docs/interfaces.md lists their keys and units."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .worker import Worker
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 COMPUTER = socket.gethostname()
-"""The hardware that model and queue are on; that of a camera is behind its topic."""
+"""Hardware id of the model and the queue; the hardware id of a camera is its topic."""
 UNSERVED = (Status.QUEUE_FULL, Status.DROPPED, Status.DEADLINE)
-"""Ends of requests for which there was no room or no time."""
+"""Ends of requests for which the queue had no room or the deadline left no time."""
 ASKED_THE_MODEL = (Status.OK, Status.MODEL_ERROR)
-"""Ends that tell whether the model works."""
+"""Ends of requests that show whether the model works."""
 
 
 def _status(name: str, level: bytes, message: str, hardware_id: str, values: Mapping[str, object]) -> DiagnosticStatus:
@@ -37,15 +37,15 @@ def _status(name: str, level: bytes, message: str, hardware_id: str, values: Map
 def camera_status(
     name: str, camera: Camera, recent: CameraCounts, link: Link, settings: Settings, now_ns: int
 ) -> DiagnosticStatus:
-    """Frames in, admitted, refused and why; age of the newest; whether the picture stands still; who publishes.
+    """Report a camera: its messages by outcome, the age of its newest frame, a frozen picture, its publishers.
 
     Args:
         name: Fully qualified name of the node.
         camera: The camera.
-        recent: What it has counted in the last `diagnostics_window_s`: warnings are about this.
-        link: How it is connected.
-        settings: Of the node.
-        now_ns: The node's clock.
+        recent: The camera's counts of the last `diagnostics_window_s` seconds, which the warnings are about.
+        link: The connection to the camera's publishers.
+        settings: The parameters of the node.
+        now_ns: Time of the node's clock, in nanoseconds.
     """
     counts = camera.counts
     frames, nbytes = camera.buffered
@@ -84,7 +84,7 @@ def camera_status(
 
 
 def _camera_warnings(camera: Camera, recent: CameraCounts, window: str) -> list[str]:
-    """What was wrong with a camera's messages lately, each kind in words."""
+    """Describe the recent faults of a camera's messages, in one text for each kind of fault."""
     warnings = []
     if recent.malformed or recent.damaged:
         counted = [
@@ -104,13 +104,13 @@ def _camera_warnings(camera: Camera, recent: CameraCounts, window: str) -> list[
 
 
 def queue_status(name: str, worker: Worker | None, settings: Settings, ends: Ends) -> DiagnosticStatus:
-    """Requests waiting, how all so far have ended, and how long the answers of the last while took.
+    """Report the queue: the requests waiting, the ends of all requests so far, and the recent answer times.
 
     Args:
         name: Fully qualified name of the node.
-        worker: Holds the queue; None while the node is not active.
-        settings: Of the node.
-        ends: How requests have ended.
+        worker: The worker, which holds the queue; None while the node is not active.
+        settings: The parameters of the node.
+        ends: The ends of requests so far.
     """
     recent = ends.within(settings.diagnostics_window_s)
     unserved = Counter(end.status for end in recent if end.status in UNSERVED)
@@ -144,14 +144,14 @@ def queue_status(name: str, worker: Worker | None, settings: Settings, ends: End
 
 
 def model_status(name: str, model: Model | None, fault: str, settings: Settings, ends: Ends) -> DiagnosticStatus:
-    """The model, its memory, what it has computed, and the speed of the last answer.
+    """Report the model: its memory, its counters, and the speed of the last answer.
 
     Args:
         name: Fully qualified name of the node.
-        model: The model, or None where the node is not configured.
-        fault: Why configure failed; empty where it did not.
-        settings: Of the node.
-        ends: How requests have ended.
+        model: The model; None while the node is not configured.
+        fault: Why configure or activate failed; empty if neither failed.
+        settings: The parameters of the node.
+        ends: The ends of requests so far.
     """
     level, message = OK, "not loaded"
     values: dict[str, object] = {"model": "", "memory_bytes": 0, "planned_bytes": 0}
@@ -159,7 +159,7 @@ def model_status(name: str, model: Model | None, fault: str, settings: Settings,
         message = "resting: loaded again with the next question" if model.is_resting else "loaded"
         values = {"model": model.name, "memory_bytes": model.memory_bytes(), "planned_bytes": model.planned_bytes}
         values |= model.counters()
-    # A request that was refused on arrival says nothing of the model, neither good nor bad.
+    # A request that was refused on arrival does not show whether the model works.
     asked = [end for end in ends.within(settings.diagnostics_window_s) if end.status in ASKED_THE_MODEL]
     failed = [end for end in asked if end.status is Status.MODEL_ERROR]
     if shortage := values.get("step_shortage"):

@@ -1,4 +1,4 @@
-"""Hands queries to the worker, whoever asks, and waits for their ends."""
+"""Submits the servers' queries to the worker, waits for the answers, and cancels requests of action goals."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ RESPONSE_SENT_S = 0.3
 
 
 class Submitting:
-    """The way from whoever asks to the worker. Every query that is handed over ends exactly once.
+    """Submits queries to the worker. Every submitted query ends exactly once.
 
-    Service and action callbacks wait for their answer in an executor thread of their own (the reentrant group);
-    the queue's bound is the bound of such threads. Nothing else in the node ever waits for the model.
+    A callback of a service or an action waits for its answer in its own executor thread (reentrant callback group), so
+    the bound of the queue also bounds the number of such threads. No other callback of the node waits for an answer.
     """
 
     def __init__(self, node: LifecycleNode, configuration: Configuration) -> None:
@@ -38,12 +38,12 @@ class Submitting:
 
     @property
     def unanswered(self) -> int:
-        """Clients that wait for an answer."""
+        """Number of clients that wait for an answer."""
         return self._unanswered
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[None]:
-        """A client waits for an answer meanwhile."""
+        """Count a client that waits for an answer, as long as the context is open."""
         with self._answered:
             self._unanswered += 1
         try:
@@ -54,19 +54,19 @@ class Submitting:
                 self._answered.notify_all()
 
     def wait_until_answered(self, owed: int) -> None:
-        """Wait until all clients have their answers.
+        """Wait until all clients have their answers, 2.3 s at most.
 
         Args:
-            owed: Clients that waited when the requests were ended.
+            owed: Number of clients that waited when the requests were ended; 0: return at once.
         """
         if owed:
             with self._answered:
                 self._answered.wait_for(lambda: self._unanswered == 0, LAST_ANSWERS_TIMEOUT_S)
-            # rclpy sends a response some time after its callback has returned, and tells nobody.
+            # rclpy sends a response some time after the service callback has returned, and does not report when.
             time.sleep(RESPONSE_SENT_S)
 
     def note(self, result: Result) -> None:
-        """Count an end, for the diagnostics."""
+        """Count the result of a query for the diagnostics."""
         self.ends.note(result)
 
     def submit(
@@ -79,19 +79,19 @@ class Submitting:
         on_request: Callable[[Request], None] = no_op,
         arrived_s: float | None = None,
     ) -> Request | None:
-        """Hand a query to the worker.
+        """Submit a query to the worker.
 
         Args:
-            configured: What the query was made with.
-            query: What is asked.
-            on_result: Called once with its end, from any thread.
+            configured: The parameters and the worker that the query was made with.
+            query: The query.
+            on_result: Called once with the result, from any thread.
             on_start: Called with the clips when the model starts.
             on_text: Called with each piece of the answer.
-            on_request: Called with the request before it is handed over.
-            arrived_s: When whoever asks came, on the monotonic clock; None: now.
+            on_request: Called with the request before the request is queued.
+            arrived_s: Time at which the client's request arrived, in seconds of the monotonic clock; None: now.
 
         Returns:
-            The request; None where the node is not active, which is an end, too.
+            The request; None if the node is not active: `on_result` has then been called with status INACTIVE.
         """
 
         def noted(result: Result) -> None:
@@ -113,16 +113,21 @@ class Submitting:
         return request
 
     def wait(self, request: Request | None, done: threading.Event) -> None:
-        """Wait until a request's `on_result` has set an event; at its deadline it is ended."""
+        """Wait until the `on_result` of a request has set an event; at the request's deadline, end the request.
+
+        Args:
+            request: The request; None: its query has ended already.
+            done: Event that `on_result` sets.
+        """
         if request is not None and not done.wait(request.query.deadline_s - request.waited_s):
             worker = self._configuration.now.worker
             if worker is not None:
                 worker.expire(request)
-            # Now it ends before the next token; a forward pass of the model cannot be interrupted.
+            # The request ends before its next token; a forward pass of the model cannot be interrupted.
             done.wait()
 
     def cancel(self, request: Request) -> None:
-        """End a request: at once where it waits, before the next token where it is being answered."""
+        """Cancel a request: at once if it waits in the queue, before its next token if it is being answered."""
         worker = self._configuration.now.worker
         if worker is None:
             request.cancelled.set()
@@ -131,7 +136,7 @@ class Submitting:
 
 
 class Goals:
-    """The goals of an action, each with the requests that it waits for, so that they can be cancelled."""
+    """The goals of an action and the requests of each goal, so that cancelling a goal cancels its requests."""
 
     def __init__(self, submitting: Submitting) -> None:
         self._submitting = submitting
@@ -139,15 +144,15 @@ class Goals:
         self._cancelled: set[bytes] = set()
 
     def remember(self, goal: Any, request: Request) -> None:
-        """Note a request before it is handed over."""
+        """Note a request of a goal before the request is queued."""
         key = bytes(goal.goal_id.uuid)
         self._requests.setdefault(key, []).append(request)
-        # A cancel that came before the request was known had nothing to cancel.
+        # A client may have cancelled the goal before the goal had this request.
         if key in self._cancelled:
             self._submitting.cancel(request)
 
     def cancel(self, goal: Any) -> CancelResponse:
-        """The action's cancel callback."""
+        """Cancel all requests of a goal; this is the cancel callback of the action server."""
         key = bytes(goal.goal_id.uuid)
         self._cancelled.add(key)
         for request in list(self._requests.get(key, ())):
@@ -155,7 +160,12 @@ class Goals:
         return CancelResponse.ACCEPT
 
     def end(self, goal: Any, succeeded: bool) -> None:
-        """Give a goal its final state: canceled where that was asked for, else succeeded or aborted."""
+        """Set a goal's final state: canceled if a client cancelled the goal, otherwise succeeded or aborted.
+
+        Args:
+            goal: The goal of the action.
+            succeeded: Whether the goal has succeeded, unless it was cancelled.
+        """
         key = bytes(goal.goal_id.uuid)
         self._requests.pop(key, None)
         if key in self._cancelled:
@@ -166,15 +176,15 @@ class Goals:
             goal.succeed()
         else:
             goal.abort()
-        # Not before: a cancel may still have come until the goal's state was final.
+        # Only now: a cancel could arrive until the goal's state was final.
         self._cancelled.discard(key)
 
 
 def _wait_for_cancel_state(goal: Any) -> None:
-    """Wait until the action server has noted the cancel that it has just accepted.
+    """Wait until the action server has noted in the goal's state a cancel that was just accepted.
 
-    The worker may end a cancelled request before the callback that accepted the cancel has returned, and only
-    then does the goal's state allow the result `canceled`.
+    The worker may end a cancelled request before the cancel callback has returned, and the goal's state allows
+    `canceled` only after that callback has returned.
     """
     until_s = time.monotonic() + CANCEL_STATE_TIMEOUT_S
     while not goal.is_cancel_requested and goal.is_active and time.monotonic() < until_s:

@@ -1,4 +1,4 @@
-"""The evidence picture: the frames that a result rests on, drawn in a thread of its own."""
+"""Publishes the evidence picture: the frames that a result rests on, drawn in a thread of its own."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .messages import newest_header
 QUALITY = 85
 GREEN, RED = (120, 220, 140), (250, 130, 110)
 MOST_WAITING = 8
-"""Pictures still to be drawn; where there are more, the oldest are left out."""
+"""Most results whose pictures wait to be drawn; if there are more, the oldest results get no picture."""
 
 
 class Evidence:
-    """Publishes ~/evidence/compressed. Whoever has a result to show never waits for its picture."""
+    """Publishes ~/evidence/compressed. A separate thread draws the pictures, so that no caller of `show` waits."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
@@ -32,7 +32,7 @@ class Evidence:
         self._thread: threading.Thread | None = None
 
     def show(self, result: Result) -> None:
-        """Have a result's frames drawn, where anybody looks and there are any."""
+        """Have the picture of a result drawn, if the topic has a subscriber and the result has frames."""
         if not result.clips or not self._node.context.ok() or self._publisher.get_subscription_count() == 0:
             return
         with self._changed:
@@ -45,7 +45,7 @@ class Evidence:
                 self._thread.start()
 
     def close(self) -> None:
-        """Draw no more, and wait for the picture that is being drawn."""
+        """Discard the results that wait, and wait for the picture that is being drawn."""
         with self._changed:
             self._closed = True
             self._waiting.clear()
@@ -75,7 +75,7 @@ class Evidence:
 
 
 def evidence_lines(result: Result) -> list[Line]:
-    """Question and answer as they stand under the frames."""
+    """Return the lines of text under the frames: the question, and the answer or the reason for the refusal."""
     if result.status is Status.OK:
         answers = [Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)]
         if result.message:

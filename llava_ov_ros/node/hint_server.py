@@ -1,4 +1,4 @@
-"""The closed loop: a goal that is set, the steps reported done, and a hint for the next step on a period."""
+"""Serves hints: clients set a goal and report steps done; the node publishes hints for the next step on a period."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ MOST_DONE = 100
 
 @dataclass(frozen=True, eq=False)
 class _Turn:
-    """What hints are about; another goal or another step done makes another one.
+    """The goal and the steps done that a hint is about. Setting a goal or reporting a step begins a new turn.
 
     Attributes:
-        goal: What shall be so.
-        done: The steps that are done.
-        pictures: What was seen when each of the newest of them was reported, None where nothing was; bounded.
+        goal: State that the steps shall reach, in words.
+        done: Steps reported done, oldest first.
+        pictures: Frame of the first camera when each of the newest steps was reported, None if there was no usable
+            frame; MOST_PICTURES at most.
     """
 
     goal: str
@@ -54,23 +55,23 @@ class _Turn:
 
 
 def _view_of_now(query: Query) -> Query:
-    """The query about the newest picture of each camera, as one of several: a step's picture and that of now."""
+    """Change a query to look at each camera's newest frame only, as one picture beside the pictures of the steps."""
     return replace(query, mode="multi_image", window_ns=0, max_frames=1)
 
 
 class HintServer:
-    """Asks for the next step while a goal is set, and publishes what the model says; nothing is executed.
+    """Asks the model for the next step while a goal is set, and publishes the hints; nothing is executed.
 
-    An answer is published only while its turn lasts: with the lock that ends turns, so that nothing about an old goal
-    follows the response that a new one is set.
+    A hint is published only while its turn lasts. Publishing a hint and ending a turn hold the same lock, so that no
+    hint about an old goal follows the response that a new goal is set.
     """
 
     def __init__(self, context: ServerContext, cut: Callable[[Query], tuple[Clip, ...]]) -> None:
         """Create services and subscriptions.
 
         Args:
-            context: What the node's servers share.
-            cut: Takes the clips that a query is about; raises RefusedError.
+            context: The objects that the node's servers share.
+            cut: Cuts the clips of a query; raises RefusedError where an answer would be a guess.
         """
         self._context = context
         self._cut = cut
@@ -81,7 +82,7 @@ class HintServer:
         self._reached: ActionHint | None = None
         self._timer: Timer | None = None
         self._timer_group = MutuallyExclusiveCallbackGroup()
-        # Goals and steps count in the order in which they come, by whichever way.
+        # Goals and steps take effect in the order in which they arrive, by service or by topic.
         group = MutuallyExclusiveCallbackGroup()
         qos, node = requests_qos(), context.node
         self._entities = [
@@ -93,29 +94,33 @@ class HintServer:
         ]
 
     def start(self) -> None:
-        """Begin hinting on the period, or begin anew with a changed one."""
+        """Start the timer of hints, or restart the timer with a changed period."""
         self.stop()
         period_s = self._context.configuration.now.settings.hint_period_s
         self._timer = self._context.node.create_timer(period_s, self._tick, callback_group=self._timer_group)
 
     def begin_period_anew(self) -> None:
-        """Give the next hint a period from now, whatever the clock was set to."""
+        """Give the next hint one period from now, also after the clock was set back."""
         begin_anew(self._timer)
 
     def stop(self) -> None:
-        """Give no more hints; the goal stays set."""
+        """Stop giving hints; the goal stays set."""
         if self._timer is not None:
             self._context.node.destroy_timer(self._timer)
             self._timer = None
 
     def set_goal(self, text: str, done: list[str]) -> str:
-        """Set a goal.
+        """Set a goal; the new goal replaces the goal that was set before.
+
+        Args:
+            text: State that the steps shall reach, in words.
+            done: Steps that are done already, oldest first, such as `PutObject mug desk`.
 
         Returns:
-            What was set, in words.
+            A message that names the goal.
 
         Raises:
-            GoalTextError: The goal or a step cannot be used.
+            GoalTextError: The goal or a step cannot be used, there are too many steps, or the node is not configured.
         """
         words = self._words(self._context.configuration.now)
         if len(done) > MOST_DONE:
@@ -131,7 +136,18 @@ class HintServer:
         return "there was no goal" if before is None else f"no longer: {before.goal}"
 
     def report_step(self, text: str) -> str:
-        """Note that a step is done; raises GoalTextError where it is none, or no goal is set."""
+        """Note that a step is done.
+
+        Args:
+            text: The step, such as `PutObject mug desk`.
+
+        Returns:
+            A message with the number of steps done.
+
+        Raises:
+            GoalTextError: The text is not a step, no goal is set, too many steps are done, or the node is not
+                configured.
+        """
         configured, turn = self._context.configuration.now, self._turn
         words = self._words(configured)
         if turn is None:
@@ -152,16 +168,21 @@ class HintServer:
         return configured.words
 
     def _look(self, settings: Settings) -> Frame | None:
-        """What the first camera sees now; None where that is old, frozen or nothing."""
+        """Return the first camera's newest frame; None if there is no frame, or if it is too old or frozen."""
         query = _view_of_now(standing_query("", settings))
         try:
             return self._cut(replace(query, cameras=query.cameras[:1]))[0].frames[-1]
         except (RefusedError, KeyError):
-            # KeyError: the cameras went with a cleanup meanwhile.
+            # KeyError: a cleanup has removed the cameras meanwhile.
             return None
 
     def _begin(self, turn: _Turn | None, anew: bool) -> None:
-        """End the turn, whatever is in work for it, and begin another at once."""
+        """End the turn, cancel its request, and begin another turn at once.
+
+        Args:
+            turn: The new turn; None: no goal is set.
+            anew: Whether to forget that the goal was reached.
+        """
         with self._lock:
             old, self._request = self._request, None
             self._turn, self._asked = turn, None
@@ -173,7 +194,7 @@ class HintServer:
             self._tick()
 
     def _tick(self) -> None:
-        """Ask for the next step, where none is being asked for."""
+        """Ask the model for the next step, unless it is being asked; if the goal is reached, repeat the hint DONE."""
         configured = self._context.configuration.now
         settings, words = configured.settings, configured.words
         with self._lock:

@@ -1,4 +1,4 @@
-"""Message classes of pictures and video, some of them from packages that need not be installed."""
+"""Message classes of pictures and video; the packages of some of them may not be installed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .other_messages import message_types
 
 
 class NotInstalledError(ValueError):
-    """A package of messages is not installed; the text names it and says how to get it."""
+    """A package of messages is not installed; the text names the package and says how to install it."""
 
 
 def message_class(kind: str) -> type:
-    """The class of a message type, such as sensor_msgs/msg/Image.
+    """Return the class of a message type, such as `sensor_msgs/msg/Image`.
 
     Raises:
-        NotInstalledError: Its package is not there, or cannot be imported.
+        NotInstalledError: The package of the type is not installed or cannot be imported.
     """
     package, _, name = kind.split("/")
     try:
@@ -38,20 +38,20 @@ def message_class(kind: str) -> type:
 
 
 def type_name(message_type: type) -> str:
-    """The full name of a message class, such as `sensor_msgs/msg/Image`."""
+    """Return the full name of a message class, such as `sensor_msgs/msg/Image`."""
     return f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"
 
 
 def to_ros(message: Any) -> Any:
-    """The rclpy message for one that rosbags has read; the stamp stays as recorded.
+    """Convert a message that rosbags has read to a message of rclpy; the stamp stays as recorded.
 
     Fields that only one of the two definitions has are left out.
 
     Args:
-        message: Of a type of `message_types.IMAGE_TYPES`, as rosbags gives it.
+        message: A message of a type in `message_types.IMAGE_TYPES`, as rosbags returns it.
 
     Raises:
-        NotInstalledError: The package of its type is not installed.
+        NotInstalledError: The package of the message's type is not installed or cannot be imported.
     """
     made = message_class(message.__msgtype__)()
     for name in made.get_fields_and_field_types():
@@ -65,7 +65,7 @@ def _field(name: str, value: Any) -> Any:
         return Header(stamp=_time(value.stamp), frame_id=value.frame_id)
     if name == "timestamp":
         return _time(value)
-    # Any other sequence would be checked by rclpy byte for byte.
+    # rclpy would check any other sequence byte by byte.
     return array.array("B", value.tobytes()) if name == "data" else value
 
 

@@ -1,4 +1,4 @@
-"""Passes what the layers without ROS log to the node's log."""
+"""Passes the log records of the layers without ROS to the node's log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class _ToNode(logging.Handler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass one record on; rclpy wants each severity at a line of its own."""
+        """Pass one record on; rclpy requires that each line of code logs with one severity."""
         if record.levelno >= logging.WARNING:
             self._logger.warning(record.getMessage())
         else:
@@ -23,9 +23,9 @@ class _ToNode(logging.Handler):
 
 @contextmanager
 def passed_on(logger: Any) -> Iterator[None]:
-    """While it is open, the package's log records (info and above) go to an rclpy logger too.
+    """Pass the package's log records (info and above) also to an rclpy logger, while the context is open.
 
-    Several may be open at once, one for each node of a process; all hear the same.
+    Several contexts may be open at once, one for each node of a process; each logger gets all records.
     """
     package = logging.getLogger(__name__.partition(".")[0])
     handler = _ToNode(logger)

@@ -1,4 +1,4 @@
-"""Runs the node as a process: threads, ending, exit code."""
+"""Runs the node as a process: executor threads, shutdown and exit code."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .node import LlavaOvNode
 from .signals import StopSignals
 from .transitions import RCLError
 
-# Threads are made when they are needed: one for each request that waits or is being answered, the rest for refusals,
-# images, parameters, cancels, timers.
+# The executor makes threads when they are needed: one for each request that waits or is being answered, the others for
+# refusals, images, parameters, cancels and timers.
 EXECUTOR_THREADS = MOST_WAITING + MOST_TOGETHER + 64
-# Whoever stops a container or a launch kills what is there after 10 s and more: whatever hangs, this ends before.
+# A stopped container or launch kills its processes after 10 s or more; the node ends before that, whatever hangs.
 END_WITHIN_S = 9.0
 EXECUTOR_END_S = 1.0
 EXAMPLES = """\
@@ -43,12 +43,13 @@ examples:
 def spin(executor: Executor, log: RcutilsLogger, stopping: Callable[[], bool] = lambda: False) -> None:
     """Run callbacks until the executor or its context is shut down.
 
-    rclpy's loop ends with the first callback that raises, which would leave a node that hears nothing any more.
+    rclpy's own loop ends with the first callback that raises; the node would then react to nothing.
 
     Args:
-        executor: Holds the node.
-        log: Is told of callbacks that raise.
-        stopping: Whether the executor is being shut down, in the middle of which its own loop can raise.
+        executor: The executor that holds the node.
+        log: Logger for the errors of callbacks.
+        stopping: Returns whether the executor is being shut down. Errors are then logged as debug messages, because
+            the executor's own loop can raise during its shutdown.
     """
     while True:
         try:
@@ -57,7 +58,7 @@ def spin(executor: Executor, log: RcutilsLogger, stopping: Callable[[], bool] = 
         except (ExternalShutdownException, ShutdownException):
             return
         except InvalidHandle:
-            # Something was destroyed in another thread between becoming ready and being run.
+            # Another thread destroyed an entity after the entity became ready and before its callback ran.
             continue
         except Exception as error:  # noqa: BLE001 - one failed callback must not end the others
             failed = "a callback failed: " + "".join(traceback.format_exception(error))
@@ -71,16 +72,16 @@ def main(signals: StopSignals) -> int:
     """Spin the node until it is told to stop.
 
     Args:
-        signals: Installed already.
+        signals: The stop signals, whose handlers are installed already.
 
     Returns:
-        0 after SIGINT or SIGTERM, also while a model is loaded or asked; 1 where the node was to start active and
-        could not; 2 where a parameter or argument given at start cannot be used. Threads may be left that load or
-        compute. A node that does not end by itself ends the process with 1, and the standard error says what its
-        threads were doing.
+        0 after SIGINT, SIGTERM or SIGHUP, also while the model is loading or answering; 1 if `--autostart` could not
+        activate the node; 2 if a parameter or argument given at start cannot be used. Threads that load or compute may
+        be left. If the node does not end within 9 s, the process exits with 1, and the standard error shows what each
+        thread was doing.
 
     Raises:
-        ModuleNotFoundError: A module is not installed that the node needs once it loads a model.
+        ModuleNotFoundError: A module that the node needs for loading a model is not installed.
     """
     keep_large_blocks()
     if signals.told:
@@ -88,7 +89,7 @@ def main(signals: StopSignals) -> int:
     try:
         autostart: bool = _parser().parse_args(remove_ros_args(sys.argv)[1:]).autostart
         require(MODEL_MODULES)
-        # rclpy's own handlers end the context at once, and then nobody could be told that the answer is cancelled.
+        # rclpy's own handlers end the context at once; no client could then be told that its request is cancelled.
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     except RCLError as error:
         return _refuse(error)
@@ -125,12 +126,12 @@ def main(signals: StopSignals) -> int:
             "--autostart does both"
         )
     signals.wait()
-    # In C, so that it works where the model keeps Python from running.
+    # faulthandler runs in C, so that it works while the model keeps Python from running.
     faulthandler.dump_traceback_later(END_WITHIN_S, exit=True)
     node.get_logger().info("stopping")
     node.finish()
     stopping.set()
-    # Before the entities go: rclpy waits for an action server that was destroyed meanwhile, and raises.
+    # The executor ends before the node's entities: rclpy would wait for an action server that is destroyed, and raise.
     executor.shutdown(timeout_sec=EXECUTOR_END_S)
     spinner.join(timeout=EXECUTOR_END_S)
     node.destroy_node()
@@ -139,7 +140,7 @@ def main(signals: StopSignals) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The arguments besides those of ROS; printing the help or a wrong argument ends the process."""
+    """Return the parser of the arguments that are not ROS arguments; help or a wrong argument ends the process."""
     parser = argparse.ArgumentParser(
         prog="llava_ov_node",
         usage="llava_ov_node [-h] [--autostart] [--ros-args -p NAME:=VALUE --params-file FILE -r OLD:=NEW ...]",
@@ -157,6 +158,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(error: Exception) -> int:
-    """Say in one line why the node does not start; there is no node yet to log with."""
+    """Print in one line why the node does not start, because there is no logger yet; return the exit code 2."""
     print(f"llava_ov_node: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
     return 2

@@ -1,4 +1,4 @@
-"""Between ROS messages and the typed queries and results of the layers below."""
+"""Converts requests to queries, and results to ROS messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ LONGEST_S = 1e6
 
 
 class InvalidRequestError(ValueError):
-    """A request that cannot be served as it is; the text says what to change. It still carries a query."""
+    """A field of a request has a value that cannot be used; the text says what to change.
+
+    Attributes:
+        query: The query of the request, which the refusal needs.
+    """
 
     def __init__(self, query: Query, reason: str) -> None:
         super().__init__(reason)
@@ -32,12 +36,12 @@ class InvalidRequestError(ValueError):
 
 
 def query_from(request: Any, settings: Settings, prompts: Prompts | None = None) -> Query:
-    """The query of a service request or an action goal, defaults filled in.
+    """Make the query of a service request or an action goal, with every default filled in.
 
     Args:
-        request: The request.
-        settings: The defaults.
-        prompts: How questions of a kind are asked; None: nothing will be asked, the node is not configured.
+        request: A request of the service or a goal of the action `~/ask`.
+        settings: The parameters, which have the defaults.
+        prompts: The prompts for each kind of question; None: the node is not configured, so the model is not asked.
 
     Raises:
         InvalidRequestError: A field has a value that cannot be used.
@@ -91,7 +95,7 @@ def query_from(request: Any, settings: Settings, prompts: Prompts | None = None)
 
 
 def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
-    """The query as its kind of question is asked."""
+    """Return the query with the prompt and candidate answers of its kind; raise InvalidRequestError if this fails."""
     kinds = ", ".join(Kind)
     kind = request.kind or Kind.TEXT
     if kind not in list(Kind):
@@ -107,10 +111,10 @@ def _of_its_kind(query: Query, request: Any, prompts: Prompts | None) -> Query:
 
 
 def _window_ns(request: Any, settings: Settings) -> int | None:
-    """Length of the window that a request asks about; None where it asks for nothing but what is so now."""
+    """Return the length in nanoseconds of the window that a request asks about; None: the growing clip."""
     if _usable(request.window_s):
         return nanoseconds(request.window_s)
-    # So many frames are more or fewer than the growing clip has.
+    # A request with a number of frames gets a window, because the growing clip has a number of its own.
     return nanoseconds(settings.clip_window_s) if request.max_frames else None
 
 
@@ -119,7 +123,7 @@ def _usable(seconds: float) -> bool:
 
 
 def standing_query(question: str, settings: Settings) -> Query:
-    """The query of a standing question: every default."""
+    """Make the query of a standing question or a hint, in which every other field has its default."""
     return Query(
         question=question,
         cameras=tuple(settings.cameras),
@@ -131,26 +135,26 @@ def standing_query(question: str, settings: Settings) -> Query:
 
 
 def frame_header(frame: Frame) -> Header:
-    """The header of the message that a frame came from, unchanged."""
+    """Return the header of the message that a frame came from, with the stamp of the message."""
     stamp = frame.stamp_ns if frame.header_stamp_ns is None else frame.header_stamp_ns
     return Header(stamp=to_stamp(stamp), frame_id=frame.frame_id)
 
 
 def to_stamp(time_ns: int) -> Time:
-    """A time in nanoseconds as a message."""
+    """Convert a time in nanoseconds to a message."""
     sec, nanosec = divmod(time_ns, NS_PER_S)
     return Time(sec=sec, nanosec=nanosec)
 
 
 def newest_header(clips: Sequence[Clip]) -> Header:
-    """The header of the newest frame of all clips; an empty one where there is no clip."""
+    """Return the header of the newest frame of all clips; an empty header if there is no clip."""
     if not clips:
         return Header()
     return frame_header(max((clip.frames[-1] for clip in clips), key=lambda frame: frame.stamp_ns))
 
 
 def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
-    """Every frame of some clips: its camera, the header of its message, its time."""
+    """List the frames of some clips as messages, with camera, header, stamp used and range of stored values shown."""
     return [
         FrameUsed(
             camera=clip.camera,
@@ -164,8 +168,14 @@ def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
 
 
 def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
-    """The message of a result."""
-    # rclpy aborts the process where a float field holds anything else, such as an int or a numpy number.
+    """Make the message of an answer or a refusal.
+
+    Args:
+        result: The end of the query.
+        answered_at: Time of the node's clock.
+        model: Name of the checkpoint.
+    """
+    # rclpy aborts the process if a float field holds another type, such as an int or a numpy number.
     message = Answer(
         header=newest_header(result.clips),
         request_id=result.query.request_id,
@@ -185,7 +195,7 @@ def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
         message.kind = str(shaped.question.kind)
     if scene is None:
         return message
-    # Free text is no typed value, even where it says "yes": whoever wants one asks for a kind that has one.
+    # Free text has no typed value, even if the text is "yes": a client that wants a value asks for another kind.
     message.known = scene.value is not None and scene.probabilities is not None
     if isinstance(scene.value, bool):
         message.yes = scene.value
@@ -198,5 +208,13 @@ def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
 
 
 def chunk_message(request_id: str, clips: Sequence[Clip], index: int, text: str, done: bool) -> AnswerChunk:
-    """The message of one piece of an answer."""
+    """Make the message of one piece of an answer.
+
+    Args:
+        request_id: Identifier of the request.
+        clips: The clips that the answer rests on.
+        index: Number of the piece, from 0.
+        text: Text of the piece.
+        done: Whether the answer has ended, so that no further piece follows.
+    """
     return AnswerChunk(header=newest_header(clips), request_id=request_id, index=index, text=text, done=done)

@@ -1,4 +1,4 @@
-"""The model of a configured node: loaded, resting after a time without requests, loaded again with the next."""
+"""The model of a configured node: it rests, unloaded, after a time without requests, and is loaded for the next one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .allocator import give_back
 
 
 def load_from(settings: Settings) -> AnswersQuestions:
-    """The engine that the parameters ask for.
+    """Load the engine that the parameters name.
 
     Raises:
-        CheckpointError: The model is not there (which is said before torch is imported), or it is not whole.
-        ValueError: The device, dtype or quantisation is not to be had.
-        MemoryError: The device has no room for it.
+        CheckpointError: The checkpoint is missing (found out before torch is imported) or incomplete.
+        ValueError: The device, dtype or quantisation is not available.
+        MemoryError: The device has too little memory for the model.
     """
     directory = find_checkpoint(settings.model)
     from ..onevision import EngineSettings, load_engine
@@ -46,14 +46,17 @@ def load_from(settings: Settings) -> AnswersQuestions:
 
 
 class Model:
-    """Holds the engine. `engine` and `rest` are for the worker's thread, the rest for any."""
+    """Holds the engine, or loads it again. While a worker runs, only its thread may call `engine` and `rest`.
+
+    Any thread may use the other methods and properties.
+    """
 
     def __init__(self, load: Callable[[], AnswersQuestions], ending: threading.Event | None = None) -> None:
         """Load the engine.
 
         Args:
-            load: Makes it; its exceptions are raised here.
-            ending: Once it is set, nobody waits for the load any more.
+            load: Loads and returns the engine. Its exceptions are raised here.
+            ending: Event that abandons the load; None: the load is never abandoned.
 
         Raises:
             AbandonedError: `ending` was set before the engine was loaded.
@@ -67,11 +70,11 @@ class Model:
 
     @property
     def is_resting(self) -> bool:
-        """Whether the memory has been given back until the next request."""
+        """Whether the engine is unloaded until the next request."""
         return self._engine is None
 
     def engine(self) -> AnswersQuestions:
-        """The engine, loaded again where it rests; raises what `load` raises."""
+        """Return the engine; load it first if the model rests, which raises the errors of `load`."""
         if self._engine is None:
             engine = self._load()
             with self._lock:
@@ -79,7 +82,7 @@ class Model:
         return self._engine
 
     def rest(self) -> None:
-        """Give the memory back."""
+        """Unload the engine and free its memory."""
         with self._lock:
             engine, self._engine = self._engine, None
             if engine is not None:
@@ -88,26 +91,28 @@ class Model:
         give_back()
 
     def memory_bytes(self) -> int:
-        """Bytes in use on the device."""
+        """Return the bytes in use on the model's device; 0 while the model rests."""
         with self._lock:
             return self._engine.memory_bytes() if self._engine is not None else 0
 
     def counters(self) -> dict[str, int | str]:
-        """What the engine has computed since it was loaded, by name."""
+        """Return the engine's counters since it was loaded, by name; empty while the model rests."""
         with self._lock:
             return asdict(self._engine.counters()) if self._engine is not None else {}
 
 
 def prepare_ahead(engine: AnswersQuestions, cameras: Sequence[Camera], mode: str) -> bool:
-    """Do one piece of what the next question about the growing clips will need, or those that they re-anchor to.
+    """Encode or prefill one piece that the next question will need.
+
+    The pieces of the growing clips come first, then those of the clips with which the growing clips will begin anew.
 
     Args:
         engine: The model.
-        cameras: In the order that questions name them by default.
-        mode: The visual mode of such questions.
+        cameras: The cameras, in the order in which questions name them by default.
+        mode: Visual mode of the next question.
 
     Returns:
-        Whether there was anything to do.
+        Whether there was a piece to compute.
     """
     try:
         current = [camera.growing_clip() for camera in cameras]

@@ -50,17 +50,18 @@ from .whole_numbers import accept_whole_numbers
 from .words import load_words
 from .worker import ENDING_JOIN_S, End, Worker
 
-# A clip and the one that it re-anchors to, a text and a frame each: twice that is more than ever needed.
+# Per frame there are at most four pieces: text and picture, each for the growing clip and for the clip with which the
+# growing clip begins anew. Twice as many are more than ever needed.
 MOST_PIECES_PER_FRAME = 8
-# Of a transition nothing but the worker's end is awaited.
+# Longest wait for a transition when the node ends: only the end of the worker takes long then.
 TRANSITION_END_S = ENDING_JOIN_S + 0.5
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class LlavaOvNode(LifecycleNode):
-    """Answers questions about what cameras see. All work with the model happens in one worker thread."""
+    """The managed node, which answers questions about cameras. One worker thread does all work with the model."""
 
-    # Whether the constructor has come to its end.
+    # Whether the constructor has completed.
     _is_made = False
 
     def __init__(
@@ -70,8 +71,8 @@ class LlavaOvNode(LifecycleNode):
 
         Args:
             name: Name of the node.
-            load: Makes the engine at configure.
-            options: For rclpy's LifecycleNode (namespace, parameter_overrides, context, ...).
+            load: Loads the engine at configure.
+            options: Options of rclpy's LifecycleNode (namespace, parameter_overrides, context, ...).
 
         Raises:
             ParameterError: A parameter given at start is unknown or has a value that is not allowed. Whether the values
@@ -83,11 +84,11 @@ class LlavaOvNode(LifecycleNode):
             ros_parameters.declare(self)
             self._configuration = configuration = Configuration(ros_parameters.read(self))
         except BaseException:
-            # Left to the garbage collection, a node's entities go in any order and thread, and that can hang.
+            # The garbage collector would destroy the node's entities in any order and thread, which can hang.
             self.destroy_node()
             raise
         self._load = load
-        # Set when the node ends, for whatever waits in its threads.
+        # Set when the node ends, so that its threads stop waiting.
         self._ending = threading.Event()
         self._own_name = OwnName(self)
         self._bond = Bond(self)
@@ -108,7 +109,7 @@ class LlavaOvNode(LifecycleNode):
         self._hint_server = HintServer(context, self._cut)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._set_back = SetBack(self.get_clock())
-        # Diagnostics must come while simulated time stands still, too.
+        # Diagnostics must be published also while simulated time stands still.
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_timer = self.create_timer(
             configuration.now.settings.diagnostics_period_s,
@@ -116,14 +117,14 @@ class LlavaOvNode(LifecycleNode):
             callback_group=MutuallyExclusiveCallbackGroup(),
             clock=self._steady,
         )
-        # What the diagnostics read, a transition may take away in another thread.
+        # Guards the model, the cameras and the intake: a transition may remove them while diagnostics read them.
         self._parts = threading.Lock()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._transitions = Transitions(self, self._submitting.counted)
         self._is_made = True
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Settle that the name is the node's alone, check the model and load it."""
+        """Make sure that no other node has this name, check the parameters, and load the model."""
         self._fault = self._configure()
         if self._fault:
             self.get_logger().error(self._fault)
@@ -131,7 +132,7 @@ class LlavaOvNode(LifecycleNode):
         return super().on_configure(state)
 
     def _configure(self) -> str:
-        """Make what an inactive node has; why that failed, or an empty text."""
+        """Make the parts of an inactive node; return why that failed, or an empty text."""
         if not self._own_name.is_free_in_time(self._ending):
             return "the node ended before its name was free" if self._ending.is_set() else self._own_name.refusal()
         settings = self._configuration.now.settings
@@ -150,12 +151,12 @@ class LlavaOvNode(LifecycleNode):
         except Exception as error:  # noqa: BLE001 - rclpy says nothing about what a transition raises
             kind = "" if isinstance(error, CheckpointError) else f"{type(error).__name__}: "
             return f"cannot load the model: {kind}{error}"
-        # Discovery takes a while: two that started together may not have seen each other before.
+        # Discovery takes a while: two nodes that started together may not have seen each other before.
         if not self._own_name.hold():
             model.rest()
             return self._own_name.refusal()
         self._model = model
-        # The parameters of now: some have been set meanwhile that take effect at once.
+        # The parameters are read again, because live parameters may have been set while the model was loading.
         _, configured = self._configuration.change(lambda now: replace(now, words=words))
         settings = configured.settings
         names = enumerate(settings.cameras)
@@ -168,7 +169,7 @@ class LlavaOvNode(LifecycleNode):
         return ""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the cameras and take requests; fails where the queue is too short for the standing questions."""
+        """Subscribe to the cameras and accept requests; fail if the queue is too short for the standing questions."""
         settings = self._configuration.now.settings
         self._fault = settings.standing_fault()
         if self._fault:
@@ -189,29 +190,29 @@ class LlavaOvNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End all requests, the one being answered before its next token, and the subscriptions."""
+        """End all requests (those being answered before their next token) and the subscriptions to the cameras."""
         self._stop("the node is being deactivated")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give the model's memory back."""
+        """Clear the goal, forget the cameras, and unload the model."""
         self._unload()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop and give everything back, from whatever state."""
+        """End all requests and subscriptions and unload the model, from any state."""
         self._stop("the node is shutting down")
         self._unload()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Return to unconfigured after a transition that raised."""
+        """Stop the node, unload the model and return to unconfigured, after a transition that raised."""
         self._stop("the node met an error")
         self._unload()
         return SUCCESS
 
     def finish(self) -> None:
-        """End what is being asked, and wait until those who asked were told; to be called while the executor runs."""
+        """End all requests and wait until the clients have their responses; call this while the executor runs."""
         owed = self._submitting.unanswered
         self._ending.set()
         self._transitions.close(TRANSITION_END_S)
@@ -219,8 +220,8 @@ class LlavaOvNode(LifecycleNode):
         self._submitting.wait_until_answered(owed)
 
     def destroy_node(self) -> None:
-        """Stop everything before the entities go."""
-        # rclpy also calls this where the constructor has refused a parameter.
+        """Stop the node and unload the model, then destroy the node's entities."""
+        # rclpy also calls this method if the constructor has refused a parameter.
         if self._is_made:
             if not self._ending.is_set():
                 self.finish()
@@ -229,7 +230,7 @@ class LlavaOvNode(LifecycleNode):
             self._publishing.close()
             self._unload()
         super().destroy_node()  # type: ignore[no-untyped-call]
-        # Which rclpy leaves, and with it the node, in the graph: its successor would wait for its name.
+        # rclpy leaves the state machine, and with it the node, in the graph; the next node would wait for the name.
         self._state_machine.destroy_when_not_in_use()
 
     def _stop(self, reason: str) -> None:
@@ -251,7 +252,7 @@ class LlavaOvNode(LifecycleNode):
             self._intake, self._cameras, self._recent = None, {}, {}
         self._configuration.change(lambda now: replace(now, words=None))
         self._hint_server.clear_goal()
-        # What a thread computes with cannot be taken away from it.
+        # A thread that was left behind may still compute with the model, which then cannot be unloaded.
         if model is not None and not self._left_behind:
             model.rest()
 
@@ -262,7 +263,7 @@ class LlavaOvNode(LifecycleNode):
         self._has_been_asked = True
         try:
             engine = model.engine()
-        except Exception as error:  # noqa: BLE001 - the model may have gone while it rested
+        except Exception as error:  # noqa: BLE001 - the checkpoint may have been removed while the model rested
             for request in requests:
                 message = f"cannot load the model again: {error}"
                 end(request, Result(request.query, Status.MODEL_ERROR, message))
@@ -277,7 +278,11 @@ class LlavaOvNode(LifecycleNode):
             worker.nudge()
 
     def _idle(self) -> bool:
-        """What the worker thread does when nobody asks: prepare for the next question, or let the model rest."""
+        """Prepare one piece for the next question, or let the model rest; the worker calls this if no request waits.
+
+        Returns:
+            Whether a piece was prepared, so that there may be more to prepare.
+        """
         model, settings = self._model, self._configuration.now.settings
         if model is None or model.is_resting:
             return False
@@ -288,13 +293,13 @@ class LlavaOvNode(LifecycleNode):
             return False
         if not self._has_been_asked or idle_s > settings.prepare_ahead_s or settings.visual_mode == "image":
             return False
-        # Where the caches are too small for all clips, what is prepared for one pushes out what was for another.
+        # If the caches are too small for all clips, pieces for one clip evict those for another, again and again.
         if self._pieces_ahead > MOST_PIECES_PER_FRAME * settings.clip_frames * len(settings.cameras):
             return False
         self._pieces_ahead += 1
         try:
             return prepare_ahead(model.engine(), list(self._cameras.values()), settings.visual_mode)
-        except Exception as error:  # noqa: BLE001 - the next question meets it again, and says so in its answer
+        except Exception as error:  # noqa: BLE001 - the next question meets the error again, and its answer reports it
             self.get_logger().warning(f"cannot prepare for the next question: {error}", throttle_duration_sec=5.0)
             return False
 
@@ -329,7 +334,7 @@ class LlavaOvNode(LifecycleNode):
         if settings.diagnostics_period_s != before.diagnostics_period_s:
             self._diagnostics_timer.timer_period_ns = settings.diagnostics_period_s * NS_PER_S
             self._diagnostics_timer.reset()
-        # Before configure the values need not fit together, and there is no clip that could grow.
+        # Before configure the values need not fit together, and there is no growing clip.
         if is_configured and growth_settings(settings) != growth_settings(before):
             for camera in self._cameras.values():
                 camera.set_growth(growth_settings(settings))

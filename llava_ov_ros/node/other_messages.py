@@ -1,4 +1,4 @@
-"""Publishes plans and hints as other packages' messages, where these packages are installed."""
+"""Publishes plans and hints as messages of other packages, if these packages are installed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ DEPTH = 10
 
 
 def message_types(package: str, *names: str) -> tuple[Any, ...] | None:
-    """Message types of a package; None where it is not installed.
+    """Return message classes of a package, or None if the package is not installed.
+
+    Args:
+        package: Name of the package, such as `plansys2_msgs`.
+        names: Names of the messages, such as `Plan`.
 
     Raises:
-        ImportError: It is there, and cannot be imported or has no such messages.
+        ImportError: The package is installed, but cannot be imported or lacks one of the messages.
     """
     try:
         module = importlib.import_module(f"{package}.msg")
@@ -34,7 +38,7 @@ def message_types(package: str, *names: str) -> tuple[Any, ...] | None:
 
 
 class OtherMessages:
-    """`~/plansys2_plan` for accepted plans, `~/intents` for hints of a step that can be done; nothing is executed."""
+    """Publishes accepted plans on `~/plansys2_plan`, and hinted steps that can be done on `~/intents`."""
 
     def __init__(self, node: LifecycleNode) -> None:
         self._plans: Any = None
@@ -50,22 +54,22 @@ class OtherMessages:
                 (self._intent,) = intents
                 self._intents = node.create_publisher(self._intent, "~/intents", DEPTH)
         except ImportError as error:
-            # What else the node does needs neither.
+            # The other functions of the node need neither package.
             node.get_logger().warning(f"not published for other packages: {error}")
 
     def plan(self, plan: Plan, vocabulary: Vocabulary) -> None:
-        """Publish a plan that was accepted."""
+        """Publish an accepted plan, if plansys2_msgs is installed."""
         if self._plans is not None:
             items = [self._item(**fields) for fields in plansys2_items(plan, vocabulary)]
             self._plans.publish(self._plan(items=items))
 
     def hint(self, hint: ActionHint, turn: object, vocabulary: Vocabulary) -> None:
-        """Publish a hint as an intent, once as long as a turn lasts: whoever acts on intents acts on every one.
+        """Publish a hint as an intent, but not the same step again in one turn: a robot acts on every intent.
 
         Args:
-            hint: What was hinted.
-            turn: Another object for every goal that is set and every step reported.
-            vocabulary: Of the hint.
+            hint: The hint; only a hinted step without violations becomes an intent.
+            turn: The turn of the hint; every goal that is set and every step reported make a new object.
+            vocabulary: The vocabulary of the hinted step.
         """
         if self._intents is None or hint.hint != ActionHint.STEP or hint.violations:
             return

@@ -1,4 +1,4 @@
-"""Between the messages about plans and the typed results of the layers below."""
+"""Converts requests for plans to queries, and plans and hints to ROS messages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ _HINTS = {
 
 
 def plan_query(asked: Any, settings: Settings) -> Query:
-    """The query of a request for a plan (a service request or an action goal), defaults filled in.
+    """Make the query of a request for a plan, with every default filled in.
+
+    Args:
+        asked: A request of the service or a goal of the action `~/plan`.
+        settings: The parameters, which have the defaults.
 
     Raises:
         InvalidRequestError: A field has a value that cannot be used.
@@ -62,13 +66,13 @@ def plan_query(asked: Any, settings: Settings) -> Query:
 
 
 def told_goal(goal: str) -> str:
-    """A goal as messages tell it: as it was asked for; of one that is refused for its length, the beginning."""
+    """Return the text of a goal for messages: without outer spaces; only the beginning of a goal that is too long."""
     goal = goal.strip()
     return goal if len(goal) <= LONGEST_GOAL else shown(goal)
 
 
 def step_message(step: PlannedStep) -> PlanStep:
-    """The message of a step of a plan."""
+    """Make the message of a step of a plan."""
     return PlanStep(
         number=step.number,
         action=step.step.action,
@@ -88,16 +92,16 @@ def plan_message(
     actions: str,
     words: Words | None,
 ) -> Plan:
-    """The message of a plan.
+    """Make the message of a plan or a refusal.
 
     Args:
-        goal: As it was asked for.
-        result: How it result, with the frames used.
-        plan: What there is of it.
-        answered_at: The node's clock.
+        goal: State that the plan shall reach, in the words of the request.
+        result: The end of the request, with the frames used.
+        plan: The plan, or sentences in the model's own words; None: there is neither.
+        answered_at: Time of the node's clock.
         model: Name of the checkpoint.
         actions: Name of the vocabulary.
-        words: What was asked with.
+        words: The prompts and the vocabulary of the request; None: the node was not configured.
     """
     message = Plan(
         header=newest_header(result.clips),
@@ -132,7 +136,16 @@ def plan_message(
 def hint_message(
     goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None, answered_at: Time, model: str
 ) -> ActionHint:
-    """The message of a hint; `step` is None where the model gave no answer."""
+    """Make the message of a hint.
+
+    Args:
+        goal: State that the steps shall reach, in words.
+        done: Steps reported done, oldest first.
+        result: The end of the query, with the frames used.
+        step: The next step that the model gave; None: the model gave no answer.
+        answered_at: Time of the node's clock.
+        model: Name of the checkpoint.
+    """
     message = ActionHint(
         header=newest_header(result.clips),
         goal=goal,

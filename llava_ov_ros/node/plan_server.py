@@ -1,4 +1,4 @@
-"""The service and the action `~/plan`: from a goal to a plan that was checked and is not executed."""
+"""Serves plans from the service and the action `~/plan`: a plan for a goal is made and checked, but not executed."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from .messages import InvalidRequestError
 from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
 from .server_context import ServerContext, open_service_and_action
 
-# As many questions about a plan's things as wait in the queue at once, so that others find room.
+# Most questions about a plan's things that wait in the queue at once, so that other requests find room.
 TOGETHER = 4
 OnStep = Callable[[int, PlanStep], None]
 OnRequest = Callable[[Request], None]
 
 
 class PlanServer:
-    """Turns goals into plans; every end is published on ~/plans."""
+    """Has the model make plans for goals; every plan or refusal is published on ~/plans."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
@@ -49,7 +49,7 @@ class PlanServer:
         )
 
     def destroy(self) -> None:
-        """Take the action server down, which a node does not do by itself."""
+        """Destroy the action server, which rclpy does not destroy with its node."""
         self._action.destroy()
 
     def _serve(self, request: PlanService.Request, response: PlanService.Response) -> PlanService.Response:
@@ -75,7 +75,7 @@ class PlanServer:
     def _make(
         self, configured: Configured, asked: Any, on_step: OnStep, on_request: OnRequest
     ) -> tuple[Result, PlanResult | Decomposition | None]:
-        """The end of the request, and the plan where there is one."""
+        """Have the model make the plan; return the end of the request, and the plan or None."""
         settings, words = configured.settings, configured.words
         try:
             query = plan_query(asked, settings)
@@ -111,7 +111,14 @@ class PlanServer:
         return result
 
     def _answers_until(self, arrived_s: float, configured: Configured, on_request: OnRequest) -> AnswerQueries:
-        """Have the worker answer all questions of one plan, which arrived together and have one deadline."""
+        """Return a function by which the worker answers the queries of one plan.
+
+        Args:
+            arrived_s: Arrival of the request for the plan on the monotonic clock. The deadline of every query counts
+                from this time.
+            configured: The parameters and the worker of the request.
+            on_request: Called with the request of each query before that request is queued.
+        """
 
         def answers(queries: Sequence[Query], on_text: Callable[[str], None]) -> list[Result]:
             results: list[Result] = []

@@ -1,4 +1,4 @@
-"""Publishes what comes out of the node: answers, their pieces, and the evidence picture."""
+"""Publishes answers, pieces of answers, plans, hints and the evidence picture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HINTS_DEPTH = 10
 
 
 class Publishing:
-    """The node's output topics. Safe to use from the worker thread: rcl's publishers are."""
+    """The node's output topics. Any thread may publish, because rcl's publishers are thread-safe."""
 
     def __init__(self, node: LifecycleNode, model_name: Callable[[], str]) -> None:
         self._node = node
@@ -38,7 +38,7 @@ class Publishing:
         self._evidence = Evidence(node)
 
     def answer(self, result: Result) -> Answer:
-        """Publish a result on ~/answers and return its message."""
+        """Publish an answer or a refusal on ~/answers and return its message."""
         message = answer_message(result, self._node.get_clock().now().to_msg(), self._model_name())
         self._publish(self._answers, message)
         return message
@@ -50,7 +50,14 @@ class Publishing:
         return message
 
     def plan(self, goal: str, result: Result, plan: PlanResult | Decomposition | None, configured: Configured) -> Plan:
-        """Publish the end of a request for a plan on ~/plans and return its message."""
+        """Publish the plan or the refusal of a request on ~/plans and return its message.
+
+        Args:
+            goal: State that the plan shall reach, in the words of the request.
+            result: The end of the request, with the frames used.
+            plan: The plan, or sentences in the model's own words; None: there is neither.
+            configured: The parameters and the prompts of the request.
+        """
         now, words = self._node.get_clock().now().to_msg(), configured.words
         message = plan_message(goal, result, plan, now, self._model_name(), configured.settings.actions, words)
         self._publish(self._plans, message)
@@ -59,25 +66,31 @@ class Publishing:
         return message
 
     def hint_message(self, goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None) -> ActionHint:
-        """The message of a hint."""
+        """Make the message of a hint; `hint` publishes the message."""
         now = self._node.get_clock().now().to_msg()
         return hint_message(goal, done, result, step, now, self._model_name())
 
     def hint(self, message: ActionHint, turn: object, words: Words) -> None:
-        """Publish a hint on ~/action_hint; `turn` is another object for every goal that is set and step reported."""
+        """Publish a hint on ~/action_hint, and as an intent if the last intent of the turn did not have the same step.
+
+        Args:
+            message: The message of the hint.
+            turn: The turn of the hint; every goal that is set and every step reported make a new object.
+            words: The prompts and the vocabulary of the hint.
+        """
         self._publish(self._hints, message)
         if self._node.context.ok():
             self._others.hint(message, turn, words.vocabulary)
 
     def _publish(self, publisher: Publisher, message: Any) -> None:
-        # After rclpy.shutdown nobody can be told any more, but whoever waits in this process still needs the end.
+        # After rclpy.shutdown nothing can be published, but callers in this process still wait for the message.
         if self._node.context.ok():
             publisher.publish(message)
 
     def evidence(self, result: Result) -> None:
-        """Have the frames that a result rests on published, where anybody looks and there are any."""
+        """Have the evidence picture of a result published, if the topic has a subscriber and the result has frames."""
         self._evidence.show(result)
 
     def close(self) -> None:
-        """Publish no more evidence; to be called before the node is destroyed."""
+        """Stop publishing evidence pictures; call this before the node is destroyed."""
         self._evidence.close()

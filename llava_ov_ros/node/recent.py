@@ -1,4 +1,4 @@
-"""What happened lately: warnings of the diagnostics speak of the last while, not of the node's whole life."""
+"""Recent counts of cameras and ends of requests: warnings of the diagnostics are about a window of time only."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from ..frames import CameraCounts
 from ..questions import Result, Status
 
 MOMENTS = 60
-"""Of each window, counters are remembered at so many moments: its length is exact to a sixtieth."""
+"""Number of moments per window at which counters are kept, so that the window's length is exact to a sixtieth."""
 MOST_ENDS = 1000
-"""Ends of requests that are remembered; where more came in one window, it is about the newest of them."""
+"""Most ends of requests that are kept; if a window has more, warnings are about the newest ends."""
 LONGEST_MESSAGE = 1000
-"""Characters kept of the message of an end."""
+"""Most characters that are kept of the message of a request's end."""
 
 
 class RecentCounts:
-    """A camera's counters at some moments of the window, to tell what was counted in it. Bounded."""
+    """A camera's counters at several moments, which give the counts within a recent window. Memory is bounded."""
 
     def __init__(self, now_s: float) -> None:
         """Begin with counters at zero.
 
         Args:
-            now_s: Seconds of a clock that never goes back.
+            now_s: Time in seconds on a clock that never goes back.
         """
         self._moments: deque[tuple[float, CameraCounts]] = deque([(now_s, CameraCounts())], maxlen=2 * MOMENTS)
 
     def update(self, counts: CameraCounts, now_s: float, window_s: float) -> CameraCounts:
-        """What was counted in the window that ends now; to be called on a period, which dates what is counted.
+        """Note the current counters and return the counts within the window that ends now.
+
+        Call this on a period: an event gets the time of the call that first counts the event.
 
         Args:
-            counts: The counters now.
-            now_s: Seconds of the same clock.
+            counts: The camera's counters now.
+            now_s: Time in seconds on the same clock.
             window_s: Length of the window in seconds.
         """
         while len(self._moments) > 1 and self._moments[1][0] <= now_s - window_s:
@@ -47,16 +49,16 @@ class RecentCounts:
 
 @dataclass(frozen=True)
 class RequestEnd:
-    """How a request ended, without the pictures that its result holds.
+    """The end of a request, without the pictures that the request's result holds.
 
     Attributes:
-        at_s: When, on the monotonic clock.
-        status: As the answer has it.
-        message: As the answer has it, its beginning where it is long.
-        time_to_first_token_s: From the start of work.
-        total_s: From the arrival of the request.
-        new_tokens: Tokens generated.
-        tokens_per_s: Speed of decoding.
+        at_s: Time of the end, in seconds of the monotonic clock.
+        status: Status of the answer.
+        message: Message of the answer; only the beginning of a long message.
+        time_to_first_token_s: Seconds from the start of work to the first token.
+        total_s: Seconds from the arrival of the request to its end.
+        new_tokens: Number of generated tokens.
+        tokens_per_s: Decoded tokens per second.
     """
 
     at_s: float
@@ -69,7 +71,7 @@ class RequestEnd:
 
 
 class Ends:
-    """How requests have ended: counted since the start, and the newest of them one by one. For any thread; bounded."""
+    """The ends of requests: numbers since the start, and the newest ends. Thread-safe; memory is bounded."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +79,7 @@ class Ends:
         self._newest: deque[RequestEnd] = deque(maxlen=MOST_ENDS)
 
     def note(self, result: Result) -> None:
-        """Count an end."""
+        """Count and keep the end of a request."""
         end = RequestEnd(
             time.monotonic(),
             result.status,
@@ -93,18 +95,18 @@ class Ends:
 
     @property
     def counts(self) -> dict[Status, int]:
-        """How many have ended with each status since the start."""
+        """Number of requests that have ended with each status since the start."""
         with self._lock:
             return dict(self._counts)
 
     @property
     def last(self) -> RequestEnd | None:
-        """The last end, whenever it was."""
+        """The newest end, however old; None: no request has ended yet."""
         with self._lock:
             return self._newest[-1] if self._newest else None
 
     def within(self, window_s: float) -> list[RequestEnd]:
-        """The ends of the last so many seconds, oldest first."""
+        """Return the ends of the last `window_s` seconds, oldest first."""
         since_s = time.monotonic() - window_s
         with self._lock:
             return [end for end in self._newest if end.at_s >= since_s]

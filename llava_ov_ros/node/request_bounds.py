@@ -1,4 +1,4 @@
-"""What a request may hold: generous bounds, so that no request costs the node its memory or others their time."""
+"""Bounds on the fields of a request, so that no request exhausts the node's memory or delays other clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from ..settings.described import LONGEST_TEXT
 
 LONGEST_TOGETHER = 50_000
-"""Characters of question, history and choices together."""
+"""Most characters of question, history and choices together."""
 MOST_HISTORY = 100
 MOST_CHOICES, LONGEST_CHOICE = 100, 1000
 MOST_CAMERAS = 100
@@ -16,7 +16,7 @@ LONGEST_ID = 200
 
 
 def beyond_bounds(request: Any) -> str:
-    """What of a request is more than allowed, in words; empty where all is well.
+    """Return which bound a request exceeds, as a text with the value and the bound; empty if none is exceeded.
 
     Args:
         request: A request of the service or a goal of the action `~/ask`.

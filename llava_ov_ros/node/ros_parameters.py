@@ -1,4 +1,4 @@
-"""The table of parameters on a ROS node: declares them, reads their values, takes changes."""
+"""Declares the table of parameters on a ROS node, reads the parameters' values and checks changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def declare(node: Node) -> None:
         rclpy.exceptions.InvalidParameterValueException: A start-up value is outside its range.
     """
     known = {entry.name for entry in fields(Settings)} | {"use_sim_time", "start_type_description_service"}
-    # rclpy keeps silent about overrides that nothing declares, so a misspelt name would never be noticed.
+    # rclpy ignores overrides of parameters that are not declared, so a misspelt name would never be noticed.
     unknown = sorted(
         name for name in node._parameter_overrides if name not in known and not name.startswith("qos_overrides.")
     )
@@ -37,7 +37,7 @@ def declare(node: Node) -> None:
 
 
 def descriptor(entry: Field[Any]) -> ParameterDescriptor:
-    """The ROS description of one parameter: text, constraint, range."""
+    """Make the ROS descriptor of one parameter: description, choices and range."""
     rule = about(entry)
     message = ParameterDescriptor(name=entry.name, description=rule.text)
     if rule.choices:
@@ -60,12 +60,12 @@ def read(node: Node) -> Settings:
 
 
 def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Settings:
-    """The settings after a request to set some parameters.
+    """Return the settings after a request to set some parameters.
 
     Args:
-        before: The settings now.
-        parameters: rclpy Parameters to be set; those that are not of the table are ignored.
-        configured: Whether the node holds a model and subscriptions, which only some parameters may change.
+        before: The settings before the request.
+        parameters: The rclpy Parameters to be set; parameters that are not in the table are ignored.
+        configured: Whether the node is configured, so that only live parameters may change.
 
     Raises:
         ParameterError: A value is not allowed, or cannot be changed now.
@@ -86,7 +86,7 @@ def changed(before: Settings, parameters: Iterable[Any], configured: bool) -> Se
 
 
 def _checked(values: dict[str, Any]) -> Settings:
-    """The settings with these values.
+    """Make settings of these values and check the names of topics.
 
     Raises:
         ParameterError: A value is outside its range or choices, or ROS does not take the name of a topic.
@@ -105,12 +105,12 @@ def _value(node: Node, entry: Field[Any]) -> Any:
     try:
         return _plain(node.get_parameter(entry.name).value)
     except ParameterUninitializedException:
-        # An empty list in YAML has no type, and leaves the parameter without a value.
+        # An empty list in YAML has no type, so that rclpy leaves the parameter without a value.
         if entry.type == "list[str]" or entry.type == "list[int]":
             return []
         raise ParameterError(f"{entry.name} is given without a value") from None
 
 
 def _plain(value: Any) -> Any:
-    """Lists where rclpy gives array.array."""
+    """Convert the array.array that rclpy returns for a list to a list."""
     return value if isinstance(value, (str, bool, int, float)) else list(value)

@@ -1,4 +1,4 @@
-"""What the node's servers share, and how a service and an action of one name are opened."""
+"""The objects that the node's servers share; opens a service and an action of the same name."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GOAL_RESULT_KEPT_S = 60
 
 @dataclass(frozen=True)
 class ServerContext:
-    """What the servers of questions, plans and hints share.
+    """The objects that the servers of questions, plans and hints share.
 
     Attributes:
-        node: Owns their services, actions, subscriptions and timers.
-        configuration: What requests are served with.
-        publishing: The topics that answers, plans and hints go to.
-        submitting: The way to the worker.
+        node: The node, which owns the servers' services, actions, subscriptions and timers.
+        configuration: The parameters, prompts, vocabulary and worker that requests are served with.
+        publishing: The topics of answers, plans and hints.
+        submitting: Submits queries to the worker.
     """
 
     node: LifecycleNode
@@ -46,14 +46,14 @@ def open_service_and_action(
     """Open a service and an action of the same name, whose callbacks may wait for the worker.
 
     Args:
-        node: Owns both.
-        name: Of both, such as `~/ask`.
+        node: The node, which owns the service and the action.
+        name: Name of the service and the action, such as `~/ask`.
         service: Type and callback of the service.
         action: Type and callback of the action.
-        goals: Cancels the requests of a goal.
+        goals: The goals of the action, whose requests are cancelled with a goal.
 
     Returns:
-        The action server, which a node does not destroy by itself.
+        The action server, which the caller must destroy, because rclpy does not destroy it with the node.
     """
     waiting = ReentrantCallbackGroup()
     node.create_service(service[0], name, service[1], qos_profile=requests_qos(), callback_group=waiting)

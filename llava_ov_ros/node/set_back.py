@@ -1,4 +1,4 @@
-"""A machine's clock that is set back: periods that run on it would wait until it is as late again as it was."""
+"""Detects that the machine's clock was set back; timers would wait until the clock is as late again as before."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rclpy.timer import Timer
 
 
 class SetBack:
-    """Tells that the machine's clock has been set back, to whoever asks on a period.
+    """Detects, when called on a period, that the machine's clock was set back.
 
-    rcl tells its timers of simulated time that goes back, and of the machine's clock nothing.
+    rcl notifies timers when simulated time goes back, but not when the machine's clock is set back.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -20,14 +20,14 @@ class SetBack:
         self._before_ns = clock.now().nanoseconds
 
     def happened(self) -> bool:
-        """Whether the machine's clock was set back since the last call; never while the clock is a simulation's."""
+        """Return whether the machine's clock was set back since the last call; always False with simulated time."""
         before_ns, self._before_ns = self._before_ns, self._clock.now().nanoseconds
-        # A ROS clock; that it can tell, its common base class does not say.
+        # The clock of a node is a ROSClock; the declared type is its base class, which lacks this property.
         return self._before_ns < before_ns and not self._clock.ros_time_is_active  # type: ignore[attr-defined]
 
 
 def begin_anew(timer: Timer | None) -> None:
-    """Let the period of a timer begin now; nothing where there is no timer, or where it goes at this moment."""
+    """Restart the period of a timer now; do nothing if there is no timer or the timer is just being destroyed."""
     if timer is not None:
         with contextlib.suppress(InvalidHandle):
             timer.reset()

@@ -1,4 +1,4 @@
-"""Transitions one at a time, in a callback group of their own, so that all other services answer meanwhile."""
+"""Makes lifecycle transitions one at a time, in their own callback group; all other services answer meanwhile."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ RCLError = rclpy_implementation.RCLError
 class Transitions:
     """The service `change_state` of a managed node.
 
-    A request that comes while a transition goes on is refused at once, as one that the state does not have. rclpy does
-    neither: its service shares the group of `get_state` and of the parameters, which wait for a model to be loaded, and
-    its callback raises where there is no such transition, so that whoever called waits for ever.
+    A request is refused at once if another transition is going on, or if the state has no such transition. rclpy does
+    neither. rclpy's service shares a callback group with `get_state` and the parameter services, which then wait while
+    a model is loaded; and its callback raises if there is no such transition, so that the client waits for ever.
     """
 
     def __init__(self, node: LifecycleNode, counted: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
-        """Take the service over.
+        """Take over the node's service `change_state`.
 
         Args:
-            node: Just constructed, not yet spun.
-            counted: Entered while somebody waits for a response.
+            node: The node, which is not yet spun.
+            counted: Makes the context that is open while a client waits for the response.
         """
         self._node = node
         self._counted = counted
@@ -35,7 +35,7 @@ class Transitions:
         service = node._service_change_state
         self._change_state = service.callback
         service.callback = self._respond
-        # A request that comes during a transition has to be refused meanwhile.
+        # Reentrant, so that a request during a transition can be refused at once.
         group = ReentrantCallbackGroup()
         group.add_entity(service)
         service.callback_group = group
@@ -47,7 +47,7 @@ class Transitions:
         return label
 
     def close(self, timeout_s: float) -> None:
-        """Refuse all transitions from now on, and wait for the one that goes on."""
+        """Refuse all transitions from now on, and wait for the current transition, `timeout_s` seconds at most."""
         self._going_on.acquire(timeout=timeout_s)
 
     def _respond(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:

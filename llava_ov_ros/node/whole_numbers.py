@@ -1,4 +1,4 @@
-"""Whole numbers for parameters of type double: people and YAML files write `5` where ROS wants `5.0`."""
+"""Accepts integers for parameters of type double: users and YAML files write `5` where ROS requires `5.0`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DOUBLES = frozenset(entry.name for entry in fields(Settings) if entry.type == "
 
 
 def as_doubles(parameters: Sequence[Parameter]) -> list[Parameter]:
-    """The parameters, integers made doubles where the table of parameters has a double; all others are as they were."""
+    """Convert integers to doubles for the parameters that are doubles in the table; return all others unchanged."""
     return [_as_double(parameter) for parameter in parameters]
 
 
@@ -25,10 +25,10 @@ def _as_double(parameter: Parameter) -> Parameter:
 
 
 def accept_whole_numbers(node: Node) -> None:
-    """Let a node take integers for its doubles: given at start, which comes first, and set while it runs.
+    """Make a node accept integers for its parameters of type double, both at start and while the node runs.
 
     Args:
-        node: Whose parameters are not declared yet.
+        node: The node, whose parameters are not declared yet.
     """
     given = node._parameter_overrides
     given.update({parameter.name: parameter for parameter in as_doubles(list(given.values()))})

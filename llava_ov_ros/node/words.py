@@ -1,4 +1,4 @@
-"""The texts that the node asks with: its set of prompts, and the vocabulary of its plans."""
+"""Loads the prompts with which the node asks the model, and the vocabulary of its plans."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from ..settings import Settings
 
 @dataclass(frozen=True)
 class Words:
-    """What the parameters `prompts` and `actions` name, loaded."""
+    """The loaded prompts and vocabulary.
+
+    Attributes:
+        prompts: The set of prompts that the parameter `prompts` names.
+        vocabulary: The vocabulary that the parameter `actions` names.
+    """
 
     prompts: Prompts
     vocabulary: Vocabulary
 
 
 def load_words(settings: Settings) -> Words:
-    """Load and check what the parameters name.
+    """Load the prompts and the vocabulary that the parameters name, and check that the two fit together.
 
     Raises:
-        ValueError: One of them cannot be used; the text says which, and why.
+        ValueError: The prompts or the vocabulary cannot be used, or their words clash; the text names the parameter and
+            the reason.
     """
     try:
         prompts = load_prompts(find_prompts(settings.prompts))

@@ -1,4 +1,4 @@
-"""The bounded request queue and the one thread that owns the model."""
+"""The bounded queue of requests, and the one thread that owns the model."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..questions import Request, Result, Status
 Policy = Literal["reject", "drop_oldest"]
 End = Callable[[Request, Result], None]
 JOIN_TIMEOUT_S = 30.0
-# Whoever ends a process gives it 10 s or so, and the clients must have their answers by then.
+# A process that is told to stop has about 10 s until it is killed, and clients must have their answers by then.
 ENDING_JOIN_S = 4.0
 JOIN_TURN_S = 0.05
 IDLE_PERIOD_S = 0.5
 
 
 class Worker:
-    """Works requests off in its own thread, those about the same clips together.
+    """Answers requests in its own thread; requests about the same clips are answered together.
 
-    Every submitted request is ended exactly once, whatever happens: answered, refused, cancelled, expired, or
-    ended with WORKER_DEAD when the thread dies. `submit`, `cancel` and `expire` never wait for the model.
+    Every submitted request ends exactly once, whatever happens: the request is answered, refused, cancelled or expired,
+    or ends with WORKER_DEAD if the thread dies. `submit`, `cancel` and `expire` never wait for the model.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class Worker:
         """Start the thread.
 
         Args:
-            answer: Answers requests about the same clips and ends each through its second argument.
+            answer: Answers requests about the same clips, and ends each request by calling the second argument.
             queue_size: Most requests that wait.
             batch_size: Most requests that are answered together.
-            idle: Called when no request waits; returns whether it should be called again at once. Otherwise it is
-                called when `nudge` says that there is something new, and every half second.
+            idle: Called when no request waits; returns whether `idle` should be called again at once. Otherwise `idle`
+                is called after a `nudge`, and every half second.
         """
         self._answer = answer
         self._queue_size = queue_size
@@ -61,16 +61,21 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue, those being worked on not counted."""
+        """Number of requests in the queue, without the requests that are being answered."""
         return len(self._waiting)
 
     @property
     def busy(self) -> bool:
-        """Whether a request is being worked on."""
+        """Whether a request is being answered."""
         return bool(self._current)
 
     def submit(self, request: Request, policy: Policy) -> None:
-        """Queue a request, or end it at once where that is impossible."""
+        """Queue a request, or end the request at once if it cannot be queued.
+
+        Args:
+            request: The request.
+            policy: If the queue is full, refuse the request (reject), or end the oldest waiting request (drop_oldest).
+        """
         dropped: Request | None = None
         refusal: tuple[Status, str] | None = None
         with self._changed:
@@ -97,18 +102,18 @@ class Worker:
             request.refuse(*refusal)
 
     def nudge(self) -> None:
-        """Say that there is something for `idle` to do."""
+        """Wake the thread, because there is work for `idle`."""
         with self._changed:
             self._nudged = True
             self._changed.notify()
 
     def cancel(self, request: Request) -> None:
-        """Cancel a request: at once where it waits, before the next token where it is being answered."""
+        """Cancel a request: at once if it waits in the queue, before its next token if it is being answered."""
         request.cancelled.set()
         self._end_waiting(request, Status.CANCELLED, "cancelled while waiting in the queue")
 
     def expire(self, request: Request) -> None:
-        """End a request whose deadline has passed while it waits; one being answered ends by itself."""
+        """End a waiting request whose deadline has passed; a request that is being answered ends by itself."""
         self._end_waiting(request, Status.DEADLINE, "deadline_s passed while it waited in the queue")
 
     def _end_waiting(self, request: Request, status: Status, message: str) -> None:
@@ -119,15 +124,15 @@ class Worker:
         request.refuse(status, message)
 
     def stop(self, reason: str, ending: threading.Event | None = None) -> bool:
-        """Cancel everything, wait for the token being generated, end the thread.
+        """Cancel all requests, wait for the token that is being generated, and end the thread.
 
         Args:
-            reason: What the requests are told.
-            ending: Set once the process ends, which waits less.
+            reason: Message of the cancelled requests.
+            ending: Event that is set when the process ends, so that the wait is shorter.
 
         Returns:
-            False where the thread did not end in 30 s (4 s, once the process ends): a forward pass or a load that takes
-            longer. Its requests are ended then, and the thread ends after it.
+            Whether the thread ended within 30 s, or 4 s once `ending` is set. If not, a forward pass or a load takes
+            longer: its requests have been ended, and the thread ends after the forward pass or the load.
         """
         with self._changed:
             self._stopping = True
@@ -172,7 +177,7 @@ class Worker:
                     again = True
                 else:
                     again = self._idle()
-        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, nobody may wait forever
+        except BaseException as error:  # noqa: BLE001 - whatever ends this thread, no client may wait for ever
             with self._changed:
                 self._death = f"{type(error).__name__}: {error}"
                 orphans = [*self._current, *self._waiting]
@@ -185,7 +190,7 @@ class Worker:
         return bool(self._waiting) or self._stopping or self._nudged
 
     def _take_batch(self) -> list[Request]:
-        """The oldest request, and those behind it that ask about the same clips; to be called with the lock."""
+        """Take the oldest request and the requests about the same clips from the queue; the caller holds the lock."""
         if not self._waiting:
             return []
         key = self._waiting[0].query.clips_key
@@ -197,7 +202,7 @@ class Worker:
     def _end(self, request: Request, result: Result) -> None:
         with self._changed:
             if request not in self._current:
-                # It has been ended without the model, which took too long.
+                # `stop` has ended the request already, because the model took too long.
                 return
             self._current.remove(request)
         request.end(result)

@@ -1,4 +1,4 @@
-"""Recorded bags through the same path as live cameras: deterministic, every frame, no clock."""
+"""Replays recorded bags through the same cameras and questions as the node: every frame, without a clock."""
 
 from .answer_replay import Answered, ReplaySettings, counted_by, replay
 from .bag import (

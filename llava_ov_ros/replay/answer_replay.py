@@ -1,4 +1,4 @@
-"""Offers the messages of a recording to cameras, and has questions answered when their times come. Knows no clock."""
+"""Replays a recording without a clock: offers its messages to cameras, and answers each question at its time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from .schedule import Schedule
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """How questions become clips and answers; the defaults are those of the parameters.
+    """Settings of the clips and answers of a replay; the defaults are those of the node's parameters.
 
     Attributes:
         mode: Visual mode of the engine: video, multi_image or image.
-        window_ns: Length of the window that a question without one of its own is about; None: such a question is about
-            each camera's growing clip, like a question to the node.
-        max_frames: Most frames of one camera in a window. The growing clip's bound is in the camera's settings.
-        max_new_tokens: Longest answer.
-        max_age_ns: A camera whose newest frame is older is stale.
-        frozen_after_ns: A camera with an identical picture for that long is frozen; 0 switches the test off.
+        window_ns: Length of the window, in nanoseconds, for a question without a window of its own; None: such a
+            question is about each camera's growing clip, like a question to the node.
+        max_frames: Most frames of one camera in a window. The camera's settings bound the growing clip.
+        max_new_tokens: Longest answer, in tokens.
+        max_age_ns: A camera whose newest frame is older than this many nanoseconds is stale.
+        frozen_after_ns: A camera with an identical picture for this many nanoseconds is frozen; 0: no camera is frozen.
 
     Raises:
-        ValueError: A number is too small.
+        ValueError: max_frames or max_new_tokens is no whole number from 1, or another number is no whole number from 0.
     """
 
     mode: str = DEFAULTS.visual_mode
@@ -52,8 +52,8 @@ class Answered:
 
     Attributes:
         question: The question.
-        now_ns: The time it was asked, on the clock of the frames' stamps.
-        result: The answer, or why there is none.
+        now_ns: Time of the question in nanoseconds, on the clock of the frames' stamps.
+        result: The answer or the refusal.
     """
 
     question: TimedQuestion
@@ -68,21 +68,22 @@ def replay(
     engine: AnswersQuestions,
     settings: ReplaySettings,
 ) -> Iterator[Answered]:
-    """Offer every message to its camera once, and yield each result as it comes.
+    """Offer every message to its camera once, and answer each question at its time.
 
-    A question is asked before the first message that is later than it, so its clip may hold all frames up to its
-    time and none after. Questions that are later than every message are asked after the last one. Time is
-    counted from the first message; in a looped recording it goes on counting where the stamps jump back.
+    A question is asked before the first message that is later than the question, so its clip may hold all frames up to
+    the question's time and no later frame. Questions that are later than every message are asked after the last
+    message. Time is counted from the first message; in a looped recording, where the stamps jump back, time goes on.
 
     Args:
-        messages: In order of time, as `read_messages` yields them.
-        cameras: The camera of each topic. Their counters say afterwards what became of the messages.
-        questions: In any order; equal times keep theirs.
+        messages: Messages in order of time, as `read_messages` yields them.
+        cameras: The camera of each topic. Afterwards the cameras' counters say how many messages were admitted or left
+            out.
+        questions: Questions in any order; questions of equal times keep their order.
         engine: The model.
-        settings: How questions become clips and answers.
+        settings: Settings of the clips and answers.
 
     Yields:
-        The answers, in order of their questions' times.
+        The results, in order of their questions' times.
     """
     by_name = {camera.name: camera for camera in cameras.values()}
     for number, question, now_ns in moments(messages, cameras, questions):
@@ -91,17 +92,26 @@ def replay(
 
 
 def counted_by(cameras: Mapping[str, Camera]) -> Callable[[MalformedMessage], None]:
-    """A function for `read_messages` that has each malformed message counted by the camera of its topic."""
+    """Return a callback for `read_messages` by which the camera of a topic counts the topic's malformed messages."""
     return lambda message: cameras[message.topic].count_malformed(str(message))
 
 
 def moments(
     messages: Iterable[BagMessage], cameras: Mapping[str, Camera], questions: Sequence[TimedQuestion]
 ) -> Iterator[tuple[int, TimedQuestion, int]]:
-    """Offer every message to its camera once, and yield number, question and time of each question when it is due.
+    """Offer every message to its camera once, and yield each question when the question is due.
 
-    At that moment the cameras hold the frames up to the question's time. A caller that needs no further question may
-    stop iterating; the rest of the messages is then not read.
+    When a question is yielded, the cameras hold the frames up to the question's time. A caller that needs no further
+    question may stop iterating; the remaining messages are then not read.
+
+    Args:
+        messages: Messages in order of time, as `read_messages` yields them.
+        cameras: The camera of each topic.
+        questions: Questions in any order; questions of equal times keep their order.
+
+    Yields:
+        The question's number, from 1 in order of time; the question; and its time in nanoseconds, on the clock of the
+        frames' stamps.
     """
     schedule = Schedule(questions)
     for message in messages:
@@ -112,13 +122,13 @@ def moments(
 
 
 def query_of(number: int, question: TimedQuestion, cameras: Mapping[str, Camera], settings: ReplaySettings) -> Query:
-    """The query for a question of a recording.
+    """Make the query of a question about a recording.
 
     Args:
-        number: The question's, for the request id.
+        number: Number of the question, for the request id.
         question: The question.
         cameras: The cameras by their names; the query is about all of them.
-        settings: How it becomes a clip and an answer.
+        settings: Settings of the clips and answers.
     """
     return Query(
         question.ask,
@@ -134,11 +144,13 @@ def query_of(number: int, question: TimedQuestion, cameras: Mapping[str, Camera]
 def clips_at(
     now_ns: int, cameras: Mapping[str, Camera], settings: ReplaySettings
 ) -> Callable[[Query], tuple[Clip, ...]]:
-    """A function that cuts the clips of a query as of a time, and raises RefusedError where an answer would be a guess.
+    """Return a function that cuts the clips of a query at a given time.
+
+    The function raises RefusedError if a camera is stale, frozen or without frames, because an answer would be a guess.
 
     Args:
-        now_ns: The time, on the clock of the frames' stamps.
+        now_ns: The given time in nanoseconds, on the clock of the frames' stamps.
         cameras: The cameras by their names.
-        settings: From when on a camera is stale or frozen.
+        settings: Ages from which on a camera is stale or frozen.
     """
     return lambda query: cut_clips(query, cameras, now_ns, settings.max_age_ns, settings.frozen_after_ns)

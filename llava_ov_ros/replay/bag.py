@@ -1,8 +1,8 @@
-"""Reads the image topics of ROS 1 and ROS 2 bags, merged by the time of their frames.
+"""Reads the image topics of ROS 1 and ROS 2 bags, merged by the times of their messages.
 
-The time of a message is its `header.stamp`, or its record time where the stamp is zero. Messages of one topic
-keep the order in which they were recorded; several topics are merged by time. Where the stamps of a topic jump
-back (a looped recording), a new lap begins, and later laps come after earlier ones.
+The time of a message is its `header.stamp`, or its record time if the stamp is zero. Messages of one topic keep the
+order in which they were recorded; several topics are merged by time. When the stamps of a topic jump back (a looped
+recording), a new lap of this topic begins; messages of a later lap come after all messages of earlier laps.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class ImageTopic:
     """One topic of a bag that carries pictures.
 
     Attributes:
-        name: The topic.
-        type: One of `message_types.IMAGE_TYPES`.
-        transport: Judged by type and name, as `message_types.transport_of` does.
-        count: Messages recorded.
-        first_ns: Time of the first message; 0 where there is none.
-        last_ns: Time of the last one.
-        stamped: Whether the first message has a header stamp; without, record time serves.
+        name: Name of the topic.
+        type: Message type of the topic, one of `message_types.IMAGE_TYPES`.
+        transport: Transport of the topic, which `message_types.transport_of` tells from name and type.
+        count: Number of recorded messages.
+        first_ns: Time of the first message, in nanoseconds; 0 without messages.
+        last_ns: Time of the last message, in nanoseconds; 0 without messages.
+        stamped: Whether the first message has a header stamp; without a stamp, its record time is used.
     """
 
     name: str
@@ -55,10 +55,10 @@ class BagMessage:
     """One image message of a bag.
 
     Attributes:
-        topic: Its topic.
-        time_ns: Its stamp, or its record time where the stamp is zero.
-        lap: How often the stamps of its topic have jumped back before it.
-        message: The message, as rosbags gives it.
+        topic: Name of the message's topic.
+        time_ns: Stamp of the message in nanoseconds, or its record time if the stamp is zero.
+        lap: How often the stamps of the topic have jumped back before this message.
+        message: The message, as rosbags returns it.
     """
 
     topic: str
@@ -69,12 +69,12 @@ class BagMessage:
 
 @dataclass(frozen=True)
 class MalformedMessage:
-    """A message of an image topic whose bytes are no message of its type.
+    """A message of an image topic whose bytes are not a message of the topic's type.
 
     Attributes:
-        topic: Its topic.
-        recorded_ns: Its record time; its stamp cannot be read.
-        reason: What is wrong with it.
+        topic: Name of the message's topic.
+        recorded_ns: Record time of the message in nanoseconds, because its stamp cannot be read.
+        reason: Why the message cannot be read.
     """
 
     topic: str
@@ -82,7 +82,7 @@ class MalformedMessage:
     reason: str
 
     def __str__(self) -> str:
-        """The message by topic and time, and what is wrong with it."""
+        """Name the message by its topic and record time, and say why the message cannot be read."""
         return f"the message of {self.topic} recorded at {self.recorded_ns / NS_PER_S:.3f} s: {self.reason}"
 
 
@@ -93,11 +93,11 @@ def warn_of_malformed(message: MalformedMessage) -> None:
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a bag, as its index lists them.
+    """Topics and duration of a bag.
 
     Attributes:
-        types: Message type of each topic.
-        duration_ns: From the first to the last record time of all topics.
+        types: Message type of each topic, by the topic's name.
+        duration_ns: Nanoseconds from the first to the last record time of all topics.
     """
 
     types: dict[str, str]
@@ -105,10 +105,10 @@ class Contents:
 
 
 def contents(path: Path) -> Contents:
-    """Read the contents of a bag from its index; no message is read.
+    """Read which topics a bag has and how long the bag is, from its index where it has one; no message is decoded.
 
     Raises:
-        BagError: There is no such bag, or it is damaged.
+        BagError: The bag does not exist or is damaged.
     """
     with opened(path) as storages:
         first_ns, last_ns = _span_ns(storages)
@@ -116,7 +116,7 @@ def contents(path: Path) -> Contents:
 
 
 def why_no_picture(kind: str) -> str:
-    """Say why a topic of a message type carries no picture, as the end of a sentence that begins with the topic."""
+    """Return why a topic of a message type shows no pictures, as the end of a sentence that begins with the topic."""
     if kind == THEORA:
         return f"is of type {kind}: {NO_THEORA}"
     if _VIDEO.search(kind):
@@ -125,10 +125,10 @@ def why_no_picture(kind: str) -> str:
 
 
 def image_topics(path: Path) -> tuple[ImageTopic, ...]:
-    """List the image topics of a bag, sorted by name. Only the first and last messages of each topic are read.
+    """List the image topics of a bag, sorted by name. Only the first and last messages of each topic are decoded.
 
     Raises:
-        BagError: There is no such bag, it is damaged, or it has no image topic.
+        BagError: The bag does not exist, is damaged, or has no image topic.
     """
     with opened(path) as storages:
         images = _images(path, storages)
@@ -142,18 +142,19 @@ def read_messages(
     jump_back_ns: int = NS_PER_S,
     on_malformed: Callable[[MalformedMessage], None] = warn_of_malformed,
 ) -> Iterator[BagMessage]:
-    """Yield every message of some image topics once, in the order that this module's docstring describes.
+    """Yield every message of some image topics once, merged by lap and then by time.
 
-    The bag is opened once per topic, so that memory holds one chunk of it per topic, however long it is.
+    The bag is opened once per topic, so that memory holds one chunk of the bag per topic, however long the bag is.
 
     Args:
         path: The bag: a folder, or a .mcap, .db3 or .bag file.
-        topics: Which topics.
-        jump_back_ns: A stamp earlier than the newest of its topic by more than this begins a new lap.
-        on_malformed: Told of each message that is left out because its bytes are none of its type.
+        topics: Names of the topics.
+        jump_back_ns: A stamp that is earlier than the newest stamp of its topic by more than this many nanoseconds
+            begins a new lap.
+        on_malformed: Called with each message that is left out because its bytes are not a message of its type.
 
     Raises:
-        BagError: There is no such bag or topic, or the bag is damaged.
+        BagError: The bag or a topic does not exist, or the bag is damaged.
     """
     with opened(path) as storages:
         known = _images(path, storages)
@@ -188,7 +189,7 @@ def _topic_messages(
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """A message, its time, and whether the time is the message's header stamp."""
+    """A decoded message, its time in nanoseconds, and whether this time is the message's header stamp."""
 
     time_ns: int
     stamped: bool
@@ -198,7 +199,7 @@ class _Decoded:
 def _decoded(
     storages: Sequence[Storage], name: str, topic: RecordedTopic, start_ns: int | None = None
 ) -> Iterator[_Decoded | MalformedMessage]:
-    """Yield the messages of a topic in order of record time, from the record time `start_ns` on."""
+    """Decode the messages of a topic in order of record time, from the record time `start_ns` on (None: all)."""
     for recorded_ns, raw in raw_messages(storages, name, start_ns):
         try:
             message = decode_message(raw, topic.type, topic.encoding)
@@ -218,13 +219,13 @@ def _topics(storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
 
 
 def _span_ns(storages: Sequence[Storage]) -> tuple[int, int]:
-    """First and last record time of all files, in nanoseconds; zeros where there is no message."""
+    """Return the first and the last record time of all files, in nanoseconds; zeros if there is no message."""
     spans = [storage.span_ns for storage in storages if storage.span_ns is not None]
     return min((first for first, _ in spans), default=0), max((last for _, last in spans), default=0)
 
 
 def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
-    """The image topics by name; raises BagError where there is none."""
+    """Return the image topics by name; raise BagError if the bag has none."""
     topics = _topics(storages)
     found = {
         name: topic for name, topic in topics.items() if topic.type in IMAGE_TYPES and topic.encoding in (CDR, ROS1)
@@ -248,12 +249,12 @@ def _image_topic(storages: Sequence[Storage], name: str, topic: RecordedTopic) -
     kind, count, transport = topic.type, topic.count, transport_of(name, topic.type)
     first = next((one for one in _decoded(storages, name, topic) if isinstance(one, _Decoded)), None)
     if first is None:
-        # All are malformed, or there is none.
+        # The topic has no message, or every message is malformed.
         recorded = [recorded_ns for recorded_ns, _ in raw_messages(storages, name, None)] or [0]
         return ImageTopic(name, kind, transport, count, recorded[0], recorded[-1], stamped=False)
     start_ns, end_ns = _span_ns(storages)
     tail_ns = _TAIL_NS
-    # The topic may have ended before the bag did: look back further and further.
+    # The topic may end before the bag does: look further and further back for its last messages.
     while True:
         tail = _decoded(storages, name, topic, end_ns - tail_ns)
         times = [one.time_ns for one in tail if isinstance(one, _Decoded)]

@@ -1,4 +1,4 @@
-"""The error for a bag that cannot be read; its text names the repair tool for the kind of damage."""
+"""The error of a bag that cannot be read, which names the repair tool for the kind of file."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _TOOL = {
 
 
 class BagError(Exception):
-    """A bag that cannot be used as asked; the text says why, and what to do."""
+    """A bag cannot be used as asked; the text names the bag, the reason and the remedy."""
 
 
 def unreadable(path: Path, error: Exception) -> BagError:
-    """Turn the error of a reader (struct, zstd, sqlite, assertion, its own) into one that names file and remedy.
+    """Make the error of a file that a reader cannot read.
 
-    A repair tool is named where the file begins as its kind does: these tools keep what is whole behind a whole
-    beginning, and can do nothing with an empty or a wrong file.
+    Readers raise errors of struct, zstd, sqlite, failed assertions and their own. The text names a repair tool only if
+    the file begins with the first bytes of its format: repair tools save the undamaged records after an undamaged
+    beginning, and cannot help with an empty file or a file of another format.
 
     Args:
         path: A .mcap, .db3 or .bag file.
-        error: What the reader raised.
+        error: The error that the reader raised.
     """
     if isinstance(error, OSError) and error.strerror:
         return BagError(f"{path}: not readable ({error.strerror})")

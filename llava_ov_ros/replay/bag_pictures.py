@@ -1,4 +1,4 @@
-"""Decodes the pictures of a bag in the order in which the decoders of video need them."""
+"""Reads the pictures of a bag; every message passes through its topic's decoder, because video needs all of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from .bag import BagMessage, read_messages
 def read_pictures(
     path: Path, decoders: Mapping[str, MessageDecoder]
 ) -> Iterator[tuple[BagMessage, Callable[[], Decoded]]]:
-    """Yield every message of some topics that has a picture, with a function that makes the picture.
+    """Yield every message that has a picture, with a function that decodes the picture.
 
-    Messages whose video cannot be decoded are left out; what makes the picture raises ImageError where it cannot.
+    Messages whose video cannot be decoded are left out. The function raises ImageError if the picture cannot be
+    decoded.
 
     Args:
         path: The bag.
-        decoders: One for each topic.
+        decoders: The decoder of each topic; the keys are the topics that are read.
 
     Raises:
-        BagError: There is no such bag or topic, or the bag is damaged.
+        BagError: The bag or a topic does not exist, or the bag is damaged.
     """
     lap = 0
     for message in read_messages(path, list(decoders)):

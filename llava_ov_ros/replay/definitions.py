@@ -1,7 +1,7 @@
-"""Definitions of public messages that carry pictures, which rosbags does not bring along.
+"""Definitions of public picture messages that rosbags does not define.
 
-Names and fields are those of the originals, without their comments. Bags embed definitions since ROS 2 Iron only, and
-not all recorders do; fields that later releases have added stand at the end, where they are left alone.
+Names and fields are those of the originals, without their comments. Bags embed definitions only since ROS 2 Iron, and
+not every recorder embeds them. Later releases add fields at the end of a message, where the reader ignores them.
 
 - foxglove_msgs: https://github.com/foxglove/foxglove-sdk (schemas/ros2, as of release 3.2), MIT
 - ffmpeg_image_transport_msgs: https://github.com/ros-misc-utilities/ffmpeg_image_transport_msgs, Apache-2.0
@@ -41,4 +41,4 @@ bool is_bigendian
 uint8[] data
 """,
 }
-"""Text of each message type."""
+"""Definition of each message type, in the form of a .msg file."""

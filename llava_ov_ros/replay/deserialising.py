@@ -1,4 +1,4 @@
-"""Turns the bytes of a recorded message into the message."""
+"""Deserialises the bytes of a recorded message."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _CDR_LITTLE_ENDIAN = (0, 1)
 
 
 def decode_message(raw: bytes, kind: str, encoding: str) -> Any:
-    """A message as rosbags gives it. Its definition is the standard one, or ours: bags before ROS 2 Iron embed none.
+    """Deserialise a recorded message to a message of rosbags.
 
-    Bytes after the message's end are left alone: the RealSense SDK writes 4 of them. A message that the recorder has
-    compressed is decompressed, whether or not a metadata.yaml says so.
+    The definition of the type comes from rosbags or from definitions.py, because bags before ROS 2 Iron embed none.
+    Bytes after the message's end are ignored: the RealSense SDK writes 4 of them. A message that the recorder has
+    compressed is decompressed, even if no metadata.yaml mentions the compression.
 
     Args:
-        raw: The bytes.
-        kind: The message type in full.
-        encoding: cdr or ros1.
+        raw: Bytes of the message, perhaps compressed by Zstandard.
+        kind: Full name of the message type, such as `sensor_msgs/msg/Image`.
+        encoding: Serialisation of the message: cdr or ros1.
 
     Raises:
-        ValueError: The bytes are no such message; the text says how.
+        ValueError: The bytes are not a message of this type; the text gives the reason.
     """
     try:
         if encoding == ROS1:

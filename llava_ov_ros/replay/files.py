@@ -1,4 +1,4 @@
-"""Finds the files of a recording, and copies those that cannot be read where they are."""
+"""Opens the files of a recording; a file that cannot be read in place is copied first."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _SUFFIXES = (*_ROS2_SUFFIXES, ".bag")
 _COMPRESSED = ".zstd"
 _METADATA = "metadata.yaml"
 MOST_NAMED = 12
-"""Bags of a folder that a message names."""
+"""Most bags of a folder that an error message names."""
 _LOGS = ("-wal", "-journal")
-"""What SQLite leaves beside a database that was not closed: changes that belong to it, or that it has to take back."""
+"""Endings of the files that SQLite leaves beside a database that was not closed: changes to apply or to roll back."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[list[Storage]]:
-    """Open all files of a bag.
+    """Open all files of a bag, and close them when the context ends.
 
     Args:
         path: The bag: a folder, or a .mcap, .db3 or .bag file, each perhaps compressed as a whole (.zstd).
 
     Raises:
-        BagError: There is no such bag, or one of its files cannot be read.
+        BagError: The bag does not exist, or one of its files cannot be read.
     """
     storages: list[Storage] = []
     with ExitStack() as stack:
@@ -54,14 +54,17 @@ def opened(path: Path) -> Iterator[list[Storage]]:
 
 
 def raw_messages(storages: Sequence[Storage], topic: str, start_ns: int | None) -> Iterator[tuple[int, bytes]]:
-    """Record time in nanoseconds and bytes of the messages of a topic in all files, in order of record time.
+    """Yield the messages of a topic from all files, in order of record time.
 
-    Memory holds what is needed of files that overlap in time only.
+    Only files whose times overlap are read at the same time, which bounds the memory.
 
     Args:
         storages: The files.
-        topic: The topic.
-        start_ns: Record time of the first message wanted; None: from the beginning.
+        topic: Name of the topic.
+        start_ns: Record time in nanoseconds from which on messages are wanted; None: all messages.
+
+    Yields:
+        Record time in nanoseconds and bytes of each message.
 
     Raises:
         BagError: A file is damaged.
@@ -90,7 +93,7 @@ def _of_file(storage: Storage, topic: str, start_ns: int | None) -> Iterator[tup
 
 
 def _files(path: Path) -> list[Path]:
-    """The files to open for a path: the path itself, or the files of the folder."""
+    """Return the files to open for a path: the file itself, or the files of a folder."""
     if not path.exists():
         raise BagError(f"{path}: no such file or folder")
     if path.is_file():
@@ -118,11 +121,11 @@ def _is_ros2_folder(path: Path) -> bool:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """The files that a metadata.yaml lists. All else about a recording is read from the files themselves."""
+    """Return the files that metadata.yaml lists; all other facts are read from the files themselves."""
     metadata = folder / _METADATA
     try:
         content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
-        # Old recorders write the folder's name before the file's.
+        # Old recorders write the folder's name before the file's name.
         names = [PurePosixPath(name).name for name in content["rosbag2_bagfile_information"]["relative_file_paths"]]
     except OSError as error:
         raise BagError(f"{metadata}: not readable ({error.strerror})") from None
@@ -152,7 +155,7 @@ def _unreadable(file: Path, error: Exception) -> BagError:
 
 
 def _readable(file: Path) -> Path:
-    """The file itself, or a copy of it that can be read; copies stay until the process ends."""
+    """Return the file itself if it can be read in place, or a readable copy, which is kept until the process ends."""
     logs = [log for end in _LOGS if (log := file.with_name(file.name + end)).exists() and log.stat().st_size]
     if file.suffix != _COMPRESSED and not logs:
         return file
@@ -162,12 +165,13 @@ def _readable(file: Path) -> Path:
 
 @cache
 def _copied(state: tuple[tuple[Path, int, int], ...]) -> TemporaryDirectory[str]:
-    """A folder with a file, decompressed, or with a database into which its logs have gone.
+    """Make a folder with a decompressed copy of a file, or with a copy of a database that includes its logs.
 
-    The original is left as it is: SQLite would write into the folder of the recording.
+    The original stays unchanged; opening the original would make SQLite write into the recording's folder.
 
     Args:
-        state: The file and its logs, each with size and time of change, so that a file that grew is copied anew.
+        state: Path, size in bytes and time of change in nanoseconds, first of the file and then of its logs. Size and
+            time are part of the cache's key, so that a file that has grown is copied again.
     """
     folder = TemporaryDirectory(prefix="llava_ov_bag_")
     file, *logs = [path for path, _, _ in state]

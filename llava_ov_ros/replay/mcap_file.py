@@ -1,4 +1,4 @@
-"""Reads MCAP files: by their summary if it says all that is needed, otherwise by their data."""
+"""Reads MCAP files by their summary, or by scanning their data if the summary is incomplete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .zstandard import zstd
 
 @dataclass(frozen=True)
 class _ChunkPlace:
-    """The place of a chunk, its first and last record time, and its channels (None: the index does not list them)."""
+    """Position of a chunk in bytes, its first and last record time, and its channels (None: the index lists none)."""
 
     offset: int
     first_ns: int
@@ -31,14 +31,14 @@ class _ChunkPlace:
 
 
 class McapFile:
-    """One MCAP file. Its profile is ignored, because `mcap merge` and other tools leave it empty."""
+    """One open MCAP file. Its profile is ignored, because `mcap merge` and other tools leave the profile empty."""
 
     def __init__(self, path: Path, opened: Path) -> None:
-        """Open the file and read which topics and times it holds.
+        """Open the file and read its topics and its first and last record time.
 
         Args:
             path: The file as the user knows it.
-            opened: The file to read: the same, or a copy of it.
+            opened: The file to read: the same file, or a readable copy.
 
         Raises:
             Exception: Whatever the reader raises for a damaged file.
@@ -87,7 +87,7 @@ class McapFile:
         self._find_definitions(max(statistics.channel_count, len(self._counts)))
 
     def _find_definitions(self, channels: int) -> None:
-        """Read channels and schemas that the summary does not repeat; they come before the first message of theirs."""
+        """Read the channels and schemas that the summary does not repeat; each is stored before its first message."""
         if self._has_definitions(channels):
             return
         with self._opened.open("rb") as stream:
@@ -111,7 +111,7 @@ class McapFile:
             self._schemas[record.id] = record
 
     def _scan(self) -> None:
-        """Read topics, counts and times from the data, because the summary does not list them."""
+        """Read channels, schemas, counts and chunks from the data, because the summary is incomplete."""
         with self._opened.open("rb") as stream:
             offset = stream.tell()
             for record in _records(stream):
@@ -138,9 +138,14 @@ class McapFile:
             self.span_ns = min(first_ns, message.log_time), max(last_ns, message.log_time)
 
     def messages(self, topic: str, start_ns: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """Record time in nanoseconds and bytes of each message of a topic, in order of record time.
+        """Yield the messages of a topic in order of record time; with messages outside of chunks, in the file's order.
 
-        Messages outside of chunks come in the order of the file.
+        Args:
+            topic: Name of the topic.
+            start_ns: Record time in nanoseconds from which on messages are wanted; None: all messages.
+
+        Yields:
+            Record time in nanoseconds and bytes of each message.
         """
         numbers = {number for number, channel in self._channels.items() if channel.topic == topic}
         found = self._in_file_order() if self._has_loose_messages else self._in_time_order(numbers, start_ns)
@@ -157,7 +162,7 @@ class McapFile:
                     yield record
 
     def _in_time_order(self, numbers: Set[int], start_ns: int | None) -> Iterator[Message]:
-        """Messages of all chunks that may hold one of some channels; memory holds chunks that overlap in time only."""
+        """Yield the messages of some channels in order of record time; memory holds only chunks whose times overlap."""
         waiting: list[tuple[int, int, Message]] = []
         taken = 0
         for place in sorted(self._chunks, key=lambda place: place.first_ns):
@@ -187,7 +192,7 @@ class McapFile:
 
 
 def _tells_counts_and_chunks(summary: Summary) -> bool:
-    """Whether the summary has what the format leaves to the writer: statistics, counts, an index of every chunk."""
+    """Whether the summary has the parts that the format makes optional: statistics, counts, an index of every chunk."""
     statistics = summary.statistics
     return (
         statistics is not None
@@ -206,7 +211,7 @@ def _in_time(records: list[McapRecord]) -> list[Message]:
 
 
 def _inside(chunk: Chunk) -> list[McapRecord]:
-    """The records of a chunk, whose checksum is compared where it has one."""
+    """Return the records of a chunk, and verify the chunk's checksum if there is one."""
     if chunk.compression == "zstd":
         data = zstd.decompress(chunk.data)
     elif chunk.compression == "lz4":

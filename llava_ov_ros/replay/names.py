@@ -1,4 +1,4 @@
-"""Names of cameras, made from their topics."""
+"""Makes names of cameras from the cameras' topics."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Sequence, Set
 
 from ..message_types import appends
 
-# What drivers call the picture itself: image, image_raw, image_rect_color, video, ...
+# Drivers name the picture itself so: image, image_raw, image_rect_color, video, ...
 _PICTURE = re.compile(r"(compressed_)?(image|video)(_.*)?")
-# What the RealSense SDK puts behind it.
+# The RealSense SDK appends this name.
 _CONTENT = "data"
 _NAMELESS = "camera"
 
 
 def camera_names(topics: Sequence[str]) -> dict[str, str]:
-    """Give each topic a camera name of its own: the part of the topic that says which camera it is.
+    """Give each topic a unique name: the part of the topic that tells which camera the topic belongs to.
 
-    `/spot/camera/hand_color/image` is `hand_color`, `/camera/image_raw/compressed` is `camera`. Where two would
-    be the same, parts before it are added (`left_color`, `right_color`), and where one camera has several topics, what
-    stands behind it, too (`left_image_raw`, `left_image_rect`).
+    `/spot/camera/hand_color/image` becomes `hand_color`, and `/camera/image_raw/compressed` becomes `camera`. If two
+    names would be equal, earlier parts of the topics are put in front (`left_color`, `right_color`). If one camera has
+    several topics, later parts are appended, too (`left_image_raw`, `left_image_rect`).
 
     Args:
-        topics: Different topics.
+        topics: Names of the topics, all different.
 
     Returns:
-        The names by topic.
+        The camera's name of each topic.
     """
     parts = {topic: _camera_parts(topic) for topic in topics}
     used = dict.fromkeys(topics, 1)
@@ -42,7 +42,7 @@ def camera_names(topics: Sequence[str]) -> dict[str, str]:
 
 
 def _whole_names(topics: Sequence[str], taken: Set[str]) -> dict[str, str]:
-    """All parts of each topic joined as its name; if another camera has that name, the topic as it is written."""
+    """Join all parts of each topic to its name; keep the topic as written if another topic has the joined name."""
     whole = {topic: "_".join(part for part in topic.split("/") if part) for topic in topics}
     counts = Counter([*whole.values(), *taken])
     return {topic: name if counts[name] == 1 else topic for topic, name in whole.items()}

@@ -1,4 +1,4 @@
-"""Plans from a recording: at given times a goal is set, and the model makes a plan from what the cameras show."""
+"""Replays a recording with goals: at the time of each goal, the model makes a plan from the cameras' frames."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .question_file import TimedQuestion
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A goal of a replay, and the plan for it.
+    """A goal of a replay, and the plan for this goal.
 
     Attributes:
-        goal: What was asked for, and when.
-        now_ns: That time, on the clock of the frames' stamps.
-        result: How the model's work ended, with the frames used.
-        plan: The plan, or steps in the model's own words where these were asked for; None where there is neither, and
+        goal: The goal and its time.
+        now_ns: Time of the goal in nanoseconds, on the clock of the frames' stamps.
+        result: The end of the request, with the frames used.
+        plan: The plan, or sentences in the model's own words if these were asked for; None: there is neither, and
             `result` says why.
     """
 
@@ -49,17 +49,17 @@ def replay_plans(
     prompts: Prompts,
     options: PlanOptions | None,
 ) -> Iterator[Planned]:
-    """Have the model make a plan at the time of each goal, as `replay` has questions answered.
+    """Offer every message to its camera once, and have the model make a plan at the time of each goal.
 
     Args:
-        messages: In order of time, as `read_messages` yields them.
+        messages: Messages in order of time, as `read_messages` yields them.
         cameras: The camera of each topic.
-        goals: In any order; `ask` is the text of the goal.
+        goals: Goals in any order; `ask` is the text of the goal.
         engine: The model.
-        settings: How goals become clips. max_new_tokens is not used: a plan has a bound of its own.
-        vocabulary: What the robot can do.
-        prompts: For the model's family.
-        options: How plans are made; None: no plans, but steps in the model's own words.
+        settings: Settings of the clips. max_new_tokens is not used, because a plan has a bound of its own.
+        vocabulary: Actions and things that a plan may name.
+        prompts: Prompts of the model's family.
+        options: Decoding, repairs and grounding of the plans; None: no plans, but sentences in the model's own words.
 
     Yields:
         The plans, in order of the goals' times.
@@ -79,5 +79,10 @@ def replay_plans(
 
 
 def answers_with(engine: AnswersQuestions, cut: Callable[[Query], tuple[Clip, ...]]) -> AnswerQueries:
-    """Have an engine answer the questions of a plan, about clips that `cut` gives."""
+    """Return a function by which an engine answers the queries of a plan.
+
+    Args:
+        engine: The model.
+        cut: Cuts the clips of a query; raises RefusedError where an answer would be a guess.
+    """
     return lambda queries, on_text: answer_queries(queries, engine, cut, on_text)

@@ -1,4 +1,4 @@
-"""Questions about a recording, each with the time at which it is asked."""
+"""Questions about a recording with the times at which they are asked, from a JSON file or from given times."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from typing import Any
 from ..frames import NS_PER_S
 
 MOST_SECONDS = 1_000_000_000
-"""Thirty years, as in suites; longer times do not fit the nanoseconds of stamps."""
+"""Longest time in seconds, about thirty years, as in suites; longer times do not fit the nanoseconds of stamps."""
 ROUNDING_NS = 1_000_000
-"""A time that was rounded when it was written down may be so much later than the recording's end."""
+"""A time that was rounded when it was written down may be this many nanoseconds later than the recording's end."""
 MOST_SHOWN = 60
 _FIELDS = ("ask", "at_s", "window_s", "truth", "kind")
 
 
 class QuestionsError(ValueError):
-    """Questions that cannot be used; the text names the file, the entry, the field and the value."""
+    """A question or its time cannot be used; the text names the file, the entry, the field and the value."""
 
 
 @dataclass(frozen=True)
 class TimedQuestion:
-    """A question and the moment it is asked.
+    """A question and the time at which it is asked.
 
     Attributes:
-        ask: The text.
-        at_ns: Nanoseconds after the first frame of the recording.
-        window_ns: Length of the window that the question is about and that ends then; None: it has none of its own.
-        gold: The right answer, where it is known; `truth` in the file.
-        category: The topic of the question (colour, counting, ...), where it is known; `kind` in the file.
+        ask: Text of the question.
+        at_ns: Time of the question, in nanoseconds after the first frame of the recording.
+        window_ns: Length in nanoseconds of the window that ends at the question's time; None: the question has no
+            window of its own.
+        gold: The right answer, or an empty text if it is not known; `truth` in the file.
+        category: The topic of the question (colour, counting, ...), or an empty text; `kind` in the file.
     """
 
     ask: str
@@ -42,12 +43,13 @@ class TimedQuestion:
 
 
 def read_questions(path: Path) -> tuple[TimedQuestion, ...]:
-    """Read a JSON file `{"questions": [{"ask": "...", "at_s": 4.4}, ...]}`.
+    """Read questions from a JSON file `{"questions": [{"ask": "...", "at_s": 4.4}, ...]}`.
 
-    An entry may also have `window_s`, `truth` and `kind`. Other fields are ignored.
+    `at_s` counts seconds from the first frame. An entry may also have `window_s` (seconds), `truth` and `kind`. Other
+    fields are ignored.
 
     Raises:
-        QuestionsError: The file is missing, is no such JSON, or has an unusable entry.
+        QuestionsError: The file cannot be read, is not JSON of this form, or has an entry that cannot be used.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -64,17 +66,17 @@ def read_questions(path: Path) -> tuple[TimedQuestion, ...]:
 def ask_at(
     asks: Sequence[str], *, duration_ns: int, every_s: float | None = None, at_s: Iterable[float] = ()
 ) -> tuple[TimedQuestion, ...]:
-    """Ask each of some questions at given seconds, on a period, or, with neither, once at the end.
+    """Give each question its times: given times, a period, both, or, with neither, the end of the recording.
 
     Args:
-        asks: The texts.
-        duration_ns: Length of the recording.
-        every_s: Period in seconds; the first time is one period after the first frame. In a shorter recording
-            it is the end.
-        at_s: Seconds after the first frame.
+        asks: Texts of the questions.
+        duration_ns: Length of the recording in nanoseconds.
+        every_s: Period in seconds. The first time is one period after the first frame, or the end of the recording if
+            the recording is shorter.
+        at_s: Given times, in seconds after the first frame.
 
     Returns:
-        All questions, in order of their time.
+        Every question at every time, in order of time.
 
     Raises:
         QuestionsError: A text is empty, or a time is negative or not finite.

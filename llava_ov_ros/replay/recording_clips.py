@@ -1,4 +1,4 @@
-"""Clips of one camera of a recording, spread over its length, cut as the node cuts them."""
+"""Cuts clips of one camera, spread over a recording, as the node would cut them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from .question_file import TimedQuestion
 
 
 def spread_clips(bag: Path, topic: ImageTopic, count: int, settings: ReplaySettings) -> Iterator[tuple[int, Clip]]:
-    """Yield clips that end at equal distances, the last one at the recording's end.
+    """Yield clips that end at equal intervals, the last clip at the recording's end.
 
     Args:
         bag: The recording.
-        topic: The camera's topic.
-        count: How many clips.
-        settings: Which window the clips hold (None: the growing clip), and how old or frozen a camera may be.
+        topic: Image topic of the camera.
+        count: Number of clips.
+        settings: Length of the clips' window (None: growing clips), and the ages from which on the camera is stale or
+            frozen.
 
     Yields:
-        Number, from 0, and clip. Clips about which the node would refuse to answer (stale, frozen, no frame) are left
-        out.
+        The number of the clip, from 0, and the clip. Clips about which the node would refuse to answer (stale, frozen,
+        no frame) are left out.
 
     Raises:
         BagError: The bag is damaged.

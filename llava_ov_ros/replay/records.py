@@ -1,4 +1,4 @@
-"""The record of an answer and that of a plan, as `--json`, live playing and evaluations write them."""
+"""Records of answers and of plans, as `--json`, live playing and evaluations write them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from ..questions.marks import says
 from .question_file import TimedQuestion
 
 TIMINGS = ("time_to_first_token_s", "total_time_s")
-"""Fields of a record that differ between two runs; all others are the same."""
+"""Fields of a record that differ between two runs of one replay; all other fields are equal."""
 
 
 @dataclass(frozen=True)
 class AnswerRecord:
-    """An answer, from whatever source; names are those of msg/Answer where the message has the field.
+    """An answer of a replay or of a running node. Fields that msg/Answer also has carry the names of the message.
 
     Attributes:
-        value: The typed value (docs/answers.md); None: none, or the model cannot tell.
-        probabilities: Of the answers that were compared, by their texts; None: free text.
-        mode: Visual mode of the engine; None: the source does not tell, as with the three below.
-        window_s: Length of the clip that was asked for; None also for the growing clip.
-        new_tokens: Tokens generated.
-        time_to_first_token_s: From the start of work.
+        value: The typed value (docs/answers.md); None: there is no value, or the model cannot tell.
+        probabilities: Probability of each candidate answer, by its text; None: free text.
+        mode: Visual mode of the engine; None: the source of the answer does not tell.
+        window_s: Length in seconds of the window that was asked for; None: the growing clip, or the source does not
+            tell.
+        new_tokens: Number of generated tokens; None: the source does not tell.
+        time_to_first_token_s: Seconds from the start of work to the first token; None: the source does not tell.
     """
 
     question: str
@@ -48,7 +49,7 @@ class AnswerRecord:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """A step of a plan; names are those of msg/PlanStep."""
+    """A step of a plan; the fields are those of msg/PlanStep."""
 
     number: int
     action: str
@@ -60,12 +61,14 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class PlanRecord:
-    """A plan, from whatever source; names are those of msg/Plan where the message has the field.
+    """A plan of a replay or of a running node. Fields that msg/Plan also has carry the names of the message.
 
     Attributes:
-        mode: Visual mode of the engine; None: the source does not tell.
-        window_s: Length of the clip that was asked for; None: the growing clip, or the source does not tell.
-        time_to_first_token_s: Of the plan's first text; None: the source does not tell.
+        mode: Visual mode of the engine; None: the source of the plan does not tell.
+        window_s: Length in seconds of the window that was asked for; None: the growing clip, or the source does not
+            tell.
+        time_to_first_token_s: Seconds from the start of work to the first token of the plan's first text; None: the
+            source does not tell.
     """
 
     goal: str
@@ -91,16 +94,16 @@ class PlanRecord:
 
     @property
     def findings(self) -> list[str]:
-        """Everything that was found about the plan, step by step, then about the whole."""
+        """Texts of all findings: those about each step, step by step, then those about the whole plan."""
         of_steps = [text for step in self.steps for text in step.message.split("; ") if text]
         return [*of_steps, *self.problems]
 
 
 def answer_record(result: Result, model: str) -> AnswerRecord:
-    """Record the end of a query.
+    """Make the record of an answer or a refusal.
 
     Args:
-        result: The end.
+        result: The end of the query.
         model: Name of the checkpoint.
     """
     answered = result.scene if result.status is Status.OK else None
@@ -125,12 +128,12 @@ def answer_record(result: Result, model: str) -> AnswerRecord:
 def plan_record(
     goal: str, result: Result, plan: PlanResult | Decomposition | None, model: str, vocabulary: str, prompts: str
 ) -> PlanRecord:
-    """Record the end of a request for a plan.
+    """Make the record of a request for a plan.
 
     Args:
         goal: State that the plan shall reach, in words.
-        result: The end, with the frames used.
-        plan: The plan, or the sentences in the model's own words; None: neither.
+        result: The end of the request, with the frames used.
+        plan: The plan, or the sentences in the model's own words; None: there is neither.
         model: Name of the checkpoint.
         vocabulary: Name of the vocabulary, as the user gave it.
         prompts: Name and version of the set of prompts.
@@ -164,13 +167,14 @@ def plan_record(
 def written(
     record: AnswerRecord | PlanRecord, at_ns: int, stamp_ns: int, question: TimedQuestion | None = None
 ) -> dict[str, Any]:
-    """A record as a dictionary ready for JSON; what its source does not tell is left out.
+    """Convert a record to a dictionary ready for JSON; fields that are None are left out.
 
     Args:
-        record: The answer or plan.
-        at_ns: When it was asked for, nanoseconds after the first frame of the recording.
-        stamp_ns: The same on the clock of the frames' stamps.
-        question: What the recording's user asked, with the right answer where it is known.
+        record: The record of an answer or a plan.
+        at_ns: Time of the question or goal, in nanoseconds after the first frame of the recording.
+        stamp_ns: The same time in nanoseconds, on the clock of the frames' stamps.
+        question: The question about the recording, with the right answer if it is known; None: no right answer is
+            known.
     """
     fields = asdict(record)
     about = "question" if isinstance(record, AnswerRecord) else "goal"
@@ -185,23 +189,23 @@ def written(
 
 
 def window_s(query: Query) -> float | None:
-    """Length in seconds of the window that a query is about; None for the growing clips and for a range of time."""
+    """Return the length of a query's window in seconds; None: the query is about growing clips or a range of time."""
     return None if query.window_ns is None else query.window_ns / NS_PER_S
 
 
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
-    """Every frame of some clips, camera by camera, oldest first."""
+    """List the frames of some clips as dictionaries ready for JSON, camera by camera, oldest first."""
     return [frame_record(frame) for clip in clips for frame in clip.frames]
 
 
 def frame_record(frame: Frame) -> dict[str, Any]:
-    """A frame as a dictionary that is ready for JSON; with the range of values shown, if the picture stores values."""
+    """Convert a frame to a dictionary ready for JSON; `value_range` is there if the picture stores values."""
     record = {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
     return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
 
 
 def is_correct(text: str, truth: str) -> bool:
-    """Whether an answer says exactly the truth, but for case, width, outer spaces and the mark at the end."""
+    """Whether an answer equals the right answer, apart from case, width, outer spaces and the mark at the end."""
     return says(text, truth)
 
 

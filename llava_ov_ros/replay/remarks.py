@@ -1,4 +1,4 @@
-"""Remarks on a recording after its replay: what became of each camera's messages, and cameras that share no time."""
+"""Remarks on a recording after its replay: messages that a camera left out, and cameras that share no time."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from .bag import ImageTopic
 
 
 def remarks(topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> list[str]:
-    """What a user should know of the recording after its replay: a line per camera, then what is odd.
+    """List what a user should know about a recording after its replay.
 
     Args:
-        topics: The topics replayed.
+        topics: The topics that were replayed.
         cameras: The camera of each topic.
+
+    Returns:
+        For each camera, a line with its numbers of messages and frames, and a line for each irregularity of its
+        messages; at last a line if the cameras share no time.
     """
     lines = []
     for topic in topics:

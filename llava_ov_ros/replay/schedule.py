@@ -1,4 +1,4 @@
-"""Says when the questions of a recording are due; replays and live playing use the same rule."""
+"""Decides when the questions about a recording are due, by one rule for replays and for live playing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .bag import BagMessage
 
 
 class Timed(Protocol):
-    """Something that is due at a time."""
+    """A question or a goal that is due at a time of the recording."""
 
     @property
     def at_ns(self) -> int:
-        """Nanoseconds after the first message."""
+        """Due time, in nanoseconds after the first message."""
         ...
 
 
@@ -22,23 +22,26 @@ TimedT = TypeVar("TimedT", bound=Timed)
 
 
 class Schedule(Generic[TimedT]):
-    """Questions that wait for their time.
-
-    Time counts from the first message. In a looped recording, whose stamps jump back, it goes on.
+    """Questions that wait for their times. Time counts from the first message, and goes on when a loop's stamps jump.
 
     Attributes:
-        origin_ns: The time that questions count from, on the clock of the messages; 0 before the first message.
+        origin_ns: Time from which the questions' times count, in nanoseconds on the clock of the messages; 0 before the
+            first message.
     """
 
     def __init__(self, questions: Sequence[TimedT]) -> None:
-        """Hold questions, given in any order; questions of the same time keep their order."""
+        """Take questions in any order; questions of equal times keep their order."""
         self.origin_ns = 0
         self._waiting = deque(enumerate(sorted(questions, key=lambda question: question.at_ns), 1))
         self._newest_ns = 0
         self._lap: int | None = None
 
     def take(self, message: BagMessage) -> bool:
-        """Note the next message before a camera gets it; returns whether its stamps begin anew (a looped recording)."""
+        """Note the time of the next message, before a camera gets this message.
+
+        Returns:
+            Whether the message begins a new lap, as the stamps of a looped recording jump back.
+        """
         begins_anew = self._lap is not None and message.lap > self._lap
         if self._lap is None:
             self.origin_ns = self._newest_ns = message.time_ns
@@ -50,12 +53,12 @@ class Schedule(Generic[TimedT]):
         return begins_anew
 
     def due(self) -> Iterator[tuple[int, TimedT, int]]:
-        """Yield number, question and time of each question that is due before a camera gets the message taken last."""
+        """Yield number, question and time (ns) of each question to be asked before a camera gets the last message."""
         while self._waiting and self.origin_ns + self._waiting[0][1].at_ns < self._newest_ns:
             yield self._next()
 
     def rest(self) -> Iterator[tuple[int, TimedT, int]]:
-        """Yield number, question and time of each question that is left after the last message."""
+        """Yield number, question and time (ns) of each question that is left after the recording's last message."""
         while self._waiting:
             yield self._next()
 

@@ -1,4 +1,4 @@
-"""The interface of a recording's file, whatever its format; and the .db3 and .bag files that rosbags reads."""
+"""The interface to the files of a recording in any format, and the files that rosbags reads: .db3 and .bag."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class RecordedTopic:
     """One topic of one file.
 
     Attributes:
-        type: The message type in full (`sensor_msgs/msg/Image`).
-        encoding: How its messages are written: cdr, ros1, json, ...
-        count: Messages recorded.
+        type: Full name of the message type, such as `sensor_msgs/msg/Image`.
+        encoding: Serialisation of the messages: cdr, ros1, json, ...
+        count: Number of recorded messages.
     """
 
     type: str
@@ -36,12 +36,12 @@ class Storage(Protocol):
 
     @property
     def path(self) -> Path:
-        """Path of the file as the user gave it, even where a copy is read."""
+        """The file as the user knows it."""
         ...
 
     @property
     def topics(self) -> dict[str, RecordedTopic]:
-        """The topics by their names."""
+        """The topics of the file, by name."""
         ...
 
     @property
@@ -50,7 +50,12 @@ class Storage(Protocol):
         ...
 
     def messages(self, topic: str, start_ns: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """Record time in nanoseconds and bytes of each message of a topic, in order of record time."""
+        """Yield record time in nanoseconds and bytes of each message of a topic, in order of record time.
+
+        Args:
+            topic: Name of the topic.
+            start_ns: Record time in nanoseconds from which on messages are wanted; None: all messages.
+        """
         ...
 
     def close(self) -> None:
@@ -59,25 +64,25 @@ class Storage(Protocol):
 
 
 def full_type(name: str) -> str:
-    """A message type with its `/msg/`, which ROS 1, older recorders and JavaScript tools leave out."""
+    """Return the full name of a message type; ROS 1, older recorders and JavaScript tools leave its `/msg/` out."""
     return re.sub(r"^([^/]+)/([^/]+)$", r"\1/msg/\2", name)
 
 
 def add_topic(topics: dict[str, RecordedTopic], name: str, more: RecordedTopic) -> None:
-    """Enter a topic, or add to its count if it has been entered for another publisher."""
+    """Add a topic to `topics`; if the topic is there already, from another publisher or file, add up the counts."""
     known = topics.get(name)
     topics[name] = more if known is None else RecordedTopic(more.type, more.encoding, known.count + more.count)
 
 
 class RosbagsFile:
-    """A .db3 or .bag file through the reader of rosbags."""
+    """One open .db3 or .bag file, read through rosbags."""
 
     def __init__(self, path: Path, opened: Path) -> None:
-        """Open the file.
+        """Open the file and read its topics.
 
         Args:
             path: The file as the user knows it.
-            opened: The file to read: the same, or a copy of it.
+            opened: The file to read: the same file, or a readable copy.
 
         Raises:
             Exception: Whatever rosbags raises for a file that it cannot read.
@@ -97,7 +102,7 @@ class RosbagsFile:
         return (self._reader.start_time, self._reader.end_time - 1) if self._reader.message_count else None
 
     def messages(self, topic: str, start_ns: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """Record time in nanoseconds and bytes of each message of a topic, in order of record time."""
+        """Yield record time in nanoseconds and bytes of each message of a topic, in order of record time."""
         connections = [connection for connection in self._reader.connections if connection.topic == topic]
         for _, recorded_ns, raw in self._reader.messages(connections, start=start_ns):
             yield recorded_ns, raw

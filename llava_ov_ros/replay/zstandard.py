@@ -1,4 +1,4 @@
-"""Zstandard, from the standard library or from the package that rosbags brings for older Pythons."""
+"""Zstandard from the standard library or, before Python 3.14, from a package that rosbags depends on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ else:
     from backports import zstd
 
 MAGIC = b"\x28\xb5\x2f\xfd"
-"""What every frame of Zstandard begins with. No message of CDR does: its first byte is 0."""
+"""First bytes of every Zstandard frame. No CDR message begins so, because its first byte is 0."""
 
 __all__ = ["MAGIC", "zstd"]

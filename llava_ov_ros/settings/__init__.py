@@ -1,4 +1,4 @@
-"""The one table of parameters and defaults, without ROS: for the node, replays, evaluations and command lines alike."""
+"""The one table of parameters and their defaults, without ROS; the node, replays, evaluations and commands read it."""
 
 from .allowed_values import StampSource
 from .consistency import check_together

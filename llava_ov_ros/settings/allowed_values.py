@@ -1,4 +1,4 @@
-"""Choices of parameters that layers above work with, too."""
+"""Allowed values of some parameters, which the layers above also use as types or constants."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Literal, get_args
 
 
 class StampSource(StrEnum):
-    """Where a frame's time comes from."""
+    """Source of a frame's time."""
 
     HEADER = "header"
-    """`header.stamp` of the message; where that is zero, its arrival."""
+    """`header.stamp` of the message; if that stamp is zero, the time of the message's arrival."""
     ARRIVAL = "arrival"
-    """The clock when the message arrived, for drivers that stamp by another clock, as one that counts since boot."""
+    """Time of the message's arrival, for drivers whose stamps come from another clock, such as time since boot."""
 
 
 REFUSE, USE = "refuse", "use"
 ON_DAMAGED = (REFUSE, USE)
-"""What is done with a picture of which parts are damaged."""
+"""What the node does with a JPEG whose picture is partly damaged: refuse the picture, or use it."""
 Decoding = Literal["constrained", "free"]
-"""How plans are decoded: held to the vocabulary's grammar, or read from free text."""
+"""How plans are decoded: constrained to the vocabulary's grammar, or as free text that is read afterwards."""
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 PLAN_DECODING: Decoding = "constrained"
-"""The default of plan_decoding."""
+"""Default of the parameter plan_decoding."""
 ROTATIONS_DEG = (0, 90, 180, 270)
-"""Clockwise turns of a picture."""
+"""Clockwise rotations of a picture, in degrees."""

@@ -1,7 +1,7 @@
-"""Checks that the values of several parameters fit together: at configure, and with every change of a configured node.
+"""Rules between several parameters, checked at configure and, on a configured node, with every change.
 
-Not before that: `ros2 param set` and `ros2 param load` set one parameter after the other, and on the way from one
-camera to two there is a moment with two cameras and one topic.
+The rules are not checked before configure: `ros2 param set` and `ros2 param load` set one parameter after the other, so
+a user who goes from one camera to two has two cameras and one topic for a moment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def check_together(settings: Settings) -> None:
     """Check that the values of several parameters fit together.
 
     Raises:
-        ParameterError: They do not; the text names the parameters, their values and what to change.
+        ParameterError: The values do not fit together; the text names the parameters, their values and the remedy.
     """
     cameras = len(settings.cameras)
     if len(settings.image_topics) != cameras:

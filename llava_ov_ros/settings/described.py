@@ -1,4 +1,4 @@
-"""A described parameter: its text, range and choices, and the check of one value by itself."""
+"""The description of a parameter for users, and the check of one value against this description."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from ..bounds import quoted
 
 LONGEST_TEXT = 10_000
-"""Characters of a text: a few thousand tokens, of which a model's context has 32,768 or fewer."""
+"""Most characters of one text. They make a few thousand tokens; a model's context has 32,768 tokens or fewer."""
 MOST_ENTRIES = 100
-"""Entries of a list."""
+"""Most entries of a list."""
 
 Value = bool | int | float | str | list[int] | list[str]
 
@@ -21,14 +21,15 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Described:
-    """The description of one parameter, and which values it allows.
+    """Description of one parameter for users, and the values that the parameter may have.
 
     Attributes:
         text: Description, with the unit.
         low: Smallest value allowed (numbers).
         high: Largest value allowed (numbers).
         choices: Values allowed (strings, and the elements of string lists).
-        live: Whether a change takes effect at once; the others need the node to be unconfigured.
+        live: Whether a change takes effect while the node runs. Other parameters can only be set while the node is
+            unconfigured.
     """
 
     text: str
@@ -39,7 +40,13 @@ class Described:
 
 
 def described(default: Value, text: str, **checks: Any) -> Any:
-    """A dataclass field with its description in the metadata."""
+    """Make the dataclass field of one parameter, with the description in its metadata.
+
+    Args:
+        default: Default of the parameter; every instance gets its own copy of a list.
+        text: Description, with the unit.
+        checks: The other attributes of `Described`.
+    """
     about = Described(text, **checks)
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata={"about": about})
@@ -47,13 +54,17 @@ def described(default: Value, text: str, **checks: Any) -> Any:
 
 
 def about(entry: Field[Any]) -> Described:
-    """The description of one field of Settings."""
+    """Return the description of one field of `Settings`."""
     described: Described = entry.metadata["about"]
     return described
 
 
 def check_value(entry: Field[Any], value: Value) -> None:
-    """Raise ParameterError where a value is outside its parameter's range or choices."""
+    """Check that a value is within its parameter's range and choices, and no list or text is too long.
+
+    Raises:
+        ParameterError: The value is not allowed; the text names the parameter, the value and what is allowed.
+    """
     rule = about(entry)
     items = value if isinstance(value, list) else [value]
     if len(items) > MOST_ENTRIES:

@@ -1,4 +1,4 @@
-"""The one table of parameters: their defaults, ranges, choices and descriptions, as the class of their values."""
+"""The one table of parameters: each field of `Settings` has a default, a description and often a range or choices."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .described import Described, ParameterError, about, check_value, described
 from .value_range import DEFAULT, check_value_range
 
 MOST_WAITING, MOST_TOGETHER = 100, 64
-"""Greatest queue_size and batch_size."""
+"""Largest allowed values of queue_size and batch_size."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Values of all parameters at one moment, each allowed by itself.
+    """The values of all parameters at one moment; each value is allowed by itself.
 
-    `consistency.check_together` says whether they fit together, and the node whether ROS takes the names of topics.
+    `consistency.check_together` checks that the values fit together. The node checks that ROS accepts the topic names.
 
     Raises:
         ParameterError: A value is not allowed; the text names the parameter, the value and what is allowed.
@@ -220,11 +220,11 @@ class Settings:
         return nanoseconds(self.frozen_after_s)
 
     def questions(self) -> list[str]:
-        """The standing questions that are not empty."""
+        """Return the standing questions that are not empty."""
         return [question for question in self.standing_questions if question.strip()]
 
     def standing_fault(self) -> str:
-        """Say why the standing questions cannot all be asked; empty if they can."""
+        """Return why the queue cannot hold all standing questions, or an empty text if it can."""
         count = len(set(self.questions()))
         if count <= self.queue_size:
             return ""
@@ -234,24 +234,24 @@ class Settings:
         )
 
     def per_camera(self, name: str) -> list[Any]:
-        """A list parameter with one entry per camera, a single entry repeated for all."""
+        """Return the entries of a list parameter, one per camera; a single entry is repeated for all cameras."""
         values: list[Any] = getattr(self, name)
         return values * len(self.cameras) if len(values) == 1 else values
 
 
 DEFAULTS = Settings()
-"""The default of every parameter. What is no parameter and means the same takes its default from here."""
+"""Default of every parameter. Arguments and options with the meaning of a parameter take their defaults from here."""
 
 
 def parameter(name: str) -> Described:
-    """The description, range and choices of one parameter.
+    """Return the description, range and choices of one parameter.
 
     Raises:
-        KeyError: There is no parameter of that name.
+        KeyError: The table has no parameter of this name.
     """
     return {entry.name: about(entry) for entry in fields(Settings)}[name]
 
 
 def nanoseconds(seconds: float) -> int:
-    """Seconds in nanoseconds, as stamps have them."""
+    """Convert seconds to whole nanoseconds, the unit of stamps."""
     return round(seconds * 1_000_000_000)

@@ -1,4 +1,4 @@
-"""Which stored values of a picture are shown darkest and brightest, as a user writes it."""
+"""The range of a picture's stored values that is shown from dark to bright, as a user writes the range."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ BETWEEN = ".."
 
 @dataclass(frozen=True)
 class ValueRange:
-    """Two values of a picture, in the numbers that it stores.
+    """The two stored values of a picture that are shown darkest and brightest.
 
     Attributes:
-        black: Shown darkest, and so is what lies beyond it.
-        white: Shown brightest, likewise; less than `black` where small values are shown bright.
+        black: Stored value that is shown darkest; values beyond it are shown equally dark.
+        white: Stored value that is shown brightest; values beyond it are shown equally bright. `white` is less than
+            `black` if small values are shown bright.
 
     Raises:
-        ValueError: They are equal, or one of them is no finite number.
+        ValueError: The two values are equal, or one of them is not finite.
     """
 
     black: float
@@ -35,7 +36,7 @@ class ValueRange:
 
     @property
     def goes_below_zero(self) -> bool:
-        """Whether values below zero are values like others."""
+        """Whether the range includes values below zero, so that a picture's values of 0 or less are measurements."""
         return min(self.black, self.white) < 0
 
 
@@ -43,17 +44,17 @@ def check_value_range(text: str) -> None:
     """Check that a text is `default`, `auto` or a range such as `0..4095`.
 
     Raises:
-        ValueError: It is neither; the text names it and what is allowed.
+        ValueError: The text is none of these; the message names the text and the allowed forms.
     """
     if text not in (DEFAULT, AUTO):
         given_range(text)
 
 
 def given_range(text: str) -> ValueRange:
-    """The range that a text such as `0..4095` or `10000..300` names: the value shown darkest, then the brightest.
+    """Read a range from a text such as `0..4095` or `10000..300`: the value shown darkest, then the brightest.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: The text is not a range; the message names the text and the allowed forms.
     """
     black, _, white = text.partition(BETWEEN)
     try:
