@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ..settings import DEFAULTS, parameter
+from ..settings.allowed_values import DECOMPOSE
 from .bag_options import (
     add_bag,
     add_clip,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ..questions import Prompts
     from ..replay import BagMessage, TimedQuestion
 
-DECOMPOSE = "decompose"
 REPAIRS = int(parameter("plan_repairs").low or 0), int(parameter("plan_repairs").high or 0)
 """Least and most repairs of a plan."""
 

@@ -215,11 +215,11 @@ def _evaluate(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomT
 def _decodings(args: argparse.Namespace, asker: RoomsAsker, fresh: Iterator[RoomTrial], total: int) -> int:
     from tqdm import tqdm
 
-    from ..evaluation.rooms.held_plans import DECODINGS, evaluate_plans
+    from ..evaluation.rooms.held_plans import COMPARED_DECODINGS, evaluate_plans
     from ..planning import find_vocabulary, load_vocabulary
     from ..questions import find_prompts, load_prompts
 
-    decodings = DECODINGS if args.decoding == "both" else (args.decoding,)
+    decodings = COMPARED_DECODINGS if args.decoding == "both" else (args.decoding,)
     vocabulary, prompts = load_vocabulary(find_vocabulary("alfred")), load_prompts(find_prompts("plain"))
     try:
         with tqdm(total=total * len(decodings), unit="question", disable=None, leave=False) as bar:

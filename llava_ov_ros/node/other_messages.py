@@ -43,7 +43,8 @@ class OtherMessages:
     def __init__(self, node: LifecycleNode) -> None:
         self._plans: Any = None
         self._intents: Any = None
-        self._last: tuple[object, Step] | None = None
+        self._turn: object = None
+        self._steps: set[Step] = set()
         try:
             plansys2 = message_types("plansys2_msgs", "Plan", "PlanItem")
             if plansys2 is not None:
@@ -74,9 +75,11 @@ class OtherMessages:
         if self._intents is None or hint.hint != ActionHint.STEP or hint.violations:
             return
         step = Step(hint.action, tuple(hint.arguments))
-        if self._last is not None and self._last[0] is turn and self._last[1] == step:
+        if self._turn is not turn:
+            self._turn, self._steps = turn, set()
+        if step in self._steps:
             return
         fields = intent_fields(step, hint.confidence, vocabulary)
         if fields is not None:
-            self._last = turn, step
+            self._steps.add(step)
             self._intents.publish(self._intent(**fields))

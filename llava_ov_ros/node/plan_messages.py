@@ -25,11 +25,11 @@ from ..planning import (
 )
 from ..questions import Query, Result
 from ..settings import Settings
+from ..settings.allowed_values import DECODINGS, DECOMPOSE
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
 
-DECOMPOSE = "decompose"
-DECODINGS = ("constrained", "free", DECOMPOSE)
+REQUEST_DECODINGS = (*DECODINGS, DECOMPOSE)
 _SHARED = ("cameras", "mode", "window_s", "from_stamp", "to_stamp", "max_frames", "deadline_s", "request_id")
 _STATUSES = {
     StepStatus.OK: PlanStep.OK,
@@ -60,8 +60,10 @@ def plan_query(asked: Any, settings: Settings) -> Query:
         goal_text(asked.goal)
     except GoalTextError as error:
         raise InvalidRequestError(query, str(error)) from None
-    if asked.decoding and asked.decoding not in DECODINGS:
-        raise InvalidRequestError(query, f"decoding is {quoted(asked.decoding)}: allowed are {', '.join(DECODINGS)}")
+    if asked.decoding and asked.decoding not in REQUEST_DECODINGS:
+        raise InvalidRequestError(
+            query, f"decoding is {quoted(asked.decoding)}: allowed are {', '.join(REQUEST_DECODINGS)}"
+        )
     return query
 
 

@@ -26,10 +26,11 @@ from ..planning import (
     plan_about,
 )
 from ..questions import Query, Request, Result, Status
+from ..settings.allowed_values import DECOMPOSE
 from .configured import Configured
 from .dispatch import Goals
 from .messages import InvalidRequestError
-from .plan_messages import DECOMPOSE, plan_query, step_message, told_goal
+from .plan_messages import plan_query, step_message, told_goal
 from .server_context import ServerContext, open_service_and_action
 
 # Most questions about a plan's things that wait in the queue at once, so that other requests find room.

@@ -204,9 +204,9 @@ def frame_record(frame: Frame) -> dict[str, Any]:
     return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
 
 
-def is_correct(text: str, truth: str) -> bool:
+def is_correct(text: str, gold: str) -> bool:
     """Whether an answer equals the right answer, apart from case, width, outer spaces and the mark at the end."""
-    return says(text, truth)
+    return says(text, gold)
 
 
 def _step_record(step: PlannedStep) -> StepRecord:

@@ -21,6 +21,8 @@ ON_DAMAGED = (REFUSE, USE)
 Decoding = Literal["constrained", "free"]
 """How plans are decoded: constrained to the vocabulary's grammar, or as free text that is read afterwards."""
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+DECOMPOSE = "decompose"
+"""Decoding of a request that wants steps in the model's own words, in place of a plan."""
 PLAN_DECODING: Decoding = "constrained"
 """Default of the parameter plan_decoding."""
 ROTATIONS_DEG = (0, 90, 180, 270)

@@ -29,7 +29,7 @@ from llava_ov_ros.evaluation.rooms.accuracy import (
     trials,
 )
 from llava_ov_ros.evaluation.rooms.held_plans import (
-    DECODINGS,
+    COMPARED_DECODINGS,
     PLAN_CATEGORIES,
     evaluate_plans,
     plan_question,
@@ -303,7 +303,7 @@ def test_questions_are_asked_as_the_plain_prompts_put_them():
     assert plan_question(question, alfred, plain, "constrained") == plan_ask("put the mug on the desk", alfred, plain)
     step = Question("next_step", next_step_question("put the mug on the desk", "GotoLocation shelf"), "!")
     done = (Step("GotoLocation", ("shelf",)),)
-    for decoding in DECODINGS:
+    for decoding in COMPARED_DECODINGS:
         asked = next_step_ask("put the mug on the desk", done, alfred, plain, decoding)
         assert plan_question(step, alfred, plain, decoding) == asked
 

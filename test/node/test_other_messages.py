@@ -116,6 +116,8 @@ def test_a_hint_as_an_intent_once_for_each_turn(install, alfred):
     others.hint(hint("GotoLocation shelf"), first, alfred)
     others.hint(hint("GotoLocation shelf"), first, alfred)
     others.hint(hint("PickupObject mug"), first, alfred)
+    # A model that wavers between two steps has neither acted on twice.
+    others.hint(hint("GotoLocation shelf"), first, alfred)
     others.hint(hint("PickupObject mug"), second, alfred)
     found = [(one.intent, json.loads(one.data), one.confidence) for one in node.published["~/intents"]]
     grab = ("__intent_grab_object__", {"object": "mug"}, 0.75)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .accuracy import Picture
 
 PLAN_CATEGORIES = ("plan", "next_step")
-DECODINGS: tuple[Decoding, ...] = ("free", "constrained")
+COMPARED_DECODINGS: tuple[Decoding, ...] = ("free", "constrained")
 
 Planner = Callable[[Sequence["Picture"], Sequence[PlanAsk]], "list[Generated]"]
 """Asks a model for plans about the frames of one clip; returns the texts in the order of the requests."""
@@ -86,7 +86,7 @@ def evaluate_plans(
     vocabulary: Vocabulary,
     prompts: Prompts,
     *,
-    decodings: Sequence[Decoding] = DECODINGS,
+    decodings: Sequence[Decoding] = COMPARED_DECODINGS,
     on_asked: Callable[[int], None] = no_op,
 ) -> PlanReport:
     """Ask for the plans and next steps of fresh rooms, the same questions with every way of decoding.

@@ -10,14 +10,13 @@ from functools import lru_cache
 from ...bounds import quoted
 from ...frames import Frame
 from ...questions.prompts import ENGLISH, NOW, PICTURE, Prompts
-from ...settings.allowed_values import PLAN_DECODING, Decoding
+from ...settings.allowed_values import DECODINGS, PLAN_DECODING, Decoding
 from ..plan_steps import STEP_SEPARATOR, PlanError, Step, split_line
 from ..validate.simulation import Validation
 from ..vocabulary import Vocabulary
 from .plan_grammar import PlanGrammar, plan_grammar
 from .repair import repair_prompt
 
-DECODINGS: tuple[Decoding, ...] = ("constrained", "free")
 LONGEST_GOAL, LONGEST_STEP = 500, 200
 """Most characters of a goal, and of a step that is reported done."""
 FREE_PLAN_TOKENS, FREE_STEP_TOKENS = 512, 48
