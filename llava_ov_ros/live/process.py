@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +53,26 @@ def executable() -> Path:
     return path
 
 
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Handle signals that come during the `with` block when the block ends: a process being started is not lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for noted in dict.fromkeys(came):
+        signal.raise_signal(noted)
+
+
 class NodeProcess:
     """The node in a process of its own; leaving the `with` block ends the process with SIGINT.
 
@@ -87,11 +109,20 @@ class NodeProcess:
 
     def __enter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            # In a session of its own a Ctrl-C in the terminal does not reach it beside the signal sent here.
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+        try:
+            with self.log.open("wb") as log, _signals_later():
+                # In a session of its own a Ctrl-C in the terminal does not reach it beside the signal sent here.
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except BaseException:
+            if self._process is not None:
+                self.end()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
