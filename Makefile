@@ -14,7 +14,8 @@ RATE ?= 1.0
 EVERY ?=
 WHEELS ?= jazzy
 OUT ?= out/demo.png
-WORKERS ?= 2
+# One more than two cores: the tests mostly wait.
+WORKERS ?= 3
 
 # A misspelt one would be ignored in silence.
 VARIABLES := PYTHON BAG ASK TOPIC MODEL RATE EVERY WHEELS OUT WORKERS
@@ -34,7 +35,7 @@ TEST_DOMAIN := export ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$((RANDOM % 80 + 10))}
 help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
-	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=2)"
+	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=3)"
 	@echo "make test-all                 also the four below (under an hour)"
 	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
