@@ -67,8 +67,9 @@ class PlanRecord:
         mode: Visual mode of the engine; None: the source of the plan does not tell.
         window_s: Length in seconds of the window that was asked for; None: the growing clip, or the source does not
             tell.
-        time_to_first_token_s: Seconds from the start of work to the first token of the plan's first text; None: the
-            source does not tell.
+        new_tokens: Number of tokens that were generated for the plan's first text; None: the source does not tell.
+        time_to_first_token_s: Seconds from the start of work to the first token of that text; None: the source does not
+            tell.
     """
 
     goal: str
@@ -90,6 +91,7 @@ class PlanRecord:
     total_time_s: float
     mode: str | None = None
     window_s: float | None = None
+    new_tokens: int | None = None
     time_to_first_token_s: float | None = None
 
     @property
@@ -160,6 +162,7 @@ def plan_record(
         total_time_s=result.total_s,
         mode=result.query.mode,
         window_s=window_s(result.query),
+        new_tokens=result.new_tokens,
         time_to_first_token_s=result.time_to_first_token_s,
     )
 

@@ -73,3 +73,4 @@ def test_a_suite(write_bag, shot, tmp_path):
     }
     assert phrase == {"em": 0, "em_zh": 1, "f1_zh": 1, "rouge_l": 1}
     assert (plan["plan_exact"], by_ask["拿起马克杯。"]["accepted"]) == (1, True)
+    assert by_ask["拿起马克杯。"]["new_tokens"] > 0

@@ -138,6 +138,7 @@ def test_a_record_has_the_names_of_the_message_and_goes_into_json(words):
     ]
     assert "nothing is held" in record["steps"][0]["message"]
     assert (record["goal"], record["at_s"], record["text"], record["status"]) == (GOAL, 2.0, BROKEN, "OK")
+    assert (record["new_tokens"], record["model"], record["vocabulary"]) == (1, "planner", "alfred")
     assert [(one["camera"], one["stamp_ns"] - T0_NS) for one in record["frames"]] == [
         ("front", 1_000_000_000),
         ("front", 1_500_000_000),

@@ -285,7 +285,7 @@ def row_of(shard: Shard, trial: Trial, now_ns: int, record: AnswerRecord | PlanR
         "gold": gold_of(trial),
         "frames": list(record.frames),
     }
-    if isinstance(record, AnswerRecord) and record.new_tokens is not None:
+    if record.new_tokens is not None:
         row["new_tokens"] = record.new_tokens
     return row
 
