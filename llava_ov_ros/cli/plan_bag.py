@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ..settings import DEFAULTS, parameter
-from ..settings.allowed_values import DECOMPOSE
+from ..settings.allowed_values import DECOMPOSE, REQUEST_DECODINGS
 from .bag_options import (
     add_bag,
     add_clip,
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     plan.add_argument(
         "--decoding",
-        choices=(*parameter("plan_decoding").choices, DECOMPOSE),
+        choices=REQUEST_DECODINGS,
         default=DEFAULTS.plan_decoding,
         help="held to the vocabulary's grammar, read from free text, or no plan but steps in the model's own words, "
         "which nothing checks (default: %(default)s)",

@@ -25,11 +25,10 @@ from ..planning import (
 )
 from ..questions import Query, Result
 from ..settings import Settings
-from ..settings.allowed_values import DECODINGS, DECOMPOSE
+from ..settings.allowed_values import REQUEST_DECODINGS
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
 
-REQUEST_DECODINGS = (*DECODINGS, DECOMPOSE)
 _SHARED = ("cameras", "mode", "window_s", "from_stamp", "to_stamp", "max_frames", "deadline_s", "request_id")
 _STATUSES = {
     StepStatus.OK: PlanStep.OK,

@@ -23,6 +23,8 @@ Decoding = Literal["constrained", "free"]
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
 DECOMPOSE = "decompose"
 """Decoding of a request that wants steps in the model's own words, in place of a plan."""
+REQUEST_DECODINGS = (*DECODINGS, DECOMPOSE)
+"""Decodings that a request for a plan may name."""
 PLAN_DECODING: Decoding = "constrained"
 """Default of the parameter plan_decoding."""
 ROTATIONS_DEG = (0, 90, 180, 270)
