@@ -11,6 +11,7 @@ from ..questions import Kind, Status
 from ..questions.kinds import AnswerValue
 from ..questions.marks import says
 from ..replay import AnswerRecord, PlanRecord, StepRecord
+from ..replay.records import frame_record
 
 OUTCOMES = {getattr(Plan, name): name for name in ("NONE", "ACCEPTED", "REJECTED", "CANNOT_TELL", "DECOMPOSED")}
 STEP_STATUSES = {getattr(PlanStep, name): name for name in ("OK", "WARNING", "VIOLATION")}
@@ -74,12 +75,10 @@ def plan_record(plan: Plan) -> PlanRecord:
 
 def frames_record(frames: list[FrameUsed]) -> list[dict[str, Any]]:
     """Every frame of a message, as `replay.records.frames_record` has those of clips."""
-    return [_frame_record(frame) for frame in frames]
-
-
-def _frame_record(frame: FrameUsed) -> dict[str, Any]:
-    record = {"camera": frame.camera, "stamp_ns": stamp_ns(frame.stamp_used), "frame_id": frame.header.frame_id}
-    return {**record, "value_range": frame.value_range} if frame.value_range else record
+    return [
+        frame_record(frame.camera, stamp_ns(frame.stamp_used), frame.header.frame_id, frame.value_range)
+        for frame in frames
+    ]
 
 
 def _value(answer: Answer, cannot_tell: str | None) -> AnswerValue:

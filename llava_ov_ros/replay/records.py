@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..frames import NS_PER_S, Clip, Frame
+from ..frames import NS_PER_S, Clip
 from ..planning import Decomposition, PlannedStep, PlanResult, plan_outcome
 from ..questions import Query, Result, Status
 from ..questions.kinds import AnswerValue
@@ -198,13 +198,27 @@ def window_s(query: Query) -> float | None:
 
 def frames_record(clips: Sequence[Clip]) -> list[dict[str, Any]]:
     """List the frames of some clips as dictionaries ready for JSON, camera by camera, oldest first."""
-    return [frame_record(frame) for clip in clips for frame in clip.frames]
+    return [
+        frame_record(
+            frame.camera, frame.stamp_ns, frame.frame_id, "" if frame.value_range is None else str(frame.value_range)
+        )
+        for clip in clips
+        for frame in clip.frames
+    ]
 
 
-def frame_record(frame: Frame) -> dict[str, Any]:
-    """Convert a frame to a dictionary ready for JSON; `value_range` is there if the picture stores values."""
-    record = {"camera": frame.camera, "stamp_ns": frame.stamp_ns, "frame_id": frame.frame_id}
-    return record if frame.value_range is None else {**record, "value_range": str(frame.value_range)}
+def frame_record(camera: str, stamp_ns: int, frame_id: str, value_range: str) -> dict[str, Any]:
+    """Make the record of a frame, ready for JSON.
+
+    Args:
+        camera: Name of the camera.
+        stamp_ns: The frame's time in nanoseconds.
+        frame_id: Coordinate frame of the camera.
+        value_range: Range of the stored values that are shown, such as `0..4095`; empty for a picture without stored
+            values, whose record has no range.
+    """
+    record = {"camera": camera, "stamp_ns": stamp_ns, "frame_id": frame_id}
+    return {**record, "value_range": value_range} if value_range else record
 
 
 def is_correct(text: str, gold: str) -> bool:
