@@ -1,4 +1,4 @@
-"""What mypy checks, and that the engine is what those who ask need."""
+"""What mypy checks, and that every engine is what those who ask need."""
 
 import inspect
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from llava_ov_ros.asking import AnswersQuestions
 from llava_ov_ros.onevision import Engine
-from llava_ov_ros.questions import AnswersQuestions
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"llava_ov_ros.action.*", "llava_ov_ros.msg.*", "llava_ov_ros.srv.*"}

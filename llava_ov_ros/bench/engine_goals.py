@@ -13,16 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..asking import Ask, Generated, LogitHook
 from ..frames import Clip, DecodeOptions, decode
 from ..frames.growing import GrowingClip
 from ..onevision.checkpoint import Checkpoint
-from ..onevision.decoding import Ask
 from ..onevision.engine import Engine
 from ..onevision.engine_settings import EngineSettings
-from ..onevision.generated import Generated
 from ..onevision.memory import check_fits, plan_memory
 from ..onevision.pixels import normalised, squashed
-from ..onevision.sampling import LogitHook
 from ..onevision.shapes import SHAPES, random_checkpoint, tensor_shapes, widened
 from .measuring import (
     HEIGHT,

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from ..asking import Ask
 from ..frames import Clip
-from ..onevision.decoding import Ask
 from ..onevision.engine import Engine
 from ..onevision.pixels import normalised, squashed
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..asking import AnswersQuestions, Ask, Generated, answers_in_order
 from ..frames import NS_PER_S, Clip, Frame
-from ..onevision.decoding import Ask
 from ..questions import Query, Status, answer_queries, shape
 
 if TYPE_CHECKING:
-    from ..onevision import Engine, Generated
     from ..planning import PlanAsk
     from ..questions import Prompts, SceneQuestion
 
@@ -20,7 +19,7 @@ LONGEST_ANSWER = 96
 class RoomsAsker:
     """Asks an engine about pictures; the pictures of the last call are not encoded again."""
 
-    def __init__(self, engine: Engine, mode: str, prompts: Prompts) -> None:
+    def __init__(self, engine: AnswersQuestions, mode: str, prompts: Prompts) -> None:
         """Use an engine.
 
         Args:
@@ -41,7 +40,7 @@ class RoomsAsker:
     def answer_surely(self, pictures: Sequence[Any], questions: Sequence[str]) -> list[tuple[str, float]]:
         """Return free answers with their confidence (a `SureAnswerer` of `evaluation.rooms.strangers`)."""
         asks = [Ask(question, LONGEST_ANSWER) for question in questions]
-        given = self._engine.answer_many([self._clip_of(pictures)], asks, mode=self._mode)
+        given = answers_in_order(self._engine, [self._clip_of(pictures)], asks, mode=self._mode)
         return [(one.text, one.confidence) for one in given]
 
     def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
@@ -57,15 +56,8 @@ class RoomsAsker:
 
     def write(self, pictures: Sequence[Any], asks: Sequence[PlanAsk]) -> list[Generated]:
         """Return plans and next steps (a `Planner` of `evaluation.rooms.held_plans`)."""
-        listed = [
-            Ask(
-                ask.prompt,
-                ask.max_new_tokens,
-                hook=None if ask.grammar is None else self._engine.grammar_hook(ask.grammar),
-            )
-            for ask in asks
-        ]
-        return self._engine.answer_many([self._clip_of(pictures)], listed, mode=self._mode)
+        listed = [Ask(ask.prompt, ask.max_new_tokens, grammar=ask.grammar) for ask in asks]
+        return answers_in_order(self._engine, [self._clip_of(pictures)], listed, mode=self._mode)
 
     def _clip_of(self, pictures: Sequence[Any]) -> Clip:
         same = len(pictures) == len(self._pictures) and all(

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+from ..asking import AnswersQuestions
 from ..checkpoints import find_checkpoint
 from ..frames import Camera, Clip, NoFramesError
 from ..planning import MOST_PICTURES
-from ..questions import AnswersQuestions, find_prompts, load_prompts
+from ..questions import find_prompts, load_prompts
 from ..settings import Settings
 from .abandonable import in_own_thread
 from .allocator import give_back

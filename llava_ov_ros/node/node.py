@@ -16,11 +16,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
+from ..asking import AnswersQuestions
 from ..checkpoints import CheckpointError
 from ..frames import NS_PER_S, Camera, Clip
 from ..frames.camera_settings import camera_settings, growth_settings
 from ..questions import (
-    AnswersQuestions,
     Query,
     Request,
     Result,

@@ -4,87 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch.nn import functional
 
-from ..bounds import check_whole, quoted
-from ..frames import Clip, Frame
-from ..no_op import no_op
-from ..settings import DEFAULTS
+from ..asking import Ask, Finish, Generated, NotFiniteError, stop_wish
+from ..frames import Clip
 from .devices import uploaded
-from .generated import Finish, Generated, NotFiniteError
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
-from .sampling import GREEDY, LogitHook, Sampling, sampled
+from .sampling import sampled
 from .steps import EagerSteps, StaticSteps, Steps
 from .token_rules import EarlierTokens
 from .tokens import PromptTokenizer, TextStream
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One question about clips; several may be asked about the same clips.
-
-    Attributes:
-        question: The user's text; special tokens in it are encoded as text.
-        max_new_tokens: Most tokens of the answer.
-        on_text: Called with each new piece of text, whole characters only.
-        should_stop: Called before the prefill and between tokens; returning "cancelled" or "deadline" ends the answer.
-        sampling: How tokens are chosen.
-        hook: May change the logits before a token is chosen; None changes nothing.
-        history: Questions and answers of earlier turns about the same clips, oldest first.
-        choices: Candidate answers. Their probabilities are compared, and no text is generated or streamed. None
-            generates free text.
-        before: Texts and pictures before the clips in the first turn. No newlines are then added around the pictures:
-            these texts and the question are all there is. Not in mode image, which looks at one picture.
-
-    Raises:
-        ValueError: `max_new_tokens` is no integer of at least 1; `choices` is empty, or has a blank or repeated text;
-            or `choices` is combined with a hook or a temperature.
-    """
-
-    question: str
-    max_new_tokens: int = DEFAULTS.max_new_tokens
-    on_text: Callable[[str], None] = no_op
-    should_stop: Callable[[], str | None] = no_op
-    sampling: Sampling = GREEDY
-    hook: LogitHook | None = None
-    history: tuple[tuple[str, str], ...] = ()
-    choices: tuple[str, ...] | None = None
-    before: tuple[str | Frame, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_whole("max_new_tokens", self.max_new_tokens, 1)
-        if self.choices is None:
-            return
-        if not self.choices:
-            raise ValueError("choices is empty: give the answers that are allowed, or None for any")
-        for number, choice in enumerate(self.choices, 1):
-            if not choice.strip():
-                raise ValueError(f"choice {number} is {quoted(choice)}: each must be a text")
-            if choice in self.choices[: number - 1]:
-                raise ValueError(f"choice {number} is {quoted(choice)}, which is there already: give each once")
-        if self.hook is not None or self.sampling.temperature > 0:
-            raise ValueError("choices are compared, not generated: give neither a hook nor a temperature with them")
-
-
-def stop_wish(ask: Ask) -> Finish | None:
-    """The reason for which `should_stop` wants the answer to end now, or None.
-
-    Raises:
-        ValueError: `should_stop` returned something else than "cancelled", "deadline" or None.
-    """
-    wish = ask.should_stop()
-    if wish == "cancelled":
-        return "cancelled"
-    if wish == "deadline":
-        return "deadline"
-    if wish is not None:
-        raise ValueError(f"should_stop returned {wish!r}: it must be 'cancelled', 'deadline' or None")
-    return None
 
 
 class BatchRow:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..ask_error import AskError
+from ..asking import Ask, Generated, LogitHook, answers_in_order, checked_mode
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..modes import Mode
@@ -18,16 +19,14 @@ from ..no_op import no_op
 from ..settings import DEFAULTS
 from .batches import batches
 from .checkpoint import Checkpoint
-from .decoding import Ask, BatchRow, answer_of, decode, end_unwanted
+from .decoding import BatchRow, answer_of, decode, end_unwanted
 from .devices import each_on_device, free_unused, on_device
 from .engine_settings import Counters, EngineSettings
-from .generated import Generated, checked_mode
 from .key_values import PrefixKeyValues
 from .loaded import Loaded, with_caches
 from .memory import MemoryPlan, is_out_of_memory, usual_batch
 from .prompt import Segment, dialogue
 from .prompt_parts import Own
-from .sampling import LogitHook
 from .scoring import Choosing, choose
 
 
@@ -48,6 +47,11 @@ class Engine:
         if self._state is None:
             raise RuntimeError(f"model {self.name!r} has been closed")
         return self._state
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may call `stream` at the same time: 1, because they would share one model's caches."""
+        return 1
 
     @property
     def device(self) -> torch.device:
@@ -134,15 +138,18 @@ class Engine:
                 is below 1.
             GrammarError: The grammar is invalid.
         """
+        if grammar is not None:
+            # Compiled here, so that a grammar that is wrong is refused before anything is computed.
+            self.grammar_hook(grammar)
         return Ask(
             question,
             max_new_tokens,
             on_text,
             should_stop,
-            hook=None if grammar is None else self.grammar_hook(grammar),
             history=tuple(history),
             choices=None if choices is None else tuple(choices),
             before=tuple(before),
+            grammar=grammar,
         )
 
     def grammar_hook(self, grammar: str) -> LogitHook:
@@ -177,12 +184,7 @@ class Engine:
 
         See `stream` for the arguments; the first error of a question is raised.
         """
-        answers: dict[int, Generated] = {}
-        for number, outcome in self.stream(clips, asks, mode=mode):
-            if isinstance(outcome, Exception):
-                raise outcome
-            answers[number] = outcome
-        return [answers[number] for number in range(len(asks))]
+        return answers_in_order(self, clips, asks, mode=mode)
 
     def prepare(self, clips: Sequence[Clip], *, mode: str = "video") -> bool:
         """Encode and prefill the next missing chunk of the prefix that questions about these clips will share.
@@ -327,6 +329,8 @@ class Engine:
                 yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
 
     def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> BatchRow:
+        if ask.grammar is not None:
+            ask = replace(ask, grammar=None, hook=self.grammar_hook(ask.grammar))
         return BatchRow(
             number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode)
         )

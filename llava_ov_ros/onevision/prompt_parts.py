@@ -11,11 +11,11 @@ import torch
 from torch.nn import functional
 
 from ..ask_error import AskError
+from ..asking import Ask
 from ..bounds import quoted
 from ..frames import Clip, Frame
 from ..modes import Mode
 from .checkpoint import Checkpoint
-from .decoding import Ask
 from .devices import uploaded
 from .prefix_store import Chunk
 from .prompt import Segment, conversation, user_content

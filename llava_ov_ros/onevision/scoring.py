@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from ..asking import Generated, NotFiniteError, weighed
 from .decoding import first_logits
 from .devices import uploaded
-from .generated import Generated, NotFiniteError, weighed
 from .key_values import PrefixKeyValues, SuffixKeyValues
 from .language import LanguageModel, logits_of
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ..asking import Ask
 from ..checkpoints import CheckpointError
 from ..frames import Clip, Frame
 from ..modes import MODES
-from .decoding import Ask
 from .engine import Engine
 from .memory import is_out_of_memory
 

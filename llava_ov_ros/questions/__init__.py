@@ -1,6 +1,6 @@
 """Questions about camera clips and their typed answers: query, clips, prompts, request, result."""
 
-from .answering import AnswersQuestions, answer_queries, answer_together
+from .answering import answer_queries, answer_together
 from .clips import RefusedError, cut_clips
 from .kinds import SceneAnswer, SceneQuestion, Shaped, read_answer, shape
 from .prompts import Kind, Prompts, PromptsError, find_prompts, load_prompts
@@ -8,7 +8,6 @@ from .query import Query, Result, Status, new_request_id
 from .request import Request
 
 __all__ = [
-    "AnswersQuestions",
     "Kind",
     "Prompts",
     "PromptsError",

@@ -4,73 +4,18 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
 from ..ask_error import AskError
-from ..frames import Clip, Frame
+from ..asking import AnswersQuestions, Ask, Generated
+from ..frames import Clip
 from ..no_op import no_op
 from .blank import blank_remark
 from .clips import RefusedError
 from .kinds import read_answer
 from .query import Query, Result, Status
 from .request import Request
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ..onevision import Ask, Counters, Generated
-
-
-class AnswersQuestions(Protocol):
-    """What is needed of an engine; `onevision.Engine` is one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model, as answers carry it."""
-        ...
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Make one question in the form that `stream` takes; with choices, the question compares them."""
-        ...
-
-    def stream(
-        self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str
-    ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Answer several questions about the same clips; yields number and outcome as they end."""
-        ...
-
-    def prepare(self, clips: Sequence[Clip], *, mode: str) -> bool:
-        """Encode or prefill one more piece of these clips ahead of a question; return False once all is prepared."""
-        ...
-
-    def memory_bytes(self) -> int:
-        """Bytes in use on the model's device."""
-        ...
-
-    def planned_bytes(self) -> int:
-        """Largest size in bytes that weights, features, keys and values may reach; 0: no plan was made."""
-        ...
-
-    def counters(self) -> Counters:
-        """Counts of the frames encoded and tokens computed so far."""
-        ...
-
-    def close(self) -> None:
-        """Give the memory back."""
-        ...
-
 
 _CUT_OFF = {
     "cancelled": (Status.CANCELLED, "cancelled; the text is what there was"),

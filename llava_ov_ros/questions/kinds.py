@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
 
+from ..asking import Generated
 from ..bounds import check_whole, quoted, shown
 from ..settings import DEFAULTS
 from .marks import says
 from .prompts import LISTED, Kind, Prompts
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ..onevision import Generated
 
 PHRASE_TOKENS = 16
 AnswerValue = bool | int | str | None

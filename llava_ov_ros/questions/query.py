@@ -7,16 +7,12 @@ import uuid
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
+from ..asking import Generated
 from ..bounds import check_whole
 from ..frames import Clip, Frame
 from ..settings import DEFAULTS
 from .kinds import SceneAnswer, Shaped
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ..onevision import Generated
 
 
 class Status(IntEnum):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..asking import AnswersQuestions
 from ..bounds import check_whole
 from ..frames import Camera, Clip
-from ..questions import AnswersQuestions, Query, Result, answer_queries, cut_clips
+from ..questions import Query, Result, answer_queries, cut_clips
 from ..settings import DEFAULTS
 from .bag import BagMessage, MalformedMessage
 from .question_file import TimedQuestion

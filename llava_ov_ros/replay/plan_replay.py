@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..asking import AnswersQuestions
 from ..frames import Camera, Clip
 from ..planning import (
     AnswerQueries,
@@ -15,7 +16,7 @@ from ..planning import (
     decompose_about,
     plan_about,
 )
-from ..questions import AnswersQuestions, Prompts, Query, Result, answer_queries
+from ..questions import Prompts, Query, Result, answer_queries
 from .answer_replay import ReplaySettings, clips_at, moments, query_of
 from .bag import BagMessage
 from .question_file import TimedQuestion

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from llava_ov_ros.asking import weighed
 from llava_ov_ros.evaluation.run.answer_scores import scored
 from llava_ov_ros.evaluation.run.bag_answers import RowsAnswered, run_shard
 from llava_ov_ros.evaluation.suite.preflight import preflight
 from llava_ov_ros.evaluation.suite.suite_file import read_suite
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.onevision.generated import weighed
 
 TOPIC = "/front/image_raw"
 PLAN = "GotoLocation shelf; PickupObject mug"

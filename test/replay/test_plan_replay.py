@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from llava_ov_ros.asking import weighed
 from llava_ov_ros.frames import AdmissionSettings, Camera, CameraSettings
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.onevision.generated import weighed
 from llava_ov_ros.planning import GoalTextError, PlanOptions, find_vocabulary, load_vocabulary, plan_outcome
 from llava_ov_ros.questions import Status, find_prompts, load_prompts
 from llava_ov_ros.replay import BagMessage, ReplaySettings, TimedQuestion, plan_record, replay_plans, written

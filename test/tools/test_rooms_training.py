@@ -16,10 +16,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from llava_ov_ros.asking import Ask
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision.checkpoint import load_checkpoint
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
-from llava_ov_ros.onevision.decoding import Ask
 from llava_ov_ros.onevision.engine import Engine
 from llava_ov_ros.onevision.pixels import normalised
 from llava_ov_ros.onevision.tokens import PromptTokenizer

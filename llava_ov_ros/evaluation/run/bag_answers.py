@@ -11,11 +11,11 @@ from typing import Any
 
 import cv2
 
+from ...asking import AnswersQuestions
 from ...frames import NS_PER_S, Camera, Clip
 from ...frames.camera_settings import recording_settings
 from ...planning import PlanOptions, PlanResult, plan_about
 from ...questions import (
-    AnswersQuestions,
     Kind,
     Query,
     Result,

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from ...asking import AnswersQuestions
 from ...checkpoints import CheckpointError, find_checkpoint
-from ...questions import AnswersQuestions
 from ...replay import BagError
 from ..suite.preflight import Job, named_model
 from .bag_answers import Ready, ShardEvent, run_shard

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from ...asking import Generated
 from ...frames import Clip
 from ...no_op import no_op
 from ...questions import Prompts, Query, Result, Status
@@ -16,10 +16,6 @@ from .attempts import NoAnswerError, PlanOptions, make_plan
 from .decompose import Decomposition, decompose_ask, read_decomposition
 from .plan_prompt import PlanAsk
 from .results import PlannedStep, PlanResult, read_plan_answer
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ...onevision import Generated
 
 AnswerQueries = Callable[[Sequence[Query], Callable[[str], None]], Sequence[Result]]
 """Has the model answer queries about the same clips: the queries, a listener for each piece of text; their results in

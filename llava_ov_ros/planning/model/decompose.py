@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ...asking import Generated
 from ...questions.chinese_numerals import CHARACTERS, numeral
 from ...questions.marks import says
 from ...questions.prompts import Prompts, filled
 from .plan_prompt import PlanAsk, goal_text
 from .results import decided_confidence, text_probability
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ...onevision import Generated
 
 MOST_SENTENCES = 9
 """Most sentences of a decomposition; published ones have fewer than ten."""

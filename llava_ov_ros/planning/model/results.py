@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from ...asking import Generated
 from ...questions.marks import says
 from ...questions.prompts import Prompts
 from ...settings.allowed_values import Decoding
@@ -16,10 +16,6 @@ from ..plan_steps import STEP_SEPARATOR, Plan, PlanError, Step, split_line
 from ..read.plan_text import STATEMENT_ENDS, read_plan
 from ..validate.simulation import Validation, validate
 from ..vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    # The engine's module imports torch, which this layer does without.
-    from ...onevision import Generated
 
 
 class StepStatus(StrEnum):

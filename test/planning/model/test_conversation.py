@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from llava_ov_ros.asking import weighed
 from llava_ov_ros.onevision import Generated
-from llava_ov_ros.onevision.generated import weighed
 from llava_ov_ros.planning import NoAnswerError, PlanOptions, Reason, StepStatus, make_plan
 from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 

@@ -1,0 +1,87 @@
+"""What callers need of an engine, wherever the engine computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ..frames import Clip, Frame
+from .ask import Ask
+from .generated import Generated
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class AnswersQuestions(Protocol):
+    """What node, replays and evaluations need of an engine.
+
+    `onevision.Engine` computes on this machine, `remote.RemoteEngine` asks a server.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as answers carry it."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """How many threads may call `stream` at the same time."""
+        ...
+
+    def ask(
+        self,
+        question: str,
+        *,
+        max_new_tokens: int,
+        on_text: Callable[[str], None],
+        should_stop: Callable[[], str | None],
+        choices: Sequence[str] | None = None,
+        grammar: str | None = None,
+        history: Sequence[tuple[str, str]] = (),
+        before: Sequence[str | Frame] = (),
+    ) -> Ask:
+        """Make one question in the form that `stream` takes; with choices, the question compares them."""
+        ...
+
+    def stream(
+        self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str
+    ) -> Iterator[tuple[int, Generated | Exception]]:
+        """Answer several questions about the same clips; yields number and outcome as they end."""
+        ...
+
+    def prepare(self, clips: Sequence[Clip], *, mode: str) -> bool:
+        """Encode or prefill one more piece of these clips ahead of a question; return False once all is prepared."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """Bytes in use on the model's device."""
+        ...
+
+    def planned_bytes(self) -> int:
+        """Largest size in bytes that weights, features, keys and values may reach; 0: no plan was made."""
+        ...
+
+    def counters(self) -> DataclassInstance:
+        """Counts of the work done so far: a dataclass, each of whose fields is a number or a text."""
+        ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+def answers_in_order(
+    engine: AnswersQuestions, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str
+) -> list[Generated]:
+    """Answer several questions about the same clips, and return the answers in the order of the questions.
+
+    Raises:
+        Exception: The first error of a question; see the engine's `stream`.
+    """
+    answers: dict[int, Generated] = {}
+    for number, outcome in engine.stream(clips, asks, mode=mode):
+        if isinstance(outcome, Exception):
+            raise outcome
+        answers[number] = outcome
+    return [answers[number] for number in range(len(asks))]
