@@ -11,10 +11,17 @@ MODEL_FORMS = (
     "a shipped name (rooms), else a directory (./rooms is never the shipped one), else a hub name (organisation/model)"
 )
 """The ways to name a model, for help texts and messages."""
+ADDRESS_FORM = "the address of a server, such as http://host:8000/v1"
+"""How to name a model on a server, for help texts and messages."""
 
 HUB_FILES = ("*.json", "*.safetensors", "merges.txt", "prompt_style")
 # No hub name begins with a dot, and `./NAME` is a path.
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
+
+def is_address(model: str) -> bool:
+    """Whether the name of a model is the address of a server: it begins with http:// or https://."""
+    return model.strip().lower().startswith(("http://", "https://"))
 
 
 class CheckpointError(ValueError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..bounds import shown
-from ..checkpoints import MODEL_FORMS
+from ..checkpoints import ADDRESS_FORM, MODEL_FORMS
 from ..message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
 from ..modes import MODES
 from .allowed_values import DECODINGS, ON_DAMAGED, PLAN_DECODING, REFUSE, ROTATIONS_DEG, StampSource
@@ -27,7 +27,7 @@ class Settings:
         ParameterError: A value is not allowed; the text names the parameter, the value and what is allowed.
     """
 
-    model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}")
+    model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}; or {ADDRESS_FORM}")
     device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
     dtype: str = described("auto", "Number format of the weights", choices=("auto", "float32", "bfloat16", "float16"))
     attention: str = described("sdpa", "Attention implementation", choices=("sdpa", "eager"))
@@ -35,6 +35,35 @@ class Settings:
         "none",
         "Weights of the language model on CUDA, through torchao; other answers than without",
         choices=("none", "int8", "int4"),
+    )
+    remote_model: str = described("", "Name of the model on the server; empty: the only one there")
+    remote_image_px: int = described(
+        384, "Frames of clips are sent to the server as squares of so many pixels a side", low=16, high=1024
+    )
+    remote_image_format: str = described(
+        "jpeg", "Format of the pictures that are sent; png changes no pixel", choices=("jpeg", "png")
+    )
+    remote_jpeg_quality: int = described(90, "Quality of JPEG pictures that are sent", low=1, high=100)
+    remote_requests: int = described(4, "Most requests that are with the server at once", low=1, high=64)
+    remote_connect_s: float = described(2.0, "Longest time to connect to the server, in seconds", low=0.01, high=600.0)
+    remote_first_byte_s: float = described(
+        10.0,
+        "Longest time from a request to the first byte of the server's response, in seconds",
+        low=0.01,
+        high=3600.0,
+    )
+    remote_retries: int = described(
+        2, "How often a request is sent again as long as nothing of its answer has come", low=0, high=10
+    )
+    remote_key_file: str = described(
+        "", "File with a line `ADDRESS KEY` for each server that asks for an API key; empty: no key is sent"
+    )
+    remote_ca_file: str = described(
+        "", "File of the certificates (PEM) by which the server's certificate is checked; empty: the usual ones"
+    )
+    fallback_model: str = described("", "Checkpoint that answers where the server does not; empty: none")
+    shadow_model: str = described(
+        "", "Checkpoint or server that answers the same questions, only to be compared; empty: none"
     )
     cameras: list[str] = described(["camera"], "Names of the cameras, as questions use them")
     image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")

@@ -1,0 +1,78 @@
+"""Frames as the pictures that are sent: each frame is encoded once, however often it is sent."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import cv2
+import numpy as np
+
+from ..frames import Frame
+from .remote_settings import RemoteSettings
+from .squash import squashed
+
+
+@dataclass
+class Pictures:
+    """The encoded pictures of the frames that somebody still holds; the buffers of the cameras bound their number.
+
+    Attributes:
+        settings: Format and size.
+        encoded: How many pictures were encoded.
+        reused: How often a picture was there already.
+    """
+
+    settings: RemoteSettings
+    encoded: int = 0
+    reused: int = 0
+    _kept: WeakKeyDictionary[Frame, dict[bool, str]] = field(default_factory=WeakKeyDictionary)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, frame: Frame, whole: bool) -> str:
+        """A frame's picture in base64.
+
+        Args:
+            frame: The frame.
+            whole: Whether the picture is sent in full size, for mode image; else squashed, for mode video.
+
+        Raises:
+            ValueError: OpenCV cannot encode the picture.
+        """
+        with self._lock:
+            kept = self._kept.setdefault(frame, {})
+            if whole in kept:
+                self.reused += 1
+                return kept[whole]
+            self.encoded += 1
+        rgb = frame.rgb if whole else squashed(frame.rgb, self.settings.image_px)
+        text = _encoded(rgb, self.settings)
+        with self._lock:
+            kept[whole] = text
+        return text
+
+    def missing(self, frames: Sequence[Frame], whole: bool) -> Frame | None:
+        """The first frame whose picture has not been encoded yet; None: there is none."""
+        with self._lock:
+            return next((frame for frame in frames if whole not in self._kept.get(frame, {})), None)
+
+    def image_url(self, frame: Frame, whole: bool) -> str:
+        """A data URL of one picture."""
+        return f"data:image/{self.settings.image_format};base64,{self.of(frame, whole)}"
+
+    def video_url(self, frames: Sequence[Frame]) -> str:
+        """A data URL of a clip: `video/jpeg` is vLLM's name for a list of pictures, whatever their own format."""
+        return "data:video/jpeg;base64," + ",".join(self.of(frame, whole=False) for frame in frames)
+
+
+def _encoded(rgb: np.ndarray, settings: RemoteSettings) -> str:
+    kind, options = ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    if settings.image_format == "jpeg":
+        kind, options = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality]
+    done, data = cv2.imencode(kind, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise ValueError(f"OpenCV cannot write a picture of {rgb.shape[1]} x {rgb.shape[0]} pixels as {kind}")
+    return base64.b64encode(data.tobytes()).decode("ascii")
