@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ..ask_error import AskError
@@ -293,6 +293,10 @@ class RemoteEngine:
             pictures_reused=self._pictures.reused,
             left_alone="yes" if self._breaker.is_open else "no",
         )
+
+    def counted(self) -> dict[str, int | str]:
+        """The counts by name."""
+        return asdict(self.counters())
 
     def close(self) -> None:
         """End all requests; the engine answers no more questions."""
