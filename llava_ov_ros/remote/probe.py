@@ -12,7 +12,6 @@ import numpy as np
 
 from ..asking import Ask
 from ..bounds import quoted, shown
-from ..checkpoints import CheckpointError
 from ..frames import Clip, Frame
 from ..modes import Mode
 from .answer_events import GrowingAnswer, scored_answer
@@ -20,7 +19,7 @@ from .chat import messages
 from .connection import Connection
 from .pictures import Pictures
 from .remote_settings import RemoteSettings
-from .server_error import ServerError
+from .server_error import ProbeError, ServerError
 
 QUESTION = "What is there?"
 # A text that no model writes by itself: only a server that holds the answer to the grammar gives it.
@@ -29,10 +28,6 @@ HELD_TOKENS = 16
 REFUSED = (400, 404, 405, 415, 422, 500, 501)
 """HTTP statuses by which servers refuse a field or a content part that they do not know."""
 MOST_NAMES = 5
-
-
-class ProbeError(CheckpointError):
-    """The server cannot be used as a model; the text says why and what to do."""
 
 
 @dataclass(frozen=True)

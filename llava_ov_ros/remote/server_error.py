@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..checkpoints import CheckpointError
+
 
 class ServerError(RuntimeError):
     """The server did not answer a request; the text says what happened.
@@ -27,3 +29,7 @@ class ServerError(RuntimeError):
         self.again = again
         self.is_down = is_down
         self.wait_s = wait_s
+
+
+class ProbeError(CheckpointError):
+    """The server cannot be used as a model; the text says why and what to do."""
