@@ -60,6 +60,10 @@ RANGES: dict[str, str | None] = {
     "jsonschema": ">=4.10,<5",
     # From 1.0 on it keeps its interface; tried with 1.0.0, 1.3.0 and the pinned one.
     "llguidance": ">=1.0,<2",
+    # 0.26 is what Ubuntu 24.04 has; 1.0 will have another interface.
+    "httpx": ">=0.26,<1",
+    # It is small and still says beta of itself.
+    "httpx-sse": ">=0.4,<0.5",
 }
 
 

@@ -15,7 +15,17 @@ import pytest
 
 HIDDEN = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "Python_ROOT_DIR", "Python3_ROOT_DIR")
 """Variables of other environments: the wheels' own, and those of a workflow, which CMake prefers to the active one."""
-FROM_PIP = ("torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "rosbags", "mcap", "llguidance")
+FROM_PIP = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "huggingface-hub",
+    "rosbags",
+    "mcap",
+    "llguidance",
+    "httpx-sse",
+)
 """Packages of requirements/runtime.txt that package.xml cannot name."""
 
 

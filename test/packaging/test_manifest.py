@@ -38,6 +38,7 @@ ROS_KEYS = {
 }
 """Released in Jazzy and in Kilted: jazzy/distribution.yaml and kilted/distribution.yaml of ros/rosdistro, 8468e88."""
 APT_KEYS = {
+    "python3-httpx": "python3-httpx",
     "python3-jsonschema": "python3-jsonschema",
     "python3-numpy": "python3-numpy",
     "python3-opencv": "python3-opencv",
@@ -53,6 +54,7 @@ APT_KEYS = {
 MODULES = {"python3-opencv": "cv2", "python3-pil": "PIL", "python3-yaml": "yaml"}
 """What a package of apt is imported as, where that is not the key without `python3-`."""
 PIP_MODULES = {
+    "httpx-sse": "httpx_sse",
     "huggingface-hub": "huggingface_hub",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
