@@ -14,8 +14,8 @@ import sysconfig
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-OPERATORS = "torchvision_operators"
-"""The module that declares torchvision's operators, beside this file."""
+LIBRARIES = "torchvision_libraries"
+"""The module that stands in for torchvision's compiled libraries, beside this file."""
 CHECK = "import torchvision; from vllm.platforms import current_platform; print(current_platform.device_type)"
 
 
@@ -27,9 +27,9 @@ def additions(version: str) -> dict[str, str]:
     """
     return {
         f"vllm-{version}+cpu.dist-info/METADATA": f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\n",
-        f"{OPERATORS}.py": (HERE / f"{OPERATORS}.py").read_text(),
+        f"{LIBRARIES}.py": (HERE / f"{LIBRARIES}.py").read_text(),
         # Every interpreter of the environment imports the module. Some systems have a sitecustomize of their own.
-        f"{OPERATORS}.pth": f"import {OPERATORS}\n",
+        f"{LIBRARIES}.pth": f"import {LIBRARIES}\n",
     }
 
 
@@ -58,7 +58,7 @@ def main() -> int:
         found = subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True, check=False)
         if found.returncode != 0 or found.stdout.split()[-1:] != ["cpu"]:
             # So that the next run looks again.
-            (site_packages / f"{OPERATORS}.pth").unlink()
+            (site_packages / f"{LIBRARIES}.pth").unlink()
             print(f"vLLM {version} does not find a CPU:\n{found.stdout}{found.stderr}", file=sys.stderr)
             return 1
     print(f"vLLM {version}")
