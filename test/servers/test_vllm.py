@@ -24,6 +24,9 @@ FRAME_TOKENS = 36
 DEFAULT_FRAMES = 32
 """Frames of a clip that vLLM takes if nobody says otherwise."""
 WITHIN = 1e-3
+"""Of probabilities."""
+LONG = 4000
+"""Tokens of an answer that takes seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -166,15 +169,17 @@ def pieces(server: VllmServer, **fields: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_a_closed_connection_ends_the_answer(vllm_server):
-    aborted = vllm_server.finished("abort")
-    stream = pieces(vllm_server, max_tokens=4000, ignore_eos=True)
+    aborted, finished, generated = vllm_server.aborted(), vllm_server.finished(), vllm_server.generated()
+    stream = pieces(vllm_server, max_tokens=LONG, ignore_eos=True)
     for piece in stream:
         if piece["choices"][0]["delta"].get("content"):
             break
     assert vllm_server.running() == 1
     stream.close()
-    until(lambda: vllm_server.finished("abort") == aborted + 1, "the server notes that the request was aborted")
-    assert vllm_server.running() == 0
+    until(lambda: vllm_server.aborted() == aborted + 1, "the server notes that the request was aborted")
+    until(lambda: vllm_server.running() == 0, "the server does nothing")
+    assert vllm_server.finished() == finished
+    assert vllm_server.generated() < generated + LONG
 
 
 def test_a_server_that_is_paused_keeps_the_connection_and_goes_on(vllm_server):
@@ -191,7 +196,7 @@ def test_a_server_that_is_paused_keeps_the_connection_and_goes_on(vllm_server):
 
 
 def test_a_killed_server_breaks_the_stream_and_starts_again_on_its_port(default_vllm):
-    stream = pieces(default_vllm, max_tokens=4000, ignore_eos=True)
+    stream = pieces(default_vllm, max_tokens=LONG, ignore_eos=True)
     next(stream)
     default_vllm.kill()
     with pytest.raises(httpx.RemoteProtocolError):
