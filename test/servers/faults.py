@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,13 +30,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from fixtures.rig import Rig
-from fixtures.servers import CLIP_OPTIONS, DEFAULT_OPTIONS, ENVIRONMENT, VllmServer
+from fixtures.servers import CLIP_OPTIONS, DEFAULT_OPTIONS, ENVIRONMENT, VllmServer, never_ending
 from llava_ov_ros.msg import Answer
-from safetensors.torch import load_file, save_file
 
 from llava_ov_ros.node.model import load_from
 from llava_ov_ros.questions import Status
-from llava_ov_ros.share import shipped
 
 FAULTS = ("killed", "stopped", "port closed", "link down")
 OUR_IP, THEIR_IP, PORT, INNER_PORT = "10.213.7.1", "10.213.7.2", 8000, 8001
@@ -125,19 +122,6 @@ def namespace(name: str) -> Iterator[tuple[str, ...]]:
         yield within
     finally:
         _ip("netns", "del", name)
-
-
-def never_ending(directory: Path) -> str:
-    """Write rooms without its end token, so that an answer ends only at its longest; return the directory."""
-    rooms = shipped("models/rooms")
-    assert rooms is not None
-    shutil.copytree(rooms, directory)
-    tensors = load_file(directory / "model.safetensors")
-    end = json.loads((directory / "config.json").read_text())["text_config"]["eos_token_id"]
-    # The head is tied to the embedding: the end's logit becomes 0, and there are always larger ones.
-    tensors["language_model.model.embed_tokens.weight"][end] = 0.0
-    save_file(tensors, directory / "model.safetensors", {"format": "pt"})
-    return str(directory)
 
 
 @contextlib.contextmanager
