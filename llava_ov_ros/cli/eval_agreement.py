@@ -1,0 +1,1 @@
+"""Show how far the answers of two models agree, by the file that the node's shadow mode has written."""

@@ -1,0 +1,1 @@
+"""The checks of `llava-ov doctor` of a model on a server."""
