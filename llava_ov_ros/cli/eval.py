@@ -51,6 +51,8 @@ examples:
       a model on a server; --workers share the bags out to connections
   llava-ov eval nightly.yaml --out out/live --live
       the same questions through the installed node over ROS topics (needs ROS 2)
+  llava-ov eval --compare ~/.ros/log/llava_ov_shadow_20250101_120000_77.jsonl
+      how far the node's model and its shadow_model agree
   llava-ov eval interleave --help
       LLaVA-Interleave-Bench
 
@@ -71,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.set_defaults(run=run)
     add_interleave(parser)
-    parser.add_argument("suite", metavar="SUITE.yaml", type=Path, help="what is asked of which bags")
+    parser.add_argument("suite", metavar="SUITE.yaml", type=Path, nargs="?", help="what is asked of which bags")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument("--check", action="store_true", help="check the suite and end")
     parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}; or {ADDRESS_FORM}")
@@ -83,7 +85,13 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "channel with more than 8 bits; default, auto, or two numbers such as 0..4095",
     )
     parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
-    parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="DIR",
+        help="folder of a finished run to compare with; without SUITE.yaml, a file that the node has written with "
+        "shadow_model",
+    )
     parser.add_argument(
         "--fail-under",
         action="append",
@@ -108,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The suite, the folder or the model cannot be used as asked.
     """
+    if args.suite is None or (args.compare is not None and args.compare.is_file()):
+        return _without_suite(args)
     from ..evaluation.report.comparison import ComparisonError, read_rows
     from ..evaluation.run.answering_model import WorkError, answering_model
     from ..evaluation.run.frame_pictures import read_again
@@ -176,6 +186,17 @@ def run(args: argparse.Namespace) -> int:
         print(_kept(args), file=sys.stderr)
         raise
     return _tell(args, found, limits)
+
+
+def _without_suite(args: argparse.Namespace) -> int:
+    """Show the file of the node's shadow mode that --compare names; the only thing that needs no suite."""
+    if args.suite is not None:
+        raise CommandError(f"--compare {args.compare}: with SUITE.yaml, give the folder of a finished run", USAGE)
+    if args.compare is None or args.compare.is_dir():
+        raise CommandError("SUITE.yaml is missing: name the suite's file", USAGE)
+    from .eval_agreement import run_agreement
+
+    return run_agreement(args)
 
 
 def _named_here(model: str | None) -> str | None:
