@@ -16,6 +16,8 @@ from fixtures.checkpoints import changed as changed
 from fixtures.checkpoints import mug_is_too_much as mug_is_too_much
 from fixtures.checkpoints import rooms as rooms
 from fixtures.checkpoints import too_wide_for_float16 as too_wide_for_float16
+from fixtures.small_server import gone_server as gone_server
+from fixtures.small_server import small_server as small_server
 from fixtures.video import decode_video as decode_video
 from fixtures.video import encode_video as encode_video
 from fixtures.video import moving_pictures as moving_pictures
