@@ -40,7 +40,8 @@ def check_server(address: str, settings: RemoteSettings) -> Iterator[Check]:
     try:
         found = engine.connect()
     except CheckpointError as error:
-        remedy = "give --remote-model" if "remote_model" in str(error) else "start the server as docs/servers.md says"
+        named = "give --remote-model, and --remote-key-file if the server asks for a key"
+        remedy = named if "remote_model" in str(error) else "start the server as docs/servers.md says"
         yield Check("model", Level.FAIL, f"{engine.address}: {error}", remedy)
     except ServerError as error:
         yield Check("model", Level.FAIL, f"{engine.address}: {error}", _remedy(error, engine.address))

@@ -43,7 +43,7 @@ def test_a_server_that_is_not_there(gone_server):
 
 def test_a_server_that_asks_for_a_key(small_server, tmp_path):
     small_server.key = "s3cret"
-    found = only(small_server.url)
+    found = only(small_server.url, model="toy")
     assert "401" in found.found
     assert f"write the line `{small_server.url} KEY` into a file" in found.remedy
     keys = tmp_path / "keys"
@@ -58,7 +58,7 @@ def test_a_server_that_asks_for_a_key(small_server, tmp_path):
 def test_another_model_than_the_server_has(small_server):
     found = only(small_server.url, model="other")
     assert "the server has 'toy'" in found.found
-    assert found.remedy == "give --remote-model"
+    assert "give --remote-model" in found.remedy
 
 
 def test_tls_of_a_server_without(small_server):
