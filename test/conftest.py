@@ -19,6 +19,8 @@ from fixtures.checkpoints import too_wide_for_float16 as too_wide_for_float16
 from fixtures.servers import default_vllm as default_vllm
 from fixtures.servers import transformers_server as transformers_server
 from fixtures.servers import vllm_server as vllm_server
+from fixtures.small_server import gone_server as gone_server
+from fixtures.small_server import small_server as small_server
 from fixtures.video import decode_video as decode_video
 from fixtures.video import encode_video as encode_video
 from fixtures.video import moving_pictures as moving_pictures

@@ -15,7 +15,7 @@ from ..settings.value_range import DEFAULT
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
 from .guesses import SENTENCE, is_guessing, tell_guesses
-from .model_options import add_model_name, find_model
+from .model_options import add_model_name, add_server, find_model, node_parameters
 from .options import positive, positive_s
 from .parsers import CommandParser
 
@@ -73,6 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     add_value_range(parser)
     add_model_name(parser)
     parser.add_argument("--rate", type=positive, default=1.0, metavar="X", help="speed of playing (default: 1)")
+    add_server(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The bag, the model or the node cannot be used as asked.
     """
-    find_model(args.model)
+    find_model(args)
     from ..live.session import LiveError
     from ..replay import BagError, QuestionsError, image_topics
     from ..share import shipped
@@ -174,7 +175,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
         namespace,
         {
             "use_sim_time": True,
-            "model": args.model,
+            **node_parameters(args),
             "cameras": [names[topic.name] for topic in topics],
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
