@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ from ..bounds import quoted
 from ..checkpoints import ADDRESS_FORM, is_address
 
 MOST_KEY_BYTES = 4096
+HOST = re.compile(r"[\w.:%-]{1,255}")
 
 
 class AddressError(ValueError):
@@ -24,7 +26,7 @@ def checked_address(model: str) -> str:
     text = model.strip()
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise AddressError(f"model {quoted(text)}: {error}; give {ADDRESS_FORM}") from None
     if parts.username is not None or parts.password is not None:
@@ -32,7 +34,7 @@ def checked_address(model: str) -> str:
         raise AddressError(
             "the address of the server contains a password: put the key into the file of remote_key_file"
         )
-    if not is_address(text) or not host or port == 0 or parts.query or parts.fragment:
+    if not is_address(text) or not HOST.fullmatch(host) or port == 0 or parts.query or parts.fragment:
         raise AddressError(f"model {quoted(text)} is no base URL: give {ADDRESS_FORM}")
     place = f"[{host}]" if ":" in host else host
     return f"{parts.scheme.lower()}://{place}{'' if port is None else f':{port}'}{parts.path.rstrip('/') or '/v1'}"

@@ -22,7 +22,7 @@ from .address import AddressError, read_key
 from .bounded_transport import BoundedTransport
 from .refusals import TLS_ERRORS, reason_of, refusal, seconds_to_wait, status_in
 from .remote_settings import RemoteSettings
-from .server_error import ClosedError, ServerError, cited
+from .server_error import ClosedError, ServerError, UntrustedError, cited
 
 T = TypeVar("T")
 # The log-probabilities of a whole prompt: 32,768 tokens of about 100 bytes.
@@ -67,9 +67,10 @@ class Connection:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
             base = httpx.URL(address)
-        except httpx.InvalidURL as error:
+            host = base.host
+        except (httpx.InvalidURL, ValueError) as error:
             raise AddressError(f"the address {quoted(address)} cannot be used: {error}") from None
-        if not base.host:
+        if not host:
             raise AddressError(f"the address {quoted(address)} has no host")
         transport = httpx.AsyncHTTPTransport(verify=_certificates(settings.ca_file), socket_options=KEEP_ALIVE)
         self._client = httpx.AsyncClient(
@@ -220,7 +221,7 @@ class Connection:
             reason = reason_of(error)
             if any(kind in reason for kind in TLS_ERRORS):
                 text = f"the server's certificate is not trusted ({reason}): name its authority's in remote_ca_file"
-                raise ServerError(text, is_down=True) from None
+                raise UntrustedError(text, is_down=True) from None
             raise ServerError(f"no connection: {reason}", again=True, is_down=True) from None
         except httpx.HTTPError as error:
             raise ServerError(f"the connection failed: {reason_of(error)}", again=True, is_down=True) from None

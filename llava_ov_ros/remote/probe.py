@@ -21,7 +21,7 @@ from .connection import Connection
 from .pictures import Pictures
 from .remote_settings import RemoteSettings
 from .repeating import repeated
-from .server_error import ServerError, cited
+from .server_error import ServerError, UntrustedError, cited
 
 T = TypeVar("T")
 QUESTION = "What is there?"
@@ -96,7 +96,9 @@ class Probe:
         if picture is None and clip is None:
             raise ProbeError(f"the server answers neither about pictures ({self._lacking['picture']}) nor about clips")
         frame_tokens = await self._frame_tokens(clip) if clip is not None else 0
-        if picture is not None:
+        if picture is None:
+            self._lacking["several_pictures"] = self._lacking["picture"]
+        else:
             await self._several_pictures(picture)
         mode: Mode = "image" if clip is None else "video"
         await self._log_probabilities(mode)
@@ -112,7 +114,7 @@ class Probe:
             entries = {name: entry for entry in found["data"] if _is_name(name := entry["id"])}
         except ServerError as error:
             # What cannot be reached or is busy has nothing else to say, either.
-            if error.again and error.status not in REFUSED:
+            if isinstance(error, UntrustedError) or (error.again and error.status not in REFUSED):
                 raise
             entries, why = {}, str(error)
         except (KeyError, TypeError):

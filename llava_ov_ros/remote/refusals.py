@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -77,6 +80,8 @@ def reason_of(error: BaseException) -> str:
         if isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, OSError) and error.strerror:
-            return cited(error.strerror, MOST_SHOWN)
+            # Those of TLS and of names have numbers of their own; asyncio has sentences of its own for the others.
+            number = None if isinstance(error, ssl.SSLError | socket.gaierror) else error.errno
+            return cited(os.strerror(number) if number else error.strerror, MOST_SHOWN)
     text = str(first)
     return cited(f"{type(first).__name__}: {text}" if text else type(first).__name__, MOST_SHOWN)

@@ -31,6 +31,10 @@ class ServerError(RuntimeError):
         self.wait_s = wait_s
 
 
+class UntrustedError(ServerError):
+    """The server's certificate is not trusted, so nothing was sent."""
+
+
 class ClosedError(ServerError):
     """The engine was closed before the question was answered."""
 
