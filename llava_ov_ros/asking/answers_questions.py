@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..frames import Clip, Frame
 from .ask import Ask
 from .generated import Generated
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 class AnswersQuestions(Protocol):
@@ -62,8 +59,8 @@ class AnswersQuestions(Protocol):
         """Largest size in bytes that weights, features, keys and values may reach; 0: no plan was made."""
         ...
 
-    def counters(self) -> DataclassInstance:
-        """Counts of the work done so far: a dataclass, each of whose fields is a number or a text."""
+    def counted(self) -> dict[str, int | str]:
+        """What the engine has counted since it was made, by name, for the diagnostics."""
         ...
 
     def close(self) -> None:

@@ -94,6 +94,7 @@ class Generated:
         remark: A remark for the caller, such as that frames were left out; mostly empty.
         end_probability: Probability of the end after the last token; None if the answer did not end by itself.
         choices: The candidate answers in the caller's order; empty if text was generated.
+        model: Name of the model that answered in the place of the engine's own; empty: the engine's own.
 
     Raises:
         ValueError: A probability is not finite.
@@ -110,12 +111,18 @@ class Generated:
     remark: str = ""
     end_probability: float | None = None
     choices: tuple[Choice, ...] = ()
+    model: str = ""
 
     def __post_init__(self) -> None:
         ends = () if self.end_probability is None else (self.end_probability,)
         numbers = (*self.probabilities, *ends, *(choice.probability for choice in self.choices))
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"probabilities of an answer must be finite, and they are {numbers}"[:200])
+
+    @property
+    def new_tokens(self) -> int:
+        """Number of tokens of the text, as far as it is known: a server may tell neither tokens nor probabilities."""
+        return max(len(self.token_ids), len(self.probabilities))
 
     @property
     def log_probabilities(self) -> tuple[float, ...]:

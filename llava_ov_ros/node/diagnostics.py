@@ -158,7 +158,7 @@ def model_status(name: str, model: Model | None, fault: str, settings: Settings,
     if model is not None:
         message = "resting: loaded again with the next question" if model.is_resting else "loaded"
         values = {"model": model.name, "memory_bytes": model.memory_bytes(), "planned_bytes": model.planned_bytes}
-        values |= model.counters()
+        values |= model.counted()
     # A request that was refused on arrival does not show whether the model works.
     asked = [end for end in ends.within(settings.diagnostics_window_s) if end.status in ASKED_THE_MODEL]
     failed = [end for end in asked if end.status is Status.MODEL_ERROR]

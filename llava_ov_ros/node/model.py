@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from pathlib import Path
 
 from ..asking import AnswersQuestions
 from ..checkpoints import find_checkpoint
+from ..engines import open_engine
 from ..frames import Camera, Clip, NoFramesError
 from ..planning import MOST_PICTURES
 from ..questions import find_prompts, load_prompts
+from ..remote import RemoteSettings
 from ..settings import Settings
 from .abandonable import in_own_thread
 from .allocator import give_back
@@ -20,11 +24,48 @@ def load_from(settings: Settings) -> AnswersQuestions:
     """Load the engine that the parameters name.
 
     Raises:
-        CheckpointError: The checkpoint is missing (found out before torch is imported) or incomplete.
-        ValueError: The device, dtype or quantisation is not available.
+        CheckpointError: A checkpoint is missing (found out before torch is imported) or incomplete, or a server cannot
+            be used.
+        ValueError: The device, dtype or quantisation is not available, or an address is wrong.
         MemoryError: The device has too little memory for the model.
     """
-    directory = find_checkpoint(settings.model)
+    shadow_log = log_folder() / f"llava_ov_shadow_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}.jsonl"
+    return open_engine(
+        settings.model,
+        lambda model: _load_local(model, settings),
+        remote_settings(settings),
+        fallback=settings.fallback_model,
+        shadow=settings.shadow_model,
+        shadow_log=shadow_log,
+    )
+
+
+def remote_settings(settings: Settings) -> RemoteSettings:
+    """How a server is asked, by the parameters."""
+    return RemoteSettings(
+        model=settings.remote_model,
+        image_px=settings.remote_image_px,
+        image_format=settings.remote_image_format,
+        jpeg_quality=settings.remote_jpeg_quality,
+        requests=settings.remote_requests,
+        connect_s=settings.remote_connect_s,
+        first_byte_s=settings.remote_first_byte_s,
+        retries=settings.remote_retries,
+        key_file=settings.remote_key_file,
+        ca_file=settings.remote_ca_file,
+        clip_frames=settings.clip_frames,
+    )
+
+
+def log_folder() -> Path:
+    """Return the folder of ROS 2's log files, by the rules of rcl_logging."""
+    if named := os.environ.get("ROS_LOG_DIR"):
+        return Path(named).expanduser()
+    return Path(os.environ.get("ROS_HOME") or "~/.ros").expanduser() / "log"
+
+
+def _load_local(model: str, settings: Settings) -> AnswersQuestions:
+    directory = find_checkpoint(model)
     from ..onevision import EngineSettings, load_engine
 
     shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
@@ -47,9 +88,14 @@ def load_from(settings: Settings) -> AnswersQuestions:
 
 
 class Model:
-    """Holds the engine, or loads it again. While a worker runs, only its thread may call `engine` and `rest`.
+    """Holds the engine, or loads it again. While a worker runs, only its threads may call `engine` and `rest`.
 
     Any thread may use the other methods and properties.
+
+    Attributes:
+        name: Name of the model, for the answers.
+        at_once: How many threads may ask the engine at the same time.
+        planned_bytes: Largest size in bytes that the model may reach; 0: no plan was made.
     """
 
     def __init__(self, load: Callable[[], AnswersQuestions], ending: threading.Event | None = None) -> None:
@@ -64,9 +110,11 @@ class Model:
         """
         self._load = load
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
         engine = in_own_thread(load, ending or threading.Event(), "llava_ov_load")
         self._engine: AnswersQuestions | None = engine
         self.name = engine.name
+        self.at_once = engine.at_once
         self.planned_bytes = engine.planned_bytes()
 
     @property
@@ -76,11 +124,13 @@ class Model:
 
     def engine(self) -> AnswersQuestions:
         """Return the engine; load it first if the model rests, which raises the errors of `load`."""
-        if self._engine is None:
-            engine = self._load()
-            with self._lock:
-                self._engine = engine
-        return self._engine
+        # Not the lock of the memory and the counts, which diagnostics read during a load.
+        with self._loading:
+            if self._engine is None:
+                engine = self._load()
+                with self._lock:
+                    self._engine = engine
+            return self._engine
 
     def rest(self) -> None:
         """Unload the engine and free its memory."""
@@ -96,10 +146,10 @@ class Model:
         with self._lock:
             return self._engine.memory_bytes() if self._engine is not None else 0
 
-    def counters(self) -> dict[str, int | str]:
-        """Return the engine's counters since it was loaded, by name; empty while the model rests."""
+    def counted(self) -> dict[str, int | str]:
+        """Return what the engine has counted since it was loaded, by name; empty while the model rests."""
         with self._lock:
-            return asdict(self._engine.counters()) if self._engine is not None else {}
+            return self._engine.counted() if self._engine is not None else {}
 
 
 def prepare_ahead(engine: AnswersQuestions, cameras: Sequence[Camera], mode: str) -> bool:

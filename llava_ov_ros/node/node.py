@@ -163,9 +163,8 @@ class LlavaOvNode(LifecycleNode):
         self._cameras = {name: Camera(name, camera_settings(settings, index)) for index, name in names}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
-        self.get_logger().info(
-            f"model {model.name!r} is loaded ({model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
-        )
+        held = f"loaded ({model.memory_bytes() / 2**20:.0f} MiB)" if model.memory_bytes() else "ready"
+        self.get_logger().info(f"model {model.name!r} is {held}; activate to begin")
         return ""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -176,7 +175,9 @@ class LlavaOvNode(LifecycleNode):
             self.get_logger().error(f"cannot activate: {self._fault}")
             return FAILURE
         self._last_asked_s = time.monotonic()
-        worker = Worker(self._work, settings.queue_size, settings.batch_size, self._idle)
+        model = self._model
+        assert model is not None, "an inactive node has a model"
+        worker = Worker(self._work, settings.queue_size, settings.batch_size, self._idle, model.at_once)
         self._configuration.change(lambda now: replace(now, worker=worker))
         with self._parts:
             intake = self._intake
@@ -287,7 +288,8 @@ class LlavaOvNode(LifecycleNode):
         if model is None or model.is_resting:
             return False
         idle_s = time.monotonic() - self._last_asked_s
-        if 0 < settings.idle_unload_s < idle_s:
+        # A model on a server has no memory here to give back.
+        if 0 < settings.idle_unload_s < idle_s and model.memory_bytes():
             model.rest()
             self.get_logger().info(f"no question for {idle_s:.0f} s: the model's memory is given back until the next")
             return False

@@ -39,7 +39,7 @@ class Publishing:
 
     def answer(self, result: Result) -> Answer:
         """Publish an answer or a refusal on ~/answers and return its message."""
-        message = answer_message(result, self._node.get_clock().now().to_msg(), self._model_name())
+        message = answer_message(result, self._node.get_clock().now().to_msg(), result.model(self._model_name()))
         self._publish(self._answers, message)
         return message
 
@@ -59,7 +59,9 @@ class Publishing:
             configured: The parameters and the prompts of the request.
         """
         now, words = self._node.get_clock().now().to_msg(), configured.words
-        message = plan_message(goal, result, plan, now, self._model_name(), configured.settings.actions, words)
+        message = plan_message(
+            goal, result, plan, now, result.model(self._model_name()), configured.settings.actions, words
+        )
         self._publish(self._plans, message)
         if message.outcome == Plan.ACCEPTED and isinstance(plan, PlanResult) and words and self._node.context.ok():
             self._others.plan(plan.validation.plan, words.vocabulary)
@@ -68,7 +70,7 @@ class Publishing:
     def hint_message(self, goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None) -> ActionHint:
         """Make the message of a hint; `hint` publishes the message."""
         now = self._node.get_clock().now().to_msg()
-        return hint_message(goal, done, result, step, now, self._model_name())
+        return hint_message(goal, done, result, step, now, result.model(self._model_name()))
 
     def hint(self, message: ActionHint, turn: object, words: Words) -> None:
         """Publish a hint on ~/action_hint, and as an intent if the last intent of the turn did not have the same step.

@@ -1,4 +1,4 @@
-"""The bounded queue of requests, and the one thread that owns the model."""
+"""The bounded queue of requests, and the threads that ask the model: one, or several where a server answers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ IDLE_PERIOD_S = 0.5
 
 
 class Worker:
-    """Answers requests in its own thread; requests about the same clips are answered together.
+    """Answers requests in threads of its own; requests about the same clips are answered together.
 
     Every submitted request ends exactly once, whatever happens: the request is answered, refused, cancelled or expired,
-    or ends with WORKER_DEAD if the thread dies. `submit`, `cancel` and `expire` never wait for the model.
+    or ends with WORKER_DEAD if a thread dies. `submit`, `cancel` and `expire` never wait for the model.
     """
 
     def __init__(
@@ -31,15 +31,17 @@ class Worker:
         queue_size: int,
         batch_size: int = 1,
         idle: Callable[[], bool] = lambda: False,
+        threads: int = 1,
     ) -> None:
-        """Start the thread.
+        """Start the threads.
 
         Args:
             answer: Answers requests about the same clips, and ends each request by calling the second argument.
             queue_size: Most requests that wait.
             batch_size: Most requests that are answered together.
             idle: Called when no request waits; returns whether `idle` should be called again at once. Otherwise `idle`
-                is called after a `nudge`, and every half second.
+                is called after a `nudge`, and every half second. Only the first thread calls `idle`.
+            threads: How many threads answer; a model on this machine has one.
         """
         self._answer = answer
         self._queue_size = queue_size
@@ -51,12 +53,16 @@ class Worker:
         self._nudged = False
         self._stopping = False
         self._death: str | None = None
-        self._thread = threading.Thread(target=self._run, name="llava_ov_worker", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(number == 0,), name=f"llava_ov_worker_{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def death(self) -> str | None:
-        """Why the thread died, or None while it lives."""
+        """Why a thread died, which ends the others, too; None while they live."""
         return self._death
 
     @property
@@ -95,17 +101,17 @@ class Worker:
                 if full:
                     dropped = self._waiting.popleft()
                 self._waiting.append(request)
-                self._changed.notify()
+                self._changed.notify_all()
         if dropped is not None:
             dropped.refuse(Status.DROPPED, "a newer request took its place (queue_policy drop_oldest)")
         if refusal is not None:
             request.refuse(*refusal)
 
     def nudge(self) -> None:
-        """Wake the thread, because there is work for `idle`."""
+        """Wake the threads, because there is work for `idle`."""
         with self._changed:
             self._nudged = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def cancel(self, request: Request) -> None:
         """Cancel a request: at once if it waits in the queue, before its next token if it is being answered."""
@@ -124,14 +130,14 @@ class Worker:
         request.refuse(status, message)
 
     def stop(self, reason: str, ending: threading.Event | None = None) -> bool:
-        """Cancel all requests, wait for the token that is being generated, and end the thread.
+        """Cancel all requests, wait for the token that is being generated, and end the threads.
 
         Args:
             reason: Message of the cancelled requests.
             ending: Event that is set when the process ends, so that the wait is shorter.
 
         Returns:
-            Whether the thread ended within 30 s, or 4 s once `ending` is set. If not, a forward pass or a load takes
+            Whether the threads ended within 30 s, or 4 s once `ending` is set. If not, a forward pass or a load takes
             longer: its requests have been ended, and the thread ends after the forward pass or the load.
         """
         with self._changed:
@@ -139,7 +145,7 @@ class Worker:
             waiting, self._waiting = list(self._waiting), deque()
             for request in self._current:
                 request.cancelled.set()
-            self._changed.notify()
+            self._changed.notify_all()
         for request in waiting:
             request.refuse(Status.CANCELLED, reason)
         if self._ends_in_time(ending):
@@ -154,40 +160,44 @@ class Worker:
 
     def _ends_in_time(self, ending: threading.Event | None) -> bool:
         left_s, hurried = JOIN_TIMEOUT_S, False
-        while self._thread.is_alive() and left_s > 0:
+        while (alive := [thread for thread in self._threads if thread.is_alive()]) and left_s > 0:
             if ending is not None and ending.is_set() and not hurried:
                 left_s, hurried = ENDING_JOIN_S, True
-            self._thread.join(JOIN_TURN_S)
+            alive[0].join(JOIN_TURN_S)
             left_s -= JOIN_TURN_S
-        return not self._thread.is_alive()
+        return not any(thread.is_alive() for thread in self._threads)
 
-    def _run(self) -> None:
+    def _run(self, prepares: bool) -> None:
         try:
             again = False
             while True:
                 with self._changed:
                     if not again:
-                        self._changed.wait_for(self._has_work, IDLE_PERIOD_S)
-                    if self._stopping:
+                        self._changed.wait_for(self._has_work if prepares else self._has_requests, IDLE_PERIOD_S)
+                    if self._stopping or self._death is not None:
                         return
-                    self._nudged = False
+                    if prepares:
+                        self._nudged = False
                     batch = self._take_batch()
                 if batch:
                     self._answer(batch, self._end)
                     again = True
                 else:
-                    again = self._idle()
+                    again = self._idle() if prepares else False
         except BaseException as error:  # noqa: BLE001 - whatever ends this thread, no client may wait for ever
             with self._changed:
-                self._death = f"{type(error).__name__}: {error}"
+                self._death = self._death or f"{type(error).__name__}: {error}"
                 orphans = [*self._current, *self._waiting]
                 self._waiting.clear()
                 self._current.clear()
             for request in orphans:
                 request.refuse(Status.WORKER_DEAD, self._dead_message())
 
+    def _has_requests(self) -> bool:
+        return bool(self._waiting) or self._stopping
+
     def _has_work(self) -> bool:
-        return bool(self._waiting) or self._stopping or self._nudged
+        return self._has_requests() or self._nudged
 
     def _take_batch(self) -> list[Request]:
         """Take the oldest request and the requests about the same clips from the queue; the caller holds the lock."""
@@ -195,9 +205,10 @@ class Worker:
             return []
         key = self._waiting[0].query.clips_key
         alike = [request for request in self._waiting if request.query.clips_key == key]
-        self._current = alike[: self._batch_size]
-        self._waiting = deque(request for request in self._waiting if request not in self._current)
-        return list(self._current)
+        batch = alike[: self._batch_size]
+        self._current += batch
+        self._waiting = deque(request for request in self._waiting if request not in batch)
+        return batch
 
     def _end(self, request: Request, result: Result) -> None:
         with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -96,6 +96,10 @@ class Engine:
             step_shapes=0 if steps is None else len(steps),
             step_shortage="" if steps is None else steps.shortage,
         )
+
+    def counted(self) -> dict[str, int | str]:
+        """The counters by name."""
+        return asdict(self.counters())
 
     def drop_caches(self) -> None:
         """Drop cached visual tokens, prefixes and decode steps; they are computed again when needed."""

@@ -140,7 +140,7 @@ def _result(one: Request, generated: Generated, clips: tuple[Clip, ...]) -> Resu
         text=generated.text if scene is None else scene.text,
         confidence=generated.confidence,
         time_to_first_token_s=generated.time_to_first_token_s,
-        new_tokens=len(generated.token_ids),
+        new_tokens=generated.new_tokens,
         decode_s=generated.total_s - generated.time_to_first_token_s,
         scene=scene,
         generated=generated,

@@ -147,6 +147,10 @@ class Result:
         """Speed of decoding, the first token (that of the prefill) not counted; 0 below two tokens."""
         return (self.new_tokens - 1) / self.decode_s if self.new_tokens > 1 and self.decode_s > 0 else 0.0
 
+    def model(self, asked: str) -> str:
+        """Name of the model that gave the answer: the one that was asked, unless another one stepped in."""
+        return asked if self.generated is None else self.generated.model or asked
+
     @property
     def seen(self) -> tuple[Clip, ...]:
         """All frames that the answer rests on: each clip, preceded by the pictures shown before the clips."""

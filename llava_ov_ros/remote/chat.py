@@ -22,7 +22,7 @@ HALF = re.compile(r"[\ud800-\udfff]")
 FIRST_BREAK = re.compile(r"\s*[\r\n]")
 
 Message = dict[str, Any]
-Item = tuple[Frame, ...]
+VisualItem = tuple[Frame, ...]
 """The frames of one visual item: a clip in mode video, else one picture."""
 
 
@@ -50,7 +50,7 @@ def messages(clips: Sequence[Clip], ask: Ask, mode: Mode, pictures: Pictures) ->
     return said
 
 
-def items_of(clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[Item]:
+def items_of(clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[VisualItem]:
     """The visual items of a question, in the order of the prompt."""
     return [part for part in _first_turn(clips, ask, "", mode) if not isinstance(part, str)]
 
@@ -70,14 +70,14 @@ def _check_texts(said: Sequence[str], choices: Sequence[str]) -> None:
             raise AskError(f"choice {quoted(choice)} begins with a line break, which a server merges with its own")
 
 
-def _first_turn(clips: Sequence[Clip], ask: Ask, question: str, mode: Mode) -> list[str | Item]:
+def _first_turn(clips: Sequence[Clip], ask: Ask, question: str, mode: Mode) -> list[str | VisualItem]:
     """The texts and items of the user's first turn, each text with its line breaks, as `onevision.prompt` has them."""
     if mode == "image" and any(isinstance(part, Frame) for part in ask.before):
         raise AskError("mode image looks at one picture: with pictures before the clip, use mode multi_image")
-    parts: list[str | Item] = [(part,) if isinstance(part, Frame) else part for part in ask.before]
+    parts: list[str | VisualItem] = [(part,) if isinstance(part, Frame) else part for part in ask.before]
     line_break = ""
     for clip in clips:
-        items: list[Item] = [(frame,) for frame in clip.frames]
+        items: list[VisualItem] = [(frame,) for frame in clip.frames]
         if mode == "video":
             items = [clip.frames]
         elif mode == "image":
@@ -89,7 +89,7 @@ def _first_turn(clips: Sequence[Clip], ask: Ask, question: str, mode: Mode) -> l
     return [*parts, question if ask.before else line_break + question]
 
 
-def _content(parts: Sequence[str | Item], mode: Mode, pictures: Pictures) -> list[Message]:
+def _content(parts: Sequence[str | VisualItem], mode: Mode, pictures: Pictures) -> list[Message]:
     content: list[Message] = []
     text, behind_item = "", False
     for part in [*parts, ()]:
@@ -108,7 +108,7 @@ def _content(parts: Sequence[str | Item], mode: Mode, pictures: Pictures) -> lis
     return content
 
 
-def _visual(item: Item, mode: Mode, pictures: Pictures) -> Message:
+def _visual(item: VisualItem, mode: Mode, pictures: Pictures) -> Message:
     if mode == "video":
         return {"type": "video_url", "video_url": {"url": pictures.video_url(item)}}
     return {"type": "image_url", "image_url": {"url": pictures.image_url(item[0], whole=True)}}

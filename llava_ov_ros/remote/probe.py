@@ -12,7 +12,6 @@ import numpy as np
 
 from ..asking import Ask
 from ..bounds import quoted, shown
-from ..checkpoints import CheckpointError
 from ..frames import Clip, Frame
 from ..modes import Mode
 from .answer_events import GrowingAnswer, piece_of, scored_answer
@@ -21,7 +20,7 @@ from .connection import Connection
 from .pictures import Pictures
 from .remote_settings import RemoteSettings
 from .repeating import repeated
-from .server_error import ServerError, UntrustedError, cited
+from .server_error import ProbeError, ServerError, UntrustedError, cited
 
 T = TypeVar("T")
 QUESTION = "What is there?"
@@ -37,10 +36,6 @@ MOST_NAME = 200
 """Most characters of the name of a model: it becomes part of every answer."""
 MOST_KIND, MOST_VERSION = 20, 40
 """Most characters of a server's kind and version, for the same reason."""
-
-
-class ProbeError(CheckpointError):
-    """The server cannot be used as a model; the text says why and what to do."""
 
 
 @dataclass(frozen=True)

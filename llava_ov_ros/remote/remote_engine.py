@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, wait
+from dataclasses import asdict
 
 from ..ask_error import AskError
 from ..asking import Ask, Generated, checked_mode
@@ -20,11 +21,11 @@ from .chat import items_of, messages
 from .connection import Connection
 from .jobs import Event, Job, cancel, timed, unwanted
 from .pictures import Pictures
-from .probe import Capabilities, Probe, ProbeError
+from .probe import Capabilities, Probe
 from .remote_counters import Counts, RemoteCounters
 from .remote_settings import RemoteSettings
 from .server_answers import ServerAnswers
-from .server_error import ClosedError, ServerError
+from .server_error import ClosedError, ProbeError, ServerError
 
 TURN_S = 0.02
 """Longest time between two looks at whether somebody still wants an answer."""
@@ -304,6 +305,10 @@ class RemoteEngine:
             pictures_reused=self._pictures.reused,
             left_alone="yes" if self._breaker.is_open else "no",
         )
+
+    def counted(self) -> dict[str, int | str]:
+        """The counts by name."""
+        return asdict(self.counters())
 
     def close(self) -> None:
         """End all requests; the engine answers no more questions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..bounds import MOST_CITED, MOST_SHOWN
+from ..checkpoints import CheckpointError
 
 
 class ServerError(RuntimeError):
@@ -40,6 +41,10 @@ class ClosedError(ServerError):
 
     def __init__(self) -> None:
         super().__init__("the engine has been closed, and asks its server no more")
+
+
+class ProbeError(CheckpointError):
+    """The server cannot be used as a model; the text says why and what to do."""
 
 
 def cited(sent: object, most: int = MOST_CITED) -> str:

@@ -106,7 +106,7 @@ def answer_record(result: Result, model: str) -> AnswerRecord:
 
     Args:
         result: The end of the query.
-        model: Name of the checkpoint.
+        model: Name of the model that was asked.
     """
     answered = result.scene if result.status is Status.OK else None
     return AnswerRecord(
@@ -116,7 +116,7 @@ def answer_record(result: Result, model: str) -> AnswerRecord:
         text=result.text,
         confidence=result.confidence,
         frames=frames_record(result.clips),
-        model=model,
+        model=result.model(model),
         total_time_s=result.total_s,
         value=None if answered is None else answered.value,
         probabilities=None if answered is None else answered.probabilities,
@@ -136,7 +136,7 @@ def plan_record(
         goal: State that the plan shall reach, in words.
         result: The end of the request, with the frames used.
         plan: The plan, or the sentences in the model's own words; None: there is neither.
-        model: Name of the checkpoint.
+        model: Name of the model that was asked.
         vocabulary: Name of the vocabulary, as the user gave it.
         prompts: Name and version of the set of prompts.
     """
@@ -156,7 +156,7 @@ def plan_record(
         status=result.status.name,
         message=result.message,
         frames=frames_record(result.clips),
-        model=model,
+        model=result.model(model),
         vocabulary=vocabulary,
         prompts=prompts,
         total_time_s=result.total_s,

@@ -26,7 +26,7 @@ from std_msgs.msg import Header
 from llava_ov_ros.node.main import spin
 from llava_ov_ros.node.messages import to_stamp
 from llava_ov_ros.node.node import LlavaOvNode
-from llava_ov_ros.onevision import Counters, Generated
+from llava_ov_ros.onevision import Generated
 
 PATIENCE_S = 60.0
 GOAL = "put the mug on the desk"
@@ -53,15 +53,17 @@ class Model:
         """Has nothing to prepare."""
         return False
 
+    at_once = 1
+
     def memory_bytes(self) -> int:
         """Holds nothing."""
         return 0
 
     planned_bytes = memory_bytes
 
-    def counters(self) -> Counters:
+    def counted(self) -> dict[str, int | str]:
         """Computes nothing."""
-        return Counters(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return {}
 
     def close(self) -> None:
         """Has nothing to give back."""

@@ -9,7 +9,7 @@ import time
 import pytest
 from llava_ov_ros.msg import Answer
 
-from llava_ov_ros.onevision import Counters, Generated
+from llava_ov_ros.onevision import Generated
 
 S = 1_000_000_000
 QUESTIONS = ["What colour is the pan?", "Where is the ball?", "How many mugs are there?"]
@@ -40,6 +40,8 @@ class Batches:
         """Has nothing to prepare."""
         return False
 
+    at_once = 1
+
     def memory_bytes(self):
         """Holds nothing."""
         return 0
@@ -48,9 +50,9 @@ class Batches:
         """Needs nothing."""
         return 0
 
-    def counters(self):
+    def counted(self):
         """Computes nothing."""
-        return Counters(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return {}
 
     def close(self):
         """Has nothing to give back."""

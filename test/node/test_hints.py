@@ -11,7 +11,7 @@ from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
 from std_msgs.msg import String
 
 from llava_ov_ros.frames import stamp_ns
-from llava_ov_ros.onevision import Counters, Generated
+from llava_ov_ros.onevision import Generated
 from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary
 
 GOAL = "put the mug on the desk"
@@ -224,15 +224,17 @@ class Shown:
         """Has nothing to prepare."""
         return False
 
+    at_once = 1
+
     def memory_bytes(self):
         """Holds nothing."""
         return 0
 
     planned_bytes = memory_bytes
 
-    def counters(self):
+    def counted(self):
         """Computes nothing."""
-        return Counters(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return {}
 
     def close(self):
         """Has nothing to give back."""
