@@ -22,7 +22,7 @@ from .address import AddressError, read_key
 from .bounded_transport import BoundedTransport
 from .refusals import TLS_ERRORS, reason_of, refusal, seconds_to_wait, status_in
 from .remote_settings import RemoteSettings
-from .server_error import ClosedError, ServerError, UntrustedError, cited
+from .server_error import ClosedError, NoResponseError, ServerError, cited
 
 T = TypeVar("T")
 # The log-probabilities of a whole prompt: 32,768 tokens of about 100 bytes.
@@ -30,6 +30,8 @@ MOST_RESPONSE_BYTES = 8 * 2**20
 MOST_ERROR_BYTES = 64 * 2**10
 MOST_EVENT_BYTES = 4096
 """Bytes of a stream for each token allowed; vLLM sends about 400 with log-probabilities."""
+LEAST_SECRET = 8
+"""Characters from which on a key is taken for a secret."""
 LONGEST_END_S = 5.0
 """Longest time that requests may take to end when the connection is closed."""
 KEEP_ALIVE = [
@@ -204,8 +206,9 @@ class Connection:
                 async with asyncio.timeout(self._settings.connect_s + first_byte_s):
                     response = await self._client.send(request, stream=True)
             except TimeoutError:
+                # Not sent again: that would take the time in which another model can answer.
                 text = f"the server sent no byte within remote_first_byte_s {first_byte_s:g}"
-                raise ServerError(text, again=True, is_down=True) from None
+                raise NoResponseError(text, is_down=True) from None
             try:
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
                     raise ServerError("the server compresses its responses although it was asked not to", is_down=True)
@@ -221,7 +224,7 @@ class Connection:
             reason = reason_of(error)
             if any(kind in reason for kind in TLS_ERRORS):
                 text = f"the server's certificate is not trusted ({reason}): name its authority's in remote_ca_file"
-                raise UntrustedError(text, is_down=True) from None
+                raise NoResponseError(text, is_down=True) from None
             raise ServerError(f"no connection: {reason}", again=True, is_down=True) from None
         except httpx.HTTPError as error:
             raise ServerError(f"the connection failed: {reason_of(error)}", again=True, is_down=True) from None
@@ -248,9 +251,7 @@ class Connection:
 
     def _json(self, sent: bytes | str) -> Any:
         text = sent if isinstance(sent, str) else sent.decode("utf-8-sig", errors="replace")
-        if self._key is not None:
-            # Some servers and proxies repeat the headers of a request in their errors.
-            text = text.replace(self._key, "***")
+        text = self._without_key(text)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -258,8 +259,12 @@ class Connection:
 
     def _said(self, sent: bytes) -> str:
         """What the server sent, for a message."""
-        text = sent.decode("utf-8", errors="replace")
-        return cited(text if self._key is None else text.replace(self._key, "***"))
+        return cited(self._without_key(sent.decode("utf-8", errors="replace")))
+
+    def _without_key(self, text: str) -> str:
+        """A text without the key: some servers and proxies repeat the headers of a request in their errors."""
+        # A word such as EMPTY, for servers that ask for any key, is no secret, and may be part of an answer.
+        return text if self._key is None or len(self._key) < LEAST_SECRET else text.replace(self._key, "***")
 
 
 def _certificates(file: str) -> ssl.SSLContext | bool:

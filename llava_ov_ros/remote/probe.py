@@ -20,7 +20,7 @@ from .connection import Connection
 from .pictures import Pictures
 from .remote_settings import RemoteSettings
 from .repeating import repeated
-from .server_error import ProbeError, ServerError, UntrustedError, cited
+from .server_error import NoResponseError, ProbeError, ServerError, cited
 
 T = TypeVar("T")
 QUESTION = "What is there?"
@@ -109,7 +109,7 @@ class Probe:
             entries = {name: entry for entry in found["data"] if _is_name(name := entry["id"])}
         except ServerError as error:
             # What cannot be reached or is busy has nothing else to say, either.
-            if isinstance(error, UntrustedError) or (error.again and error.status not in REFUSED):
+            if isinstance(error, NoResponseError) or (error.again and error.status not in REFUSED):
                 raise
             entries, why = {}, str(error)
         except (KeyError, TypeError):

@@ -41,6 +41,8 @@ def refusal(status: int, found: object, wait_s: float | None = None) -> ServerEr
     text = f"the server says {status}: {cited(said, MOST_SHOWN if is_message else MOST_CITED)}"
     if status in (401, 403):
         text += "; remote_key_file names the file with the key"
+    if wait_s:
+        text += f"; it asks to wait {wait_s:.0f} s"
     return ServerError(
         text,
         status=status,

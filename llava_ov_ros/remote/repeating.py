@@ -11,6 +11,8 @@ from .server_error import ServerError
 T = TypeVar("T")
 FIRST_PAUSE_S = 0.1
 """Pause before a request is sent again, where the server names none; it doubles with each time."""
+LONGEST_WAIT_S = 10.0
+"""Longest pause that a server may ask for; whoever has to wait longer is better told at once."""
 
 
 async def repeated(
@@ -31,9 +33,9 @@ async def repeated(
         try:
             return await attempt()
         except ServerError as error:
-            if not (error.again and left and may_repeat(error)):
-                raise
             wait_s = max(pause_s, error.wait_s or 0.0)
+            if not (error.again and left and wait_s <= LONGEST_WAIT_S and may_repeat(error)):
+                raise
         await asyncio.sleep(wait_s)
         pause_s *= 2
     raise AssertionError("the last attempt returns or raises")

@@ -32,8 +32,8 @@ class ServerError(RuntimeError):
         self.wait_s = wait_s
 
 
-class UntrustedError(ServerError):
-    """The server's certificate is not trusted, so nothing was sent."""
+class NoResponseError(ServerError):
+    """The server gave no response, and will hardly give one soon: it is silent, or its certificate is not trusted."""
 
 
 class ClosedError(ServerError):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from fixtures.scripted_server import Script, ScriptedServer, Talk, end, piece, usage
+from fixtures.waiting import until
 
 from llava_ov_ros.ask_error import AskError
 from llava_ov_ros.asking import Generated
@@ -219,7 +220,7 @@ def test_a_retry_after_that_says_nothing_is_passed_over(
 def test_waiting_for_a_busy_server_ends_at_the_deadline_with_the_reason(
     server: ScriptedServer, connected: RemoteEngine, outcome_of: OutcomeOf
 ):
-    server.chats.append(status("429 Too Many Requests", more=f"Retry-After: {in_seconds(3000)}\r\n"))
+    server.chats.append(status("429 Too Many Requests", more="Retry-After: 9\r\n"))
     seen = len(server.chats_seen)
     # The error reaches the caller within some looks after it was counted.
     late = after(10, "deadline")
@@ -228,6 +229,35 @@ def test_waiting_for_a_busy_server_ends_at_the_deadline_with_the_reason(
     assert answer.finish == "deadline"
     assert "429: this is 429" in answer.remark
     assert len(server.chats_seen) == seen + 1
+
+
+@pytest.mark.parametrize("header", ["3000", "date"])
+def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(
+    server: ScriptedServer, connected: RemoteEngine, outcome_of: OutcomeOf, header: str
+):
+    value = in_seconds(3000) if header == "date" else header
+    server.chats.append(status("429 Too Many Requests", more=f"Retry-After: {value}\r\n"))
+    seen = len(server.chats_seen)
+    outcome = outcome_of(connected)
+    assert isinstance(outcome, ServerError)
+    assert "it asks to wait" in str(outcome)
+    assert len(server.chats_seen) == seen + 1
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_costs_nothing(
+    server: ScriptedServer, connected: RemoteEngine, outcome_of: OutcomeOf
+):
+    def kept(talk: Talk) -> None:
+        body = "".join(f"data: {json.dumps(event)}\n\n" for event in (piece("yes"), end(), usage(1000)))
+        talk.is_over = True
+        talk.send(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n{body}")
+
+    server.otherwise = kept
+    for _ in range(5):
+        assert outcome_of(connected).text == "yes"
+        # The server's thread closes the connection, which was to be kept, some time after the answer.
+        until(lambda: server.open_sockets == 0, "the server has closed the connection")
+    assert connected.counters().server_failures == 0
 
 
 def after(count: int, wish: str) -> Callable[[], str | None]:
@@ -261,17 +291,19 @@ def test_silence_ends_at_the_deadline_with_the_text_so_far(
 def test_silence_before_the_first_byte_is_a_failure(
     server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf
 ):
-    engine = make_engine(retries=1)
+    engine = make_engine(retries=2)
     engine.connect()
     # Only now: the probe of a busy machine shall not fail.
     object.__setattr__(engine.settings, "first_byte_s", 0.2)
     object.__setattr__(engine.settings, "connect_s", 0.1)
     before = len(server.chats_seen)
-    server.chats += [Talk.wait_for_hang_up] * 2
+    server.chats += [Talk.wait_for_hang_up] * 3
     outcome = outcome_of(engine)
     assert isinstance(outcome, ServerError)
     assert "remote_first_byte_s 0.2" in str(outcome)
-    assert len(server.chats_seen) - before == 2
+    # Again it would be silent, while another model could answer.
+    assert len(server.chats_seen) - before == 1
+    assert server.hung_up.acquire(timeout=40)
 
 
 def test_nobody_listens(make_engine: MakeEngine, server: ScriptedServer, outcome_of: OutcomeOf):

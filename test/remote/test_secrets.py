@@ -102,6 +102,16 @@ def test_a_file_of_keys_is_never_quoted(
     assert KEY not in str(raised.value)
 
 
+def test_a_word_that_is_no_secret_is_no_hole_in_answers(
+    server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf, tmp_path: Path
+):
+    file = tmp_path / "keys"
+    file.write_text(f"{server.address} e")
+    server.otherwise = healthy
+    engine = make_engine(key_file=str(file))
+    assert outcome_of(engine).text == "yes"
+
+
 @pytest.mark.parametrize("file", ["/", "/no/such/file", "nul\0", "/dev/zero"])
 def test_a_file_of_keys_that_is_none_is_named(make_engine: MakeEngine, file: str):
     with pytest.raises(AddressError, match="remote_key_file"):
