@@ -32,6 +32,9 @@ MOST_EVENT_BYTES = 4096
 """Bytes of a stream for each token allowed; vLLM sends about 400 with log-probabilities."""
 LEAST_SECRET = 8
 """Characters from which on a key is taken for a secret."""
+LONGEST_IDLE_S = 2.0
+"""How long a connection is kept for the next request: uvicorn, below vLLM, closes after 5 s, and a request that is sent
+just then is lost."""
 LONGEST_END_S = 5.0
 """Longest time that requests may take to end when the connection is closed."""
 KEEP_ALIVE = [
@@ -74,7 +77,11 @@ class Connection:
             raise AddressError(f"the address {quoted(address)} cannot be used: {error}") from None
         if not host:
             raise AddressError(f"the address {quoted(address)} has no host")
-        transport = httpx.AsyncHTTPTransport(verify=_certificates(settings.ca_file), socket_options=KEEP_ALIVE)
+        transport = httpx.AsyncHTTPTransport(
+            verify=_certificates(settings.ca_file),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=LONGEST_IDLE_S),
+            socket_options=KEEP_ALIVE,
+        )
         self._client = httpx.AsyncClient(
             headers=headers,
             # Cookies would only pile up.
