@@ -41,9 +41,12 @@ SLOW_FOLDERS = ("cli", "docs", "live", "node", "onevision", "tools")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --no-skips."""
+    """Adds --no-skips and --questions."""
     parser.addoption(
         "--no-skips", action="store_true", help="a test that would be skipped fails: what it needs has to be there"
+    )
+    parser.addoption(
+        "--questions", type=int, default=100, help="least number of questions to a real server (default: %(default)s)"
     )
 
 
