@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints import is_address
 from ..settings.value_range import DEFAULT
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
@@ -215,7 +216,7 @@ def _answers(
 
     print(f"\n[1/4] starting the node {node.name} (its log: {node.log})", flush=True)
     session.wait_until_up(START_S)
-    print(f"[2/4] configure: loading {model} ...", end=" ", flush=True)
+    print(f"[2/4] configure: {'asking' if is_address(model) else 'loading'} {model} ...", end=" ", flush=True)
     started_s = time.monotonic()
     session.configure(LOAD_S)
     print(f"{time.monotonic() - started_s:.1f} s; activate", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import shutil
 
 import pytest
 
@@ -82,7 +82,8 @@ def test_workers_over_a_server(vllm_server, tmp_path):
     """Which questions the server computes together differs, and no row does."""
     suite = tmp_path / "suite.yaml"
     for number in range(3):
-        (tmp_path / f"room_{number}").symlink_to(Path(shipped(BAG)).resolve())
+        # Links to one recording would be one recording.
+        shutil.copytree(shipped(BAG), tmp_path / f"room_{number}")
     question = {"ask": "Is there a mug on the diningtable?", "kind": "yes_no", "every_s": 4, "gold": True}
     bags = {"bag": "room_*", "questions_file": "truth.json", "questions": [question]}
     server = {"image_px": 96, "image_format": "png"}
@@ -94,7 +95,8 @@ def test_workers_over_a_server(vllm_server, tmp_path):
         return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
     alone, shared = run(1), run(2)
-    assert len(alone) == 39
+    assert len(alone) > 30
+    assert {row["status"] for row in alone} == {"OK"}
     compare(alone, shared)
 
 
