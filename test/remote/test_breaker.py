@@ -90,7 +90,7 @@ def test_the_pause_doubles_with_each_trial_that_fails(clock: Clock):
                 pause_s += 0.5
         pauses.append(pause_s - 0.5)
         trial.failed("still")
-    assert pauses == [1, 2, 4, 8, 16, LONGEST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
+    assert pauses == [1, 2, 4, 8, *[LONGEST_PAUSE_S] * 4]
     clock.now_s += LONGEST_PAUSE_S
     breaker.admit().succeeded()
     for _ in range(FAILURES):
