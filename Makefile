@@ -3,7 +3,7 @@ SHELL := /bin/bash
 # No -u: the setup.bash of ROS 2 reads variables that are not set.
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-others demo test test-all test-colcon test-long test-kilted test-extras bench clean
+.PHONY: help setup setup-others demo test test-all test-colcon test-long test-kilted test-extras test-servers bench clean
 
 PYTHON ?= python3
 BAG ?=
@@ -36,14 +36,15 @@ help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
 	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=3)"
-	@echo "make test-all                 also the four below (under an hour)"
+	@echo "make test-all                 also the five below (an hour)"
 	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
 	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
 	@echo "make test-extras              what needs Ray, lmms-eval, torchao or Java, in an environment of its own"
+	@echo "make test-servers             what talks to a real vLLM on this CPU, in an environment of its own (10 minutes)"
 	@echo "make bench                    measure: responses while the model generates; the engine against generate"
 	@echo "make setup                    virtual environment, ROS 2, the built package"
-	@echo "make setup-others             the environments of test-kilted and test-extras"
+	@echo "make setup-others             the environments of test-kilted, test-extras and test-servers"
 	@echo "make clean                    remove all that was made here"
 	@echo
 	@echo "PYTHON=python3.12 chooses the interpreter, WHEELS=kilted the ROS 2 (where none is sourced)."
@@ -56,6 +57,7 @@ setup-others:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
 	@$(PYTHON) tools/set_up.py --overlays
 	@$(PYTHON) tools/set_up.py --extras
+	@$(PYTHON) tools/set_up.py --servers
 
 demo: setup
 	@$(LOAD); llava-ov demo --model "$(MODEL)" --rate $(RATE) --out "$(OUT)" \
@@ -68,10 +70,10 @@ test: setup
 	echo "[test 3/6] mypy"; mypy ; \
 	echo "[test 4/6] import contracts"; lint-imports --no-cache ; \
 	echo "[test 5/6] pytest, $(WORKERS) at a time, all but long tests, on $$ROS_DISTRO"; \
-	$(PYTEST) $(PARALLEL) -m "not long and not extras and not alone" ; \
-	echo "[test 6/6] pytest, one at a time, what measures times or memory"; $(PYTEST) -m "alone and not long and not extras"
+	$(PYTEST) $(PARALLEL) -m "not long and not extras and not servers and not alone" ; \
+	echo "[test 6/6] pytest, one at a time, what measures times or memory"; $(PYTEST) -m "alone and not long and not extras and not servers"
 
-test-all: test test-colcon test-long test-kilted test-extras
+test-all: test test-colcon test-long test-kilted test-extras test-servers
 
 test-colcon:
 	@$(MAKE) --no-print-directory setup WHEELS=jazzy
@@ -82,15 +84,15 @@ test-colcon:
 
 test-long: setup
 	@$(PYTHON) tools/set_up.py --overlays
-	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, the long tests, on $$ROS_DISTRO"; $(PYTEST) --timeout=1200 -m long
+	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, the long tests, on $$ROS_DISTRO"; $(PYTEST) --timeout=1200 -m "long and not servers"
 
 test-kilted:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
 	@export LLAVA_OV_WHEELS=kilted; source tools/env.bash; $(TEST_DOMAIN); \
 	echo "[test-kilted 1/2] pytest, $(WORKERS) at a time, what depends on ROS 2 or transformers, on $$ROS_DISTRO"; \
-	$(PYTEST) $(PARALLEL) -m "(ros or transformers) and not long and not extras and not alone" ; \
+	$(PYTEST) $(PARALLEL) -m "(ros or transformers) and not long and not extras and not servers and not alone" ; \
 	echo "[test-kilted 2/2] pytest, one at a time, what measures times or memory"; \
-	$(PYTEST) -m "(ros or transformers) and alone and not long and not extras"
+	$(PYTEST) -m "(ros or transformers) and alone and not long and not extras and not servers"
 
 test-extras:
 	@$(PYTHON) tools/set_up.py --extras
@@ -98,10 +100,16 @@ test-extras:
 	@unset PYTHONPATH; PATH="$(CURDIR)/.venv-extras/bin:$$PATH"; \
 	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py test/onevision/test_quantise.py
 
+# One at a time: server and tests share the cores already.
+test-servers: setup
+	@$(PYTHON) tools/set_up.py --servers
+	@$(LOAD); $(TEST_DOMAIN); echo "[test-servers] pytest, what talks to a real server of models, on $$ROS_DISTRO"; \
+	$(PYTEST) --no-skips -m servers
+
 bench: setup
 	@$(LOAD); llava-ov bench callbacks; llava-ov bench engine
 
 clean:
-	rm -rf .venv .venv-kilted .venv-extras build build-kilted install install-kilted log log-kilted out
+	rm -rf .venv .venv-kilted .venv-extras .venv-vllm build build-kilted install install-kilted log log-kilted out
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find llava_ov_ros test tools launch -name __pycache__ -type d -prune -exec rm -rf {} +

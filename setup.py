@@ -15,7 +15,10 @@ NAME = "llava_ov_ros"
 LAYERS = (
     "settings",
     "frames",
+    "asking",
     "onevision",
+    "remote",
+    "engines",
     "questions",
     "planning",
     "planning.read",

@@ -16,6 +16,9 @@ from fixtures.checkpoints import changed as changed
 from fixtures.checkpoints import mug_is_too_much as mug_is_too_much
 from fixtures.checkpoints import rooms as rooms
 from fixtures.checkpoints import too_wide_for_float16 as too_wide_for_float16
+from fixtures.servers import default_vllm as default_vllm
+from fixtures.servers import transformers_server as transformers_server
+from fixtures.servers import vllm_server as vllm_server
 from fixtures.small_server import gone_server as gone_server
 from fixtures.small_server import small_server as small_server
 from fixtures.video import decode_video as decode_video
@@ -31,16 +34,19 @@ CHILDREN_ABOVE = 100
 LAST_DOMAIN = 232
 """Of DDS."""
 FOLDER = pytest.StashKey[Path]()
-MARKED = {"ros": ("node", "live", "launch"), "transformers": ("onevision",)}
+MARKED = {"ros": ("node", "live", "launch"), "transformers": ("onevision",), "servers": ("servers",)}
 """Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
 SLOW_FOLDERS = ("cli", "docs", "live", "node", "onevision", "tools")
 """Handed out first, so that no worker ends with a long file alone."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --no-skips."""
+    """Adds --no-skips and --questions."""
     parser.addoption(
         "--no-skips", action="store_true", help="a test that would be skipped fails: what it needs has to be there"
+    )
+    parser.addoption(
+        "--questions", type=int, default=100, help="least number of questions to a real server (default: %(default)s)"
     )
 
 

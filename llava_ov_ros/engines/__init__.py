@@ -2,6 +2,5 @@
 
 from .opening import LoadLocal, open_engine
 from .shadowed import ShadowedEngine
-from .with_fallback import EngineWithFallback
 
-__all__ = ["EngineWithFallback", "LoadLocal", "ShadowedEngine", "open_engine"]
+__all__ = ["LoadLocal", "ShadowedEngine", "open_engine"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..asking import AnswersQuestions
 from ..bounds import quoted
 from ..checkpoints import CheckpointError, is_address
-from ..remote import ProbeError, RemoteEngine, RemoteSettings, ServerError
+from ..remote import ProbeError, RemoteSettings, ServerError
 from .agreement import AgreementLog
 from .shadowed import ShadowedEngine
-from .with_fallback import EngineWithFallback
+
+if TYPE_CHECKING:
+    from ..remote import RemoteEngine
 
 LoadLocal = Callable[[str], AnswersQuestions]
 """Loads the checkpoint of a name on this machine."""
@@ -54,9 +57,11 @@ def open_engine(
                     f"fallback_model answers where a server does not, and model {quoted(model)} is no address of a "
                     "server: leave fallback_model empty"
                 )
+            from .with_fallback import EngineWithFallback
+
             # The local model first: where it cannot be loaded, no server is asked.
             opened.append(other := load_local(fallback))
-            server = RemoteEngine(model, remote)
+            server = _server(model, remote)
             opened.append(server)
             _connect(server, needed=False)
             opened = [engine := EngineWithFallback(server, other)]
@@ -75,13 +80,20 @@ def open_engine(
 def _one(model: str, load_local: LoadLocal, remote: RemoteSettings) -> AnswersQuestions:
     if not is_address(model):
         return load_local(model)
-    server = RemoteEngine(model, remote)
+    server = _server(model, remote)
     try:
         _connect(server, needed=True)
     except BaseException:
         server.close()
         raise
     return server
+
+
+def _server(address: str, remote: RemoteSettings) -> RemoteEngine:
+    # Imported here: a machine whose models are its own does without httpx.
+    from ..remote import RemoteEngine
+
+    return RemoteEngine(address, remote)
 
 
 def _connect(server: RemoteEngine, *, needed: bool) -> None:

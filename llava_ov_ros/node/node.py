@@ -163,9 +163,8 @@ class LlavaOvNode(LifecycleNode):
         self._cameras = {name: Camera(name, camera_settings(settings, index)) for index, name in names}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
-        self.get_logger().info(
-            f"model {model.name!r} is loaded ({model.memory_bytes() / 2**20:.0f} MiB); activate to begin"
-        )
+        held = f"loaded ({model.memory_bytes() / 2**20:.0f} MiB)" if model.memory_bytes() else "ready"
+        self.get_logger().info(f"model {model.name!r} is {held}; activate to begin")
         return ""
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -11,6 +11,7 @@ from ..ask_error import AskError
 from ..asking import AnswersQuestions, Ask, Generated
 from ..frames import Clip
 from ..no_op import no_op
+from ..remote import ServerError
 from .blank import blank_remark
 from .clips import RefusedError
 from .kinds import read_answer
@@ -121,6 +122,9 @@ def _failed(one: Request, clips: tuple[Clip, ...], error: Exception) -> Result:
     """
     if isinstance(error, AskError):
         return Result(one.query, Status.INVALID, str(error))
+    if isinstance(error, ServerError):
+        # The fault lies elsewhere, so a place in this program would only mislead.
+        return Result(one.query, Status.MODEL_ERROR, str(error), text=one.text, clips=clips)
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     message = f"{type(error).__name__}: {error}{where}"

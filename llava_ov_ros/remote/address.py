@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..bounds import quoted
-from ..checkpoints import ADDRESS_FORM
+from ..checkpoints import ADDRESS_FORM, is_address
 
 MOST_KEY_BYTES = 4096
+HOST = re.compile(r"[\w.:%-]{1,255}")
 
 
 class AddressError(ValueError):
@@ -24,7 +26,7 @@ def checked_address(model: str) -> str:
     text = model.strip()
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise AddressError(f"model {quoted(text)}: {error}; give {ADDRESS_FORM}") from None
     if parts.username is not None or parts.password is not None:
@@ -32,7 +34,7 @@ def checked_address(model: str) -> str:
         raise AddressError(
             "the address of the server contains a password: put the key into the file of remote_key_file"
         )
-    if not host or port == 0 or parts.query or parts.fragment:
+    if not is_address(text) or not HOST.fullmatch(host) or port == 0 or parts.query or parts.fragment:
         raise AddressError(f"model {quoted(text)} is no base URL: give {ADDRESS_FORM}")
     place = f"[{host}]" if ":" in host else host
     return f"{parts.scheme.lower()}://{place}{'' if port is None else f':{port}'}{parts.path.rstrip('/') or '/v1'}"
@@ -57,8 +59,9 @@ def read_key(file: str, address: str) -> str | None:
     try:
         with Path(file).open("rb") as opened:
             content = opened.read(MOST_KEY_BYTES + 1)
-    except OSError as error:
-        raise AddressError(f"remote_key_file {quoted(file)} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AddressError(f"remote_key_file {quoted(file)} cannot be read: {reason}") from None
     lines = [line.split() for line in content.decode("ascii", errors="replace").splitlines()]
     keys = [parts[1] for parts in lines if len(parts) == 2 and parts[0].rstrip("/") == address]
     if len(keys) != 1 or len(content) > MOST_KEY_BYTES or not all(33 <= ord(mark) < 127 for mark in keys[0]):

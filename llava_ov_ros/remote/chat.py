@@ -18,6 +18,8 @@ SYSTEM = "You are a helpful assistant."
 """Text of the system turn: conv_templates["qwen_1_5"] of LLaVA-NeXT, llava/conversation.py:443-452."""
 CONTROL = re.compile(r"<\|[^<>|\s]{1,40}\|>|<image>|<video>")
 """What the tokenizers of Qwen2 and LLaVA-OneVision read as one token in a text, wherever the text comes from."""
+HALF = re.compile(r"[\ud800-\udfff]")
+FIRST_BREAK = re.compile(r"\s*[\r\n]")
 
 Message = dict[str, Any]
 VisualItem = tuple[Frame, ...]
@@ -31,22 +33,20 @@ def messages(clips: Sequence[Clip], ask: Ask, mode: Mode, pictures: Pictures) ->
     prompt has one, too; a text behind a picture is therefore sent without its first line break.
 
     Raises:
-        AskError: A text contains a control token, which a server would not read as text; a text behind a picture does
-            not begin with a line break; or there are pictures before the clip in mode image.
+        AskError: A text contains a control token, which a server would not read as text, or half a character; a text
+            behind a picture does not begin with a line break, or a choice does; or there are pictures before the clip
+            in mode image.
     """
     turns = [*ask.history, (ask.question, "")]
-    for number, text in enumerate((*filter(_is_text, ask.before), *(text for turn in turns for text in turn))):
-        if found := CONTROL.search(str(text)):
-            where = "the question" if number or ask.before else "the text"
-            raise AskError(
-                f"{where} contains {quoted(found.group())}, which a server reads as a control token: leave it out"
-            )
     said: list[Message] = [
         {"role": "system", "content": SYSTEM},
         {"role": "user", "content": _content(_first_turn(clips, ask, turns[0][0], mode), mode, pictures)},
     ]
     for (_, answer), (question, _) in pairwise(turns):
         said += [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
+    texts = [part["text"] for part in said[1]["content"] if part["type"] == "text"]
+    texts += [message["content"] for message in said[2:]]
+    _check_texts(texts, ask.choices or ())
     return said
 
 
@@ -55,8 +55,19 @@ def items_of(clips: Sequence[Clip], ask: Ask, mode: Mode) -> list[VisualItem]:
     return [part for part in _first_turn(clips, ask, "", mode) if not isinstance(part, str)]
 
 
-def _is_text(part: str | Frame) -> bool:
-    return isinstance(part, str)
+def _check_texts(said: Sequence[str], choices: Sequence[str]) -> None:
+    """Check texts as they are sent: those of several parts of a question may form a control token together."""
+    for text in (*said, *choices):
+        if found := CONTROL.search(text):
+            where = "a choice" if text in choices else "the question, a name or a text before it"
+            raise AskError(
+                f"{where} contains {quoted(found.group())}, which a server reads as a control token: leave it out"
+            )
+        if HALF.search(text):
+            raise AskError(f"{quoted(text)} contains half a character (a lone surrogate), which cannot be sent")
+    for choice in choices:
+        if FIRST_BREAK.match(choice):
+            raise AskError(f"choice {quoted(choice)} begins with a line break, which a server merges with its own")
 
 
 def _first_turn(clips: Sequence[Clip], ask: Ask, question: str, mode: Mode) -> list[str | VisualItem]:

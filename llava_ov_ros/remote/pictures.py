@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ class Pictures:
     settings: RemoteSettings
     encoded: int = 0
     reused: int = 0
-    _kept: WeakKeyDictionary[Frame, dict[bool, str]] = field(default_factory=WeakKeyDictionary)
+    _kept: WeakKeyDictionary[Frame, dict[bool, Future[str]]] = field(default_factory=WeakKeyDictionary)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, frame: Frame, whole: bool) -> str:
@@ -44,15 +45,23 @@ class Pictures:
         """
         with self._lock:
             kept = self._kept.setdefault(frame, {})
-            if whole in kept:
+            picture = kept.get(whole)
+            is_first = picture is None
+            if picture is None:
+                self.encoded += 1
+                picture = kept[whole] = Future()
+            else:
                 self.reused += 1
-                return kept[whole]
-            self.encoded += 1
-        rgb = frame.rgb if whole else squashed(frame.rgb, self.settings.image_px)
-        text = _encoded(rgb, self.settings)
-        with self._lock:
-            kept[whole] = text
-        return text
+        # Other threads that need the same picture wait for it.
+        if is_first:
+            try:
+                rgb = frame.rgb if whole else squashed(frame.rgb, self.settings.image_px)
+                picture.set_result(_encoded(rgb, self.settings))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the picture must get the error, too
+                with self._lock:
+                    del kept[whole]
+                picture.set_exception(error)
+        return picture.result()
 
     def missing(self, frames: Sequence[Frame], whole: bool) -> Frame | None:
         """The first frame whose picture has not been encoded yet; None: there is none."""

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..asking import Ask
 from ..bounds import quoted, shown
-from ..checkpoints import CheckpointError
 from ..frames import Clip, Frame
 from ..modes import Mode
-from .answer_events import GrowingAnswer, scored_answer
+from .answer_events import GrowingAnswer, piece_of, scored_answer
 from .chat import messages
 from .connection import Connection
 from .pictures import Pictures
 from .remote_settings import RemoteSettings
-from .server_error import ServerError
+from .repeating import repeated
+from .server_error import NoResponseError, ProbeError, ServerError, cited
 
+T = TypeVar("T")
 QUESTION = "What is there?"
 # A text that no model writes by itself: only a server that holds the answer to the grammar gives it.
 HELD = "zqx-7"
 HELD_TOKENS = 16
+SEEN_TOKENS = 4
+"""Tokens whose log-probabilities are compared between two pictures: a single one may be certain."""
 REFUSED = (400, 404, 405, 415, 422, 500, 501)
 """HTTP statuses by which servers refuse a field or a content part that they do not know."""
 MOST_NAMES = 5
-
-
-class ProbeError(CheckpointError):
-    """The server cannot be used as a model; the text says why and what to do."""
+MOST_NAME = 200
+"""Most characters of the name of a model: it becomes part of every answer."""
+MOST_KIND, MOST_VERSION = 20, 40
+"""Most characters of a server's kind and version, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,9 @@ class Probe:
         if picture is None and clip is None:
             raise ProbeError(f"the server answers neither about pictures ({self._lacking['picture']}) nor about clips")
         frame_tokens = await self._frame_tokens(clip) if clip is not None else 0
-        if picture is not None:
+        if picture is None:
+            self._lacking["several_pictures"] = self._lacking["picture"]
+        else:
             await self._several_pictures(picture)
         mode: Mode = "image" if clip is None else "video"
         await self._log_probabilities(mode)
@@ -98,19 +103,21 @@ class Probe:
 
     async def _listed(self) -> Mapping[str, Any]:
         """The server's entry about the model; empty if the server does not list its models."""
+        why = "it does not list them"
         try:
-            found = await self._connection.get("/models")
-            entries = {str(entry["id"]): entry for entry in found["data"]}
+            found = await self._repeated(lambda: self._connection.get("/models"))
+            entries = {name: entry for entry in found["data"] if _is_name(name := entry["id"])}
         except ServerError as error:
-            if error.is_down and error.status not in REFUSED:
+            # What cannot be reached or is busy has nothing else to say, either.
+            if isinstance(error, NoResponseError) or (error.again and error.status not in REFUSED):
                 raise
-            entries = {}
+            entries, why = {}, str(error)
         except (KeyError, TypeError):
             entries = {}
         if not self._model and len(entries) == 1:
             self._model = next(iter(entries))
         if not self._model:
-            names = ", ".join(map(quoted, list(entries)[:MOST_NAMES])) or "it does not list them"
+            names = ", ".join(map(quoted, list(entries)[:MOST_NAMES])) or why
             raise ProbeError(f"which of the server's models shall answer? name it in remote_model: {shown(names)}")
         if entries and self._model not in entries:
             names = ", ".join(map(quoted, list(entries)[:MOST_NAMES]))
@@ -119,13 +126,11 @@ class Probe:
         return entry
 
     async def _server(self, listed: Mapping[str, Any]) -> str:
-        kind = str(listed.get("owned_by", ""))
         try:
-            version = str((await self._connection.get("../version"))["version"])
+            version = (await self._connection.get("../version"))["version"]
         except (ServerError, KeyError, TypeError):
             version = ""
-        # Both become part of a name that messages, logs and files carry.
-        return re.sub(r"[^\w.+ -]", "", f"{kind} {version}").strip()[:60]
+        return f"{_plain(listed.get('owned_by'), MOST_KIND)} {_plain(version, MOST_VERSION)}".strip()
 
     def _body(self, mode: Mode, clips: list[list[Frame]], answer: str | None = None, **more: Any) -> dict[str, Any]:
         clip = [Clip(f"camera {number}", tuple(frames)) for number, frames in enumerate(clips)]
@@ -134,18 +139,27 @@ class Probe:
             said.append({"role": "assistant", "content": answer})
         return {"model": self._model, "messages": said, "temperature": 0, "max_tokens": 1, **more}
 
-    async def _stream(self, body: Mapping[str, Any]) -> GrowingAnswer:
-        answer = GrowingAnswer()
-        more = {"stream": True, "stream_options": {"include_usage": True}}
-        async with aclosing(self._connection.events({**body, **more})) as events:
-            async for event in events:
-                answer.take(event)
-        return answer
+    async def _repeated(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Make an attempt; what may be a moment's failure shall not count for as long as the node runs."""
+        return await repeated(attempt, max(1, self._settings.retries))
 
-    async def _counted(self, name: str, mode: Mode, clips: list[list[Frame]]) -> int | None:
+    async def _stream(self, body: Mapping[str, Any]) -> GrowingAnswer:
+        more = {"stream": True, "stream_options": {"include_usage": True}}
+
+        async def attempt() -> GrowingAnswer:
+            answer = GrowingAnswer()
+            async with aclosing(self._connection.events({**body, **more})) as events:
+                async for event in events:
+                    answer.add(piece_of(event))
+            answer.check_ended()
+            return answer
+
+        return await self._repeated(attempt)
+
+    async def _counted(self, name: str, mode: Mode, clips: list[list[Frame]], **more: Any) -> int | None:
         """Tokens of a prompt; None if the server refuses such a prompt."""
         try:
-            return (await self._stream(self._body(mode, clips))).prompt_tokens
+            return (await self._stream(self._body(mode, clips, **more))).prompt_tokens
         except ServerError as error:
             if error.status not in REFUSED:
                 raise
@@ -173,39 +187,44 @@ class Probe:
         both = await self._counted("several_pictures", "image", [self._frames[:1], self._frames[1:]])
         if both is None:
             return
-        none = (await self._stream({**self._body("image", [self._frames[:1]]), "messages": _text_only()})).prompt_tokens
+        text_only = [{"role": "user", "content": QUESTION}]
+        none = await self._counted("several_pictures", "image", [self._frames[:1]], messages=text_only)
+        if none is None:
+            return
         # Alone a picture is cut into tiles; several are padded, one tile each, in the original code.
-        if both - none >= 1.5 * (one - none):
+        if one <= none:
+            self._lacking["several_pictures"] = "the server does not tell how many tokens a picture has"
+        elif both - none >= 1.5 * (one - none):
             self._lacking["several_pictures"] = (
                 "the server cuts each of several pictures into tiles, which is not what the local engine and the "
                 "original code do"
             )
 
     async def _log_probabilities(self, mode: Mode) -> None:
-        firsts: list[float | None] = []
+        seen: list[tuple[float, ...]] = []
         for frame in self._frames:
             try:
-                body = self._body(mode, [[frame]], logprobs=True, top_logprobs=0)
-                firsts.append((await self._stream(body)).first_log_probability)
+                body = self._body(mode, [[frame]], logprobs=True, top_logprobs=0) | {"max_tokens": SEEN_TOKENS}
+                seen.append((await self._stream(body)).logs)
             except ServerError as error:
                 if error.status not in REFUSED:
                     raise
                 self._lacking["log_probabilities"] = str(error)
                 return
-        if None in firsts:
+        if not all(seen):
             self._lacking["log_probabilities"] = "the server's answers carry none"
-        elif firsts[0] == firsts[1]:
+        elif seen[0] == seen[1]:
             raise ProbeError(
-                f"the server answers about two different pictures with the same log-probability {firsts[0]}: it does "
+                f"the server answers about two different pictures with the same log-probability {seen[0][0]}: it does "
                 "not look at them, or a cache of prefixes ignores pictures (for vLLM: --no-enable-prefix-caching)"
             )
 
     async def _choices(self, mode: Mode) -> None:
         body = self._body(mode, [self._frames[:1]], "yes", prompt_logprobs=0, add_generation_prompt=False)
         try:
-            scored_answer(await self._connection.post(body))
+            scored_answer(await self._repeated(lambda: self._connection.post(body)))
         except ServerError as error:
-            if error.is_down and error.status not in REFUSED:
+            if error.again and error.status not in REFUSED:
                 raise
             self._lacking["choices"] = str(error)
 
@@ -222,5 +241,10 @@ class Probe:
             self._lacking["grammars"] = "the server does not hold answers to the field structured_outputs"
 
 
-def _text_only() -> list[dict[str, Any]]:
-    return [{"role": "user", "content": QUESTION}]
+def _is_name(found: object) -> bool:
+    return isinstance(found, str) and 0 < len(found) <= MOST_NAME and found.isprintable()
+
+
+def _plain(found: object, most: int) -> str:
+    """A text of a server that becomes part of a name, without all marks that a name does not need."""
+    return cited(re.sub(r"[^\w.+ -]", "", found[:MOST_NAME]), most) if isinstance(found, str) else ""

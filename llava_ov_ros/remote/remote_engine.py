@@ -6,54 +6,33 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, wait
+from dataclasses import asdict
 
 from ..ask_error import AskError
-from ..asking import Ask, Finish, Generated, checked_mode, stop_wish
+from ..asking import Ask, Generated, checked_mode
 from ..frames import Clip, Frame
 from ..modes import Mode
 from .address import checked_address, place_of
-from .answer_events import GrowingAnswer
-from .breaker import Breaker
+from .answer_events import Piece
+from .breaker import Admission, Breaker
 from .chat import items_of, messages
 from .connection import Connection
+from .jobs import Event, Job, cancel, timed, unwanted
 from .pictures import Pictures
 from .probe import Capabilities, Probe
 from .remote_counters import Counts, RemoteCounters
 from .remote_settings import RemoteSettings
 from .server_answers import ServerAnswers
-from .server_error import ServerError
+from .server_error import ClosedError, ProbeError, ServerError
 
 TURN_S = 0.02
 """Longest time between two looks at whether somebody still wants an answer."""
 PROBE_S = 60.0
 """Longest time of the probe in seconds."""
-SILENT_S = 1.0
-"""A remark tells that the server had been silent for longer than this when an answer was cut off."""
 INVALID = (400, 413, 422)
 """HTTP statuses of a request that no second attempt makes better, such as one longer than the context."""
-
-
-class _Event(NamedTuple):
-    """Something that happened to a question: a piece of text, or its end."""
-
-    number: int
-    piece: str = ""
-    outcome: Generated | Exception | None = None
-
-
-@dataclass
-class _Job:
-    """A question that is with the server."""
-
-    ask: Ask
-    growing: GrowingAnswer = field(default_factory=GrowingAnswer)
-    heard_s: float = field(default_factory=time.monotonic)
-    first_s: float | None = None
-    future: Future[None] | None = None
 
 
 class RemoteEngine:
@@ -78,6 +57,7 @@ class RemoteEngine:
         room = asyncio.Semaphore(self.settings.requests)
         self._answers = ServerAnswers(self._connection, self._breaker, self._counts, room, self.settings.retries)
         self._probing = threading.Lock()
+        self._probe: Future[Capabilities] | None = None
         self._capabilities: Capabilities | None = None
 
     @property
@@ -105,27 +85,44 @@ class RemoteEngine:
             ProbeError: The server cannot be used.
             ServerError: The server does not answer.
         """
-        with self._probing:
-            if self._capabilities is None:
-                self._breaker.admit()
-                try:
-                    found = self._connection.start(self._probed()).result()
-                except TimeoutError:
-                    self._breaker.failed(reason := f"the server did not end its probe within {PROBE_S:g} s")
-                    raise ServerError(reason, is_down=True) from None
-                except ServerError as error:
-                    self._breaker.failed(str(error))
-                    raise
-                except BaseException:
-                    self._breaker.given_up()
-                    raise
-                self._breaker.succeeded()
-                self._capabilities = found
-            return self._capabilities
+        try:
+            return self._begun_probe().result()
+        except CancelledError:
+            raise ClosedError from None
 
-    async def _probed(self) -> Capabilities:
-        async with asyncio.timeout(PROBE_S):
-            return await Probe(self._connection, self.settings).capabilities()
+    def _begun_probe(self) -> Future[Capabilities]:
+        """The one probe that all questions wait for; a new one if the last one failed.
+
+        Raises:
+            ServerError: The server is left alone for now, or the engine has been closed.
+        """
+        with self._probing:
+            last = self._probe
+            if last is None or (last.done() and (last.cancelled() or last.exception() is not None)):
+                last = self._probe = self._connection.start(self._probed(self._breaker.admit()))
+            return last
+
+    async def _probed(self, admission: Admission) -> Capabilities:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                self._capabilities = found = await Probe(self._connection, self.settings).capabilities()
+        except TimeoutError:
+            admission.failed(reason := f"the server did not end its probe within {PROBE_S:g} s")
+            raise ServerError(reason, is_down=True) from None
+        except ServerError as error:
+            if error.is_down:
+                admission.failed(str(error))
+            else:
+                admission.succeeded()
+            raise
+        except ProbeError:
+            admission.succeeded()
+            raise
+        except BaseException:
+            admission.given_up()
+            raise
+        admission.succeeded()
+        return found
 
     def ask(
         self,
@@ -166,67 +163,79 @@ class RemoteEngine:
         """
         checked = checked_mode(clips, mode)
         started_s = time.monotonic()
-        events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
-        jobs: dict[int, _Job] = {}
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        jobs = {number: Job(ask) for number, ask in enumerate(asks)}
         try:
-            for number, ask in enumerate(asks):
-                if (wish := stop_wish(ask)) is not None:
-                    yield number, _unfinished(_Job(ask), clips, wish, started_s)
+            yield from self._awaited(jobs, clips, started_s)
+            for number, job in list(jobs.items()):
+                yield from unwanted(jobs, clips, started_s)
+                if number not in jobs:
                     continue
                 try:
-                    work = self._prepared(number, ask, clips, checked, events)
-                except (AskError, ServerError, ValueError) as error:
+                    self._send(number, job, clips, checked, events)
+                except Exception as error:  # noqa: BLE001 - the other questions go on
+                    del jobs[number]
                     yield number, error
-                    continue
-                job = jobs[number] = _Job(ask)
-                job.future = self._connection.start(work(job))
             while jobs:
                 yield from self._turn(jobs, events, clips, started_s)
+                yield from unwanted(jobs, clips, started_s)
         finally:
             for job in jobs.values():
-                _cancel(job)
+                cancel(job)
+
+    def _awaited(
+        self, jobs: dict[int, Job], clips: Sequence[Clip], started_s: float
+    ) -> Iterator[tuple[int, Generated | Exception]]:
+        """Wait until it is known what the server can do; each question may end meanwhile."""
+        yield from unwanted(jobs, clips, started_s)
+        failure: Exception | None = None
+        try:
+            probe = self._begun_probe() if jobs else None
+            for job in jobs.values():
+                job.waits = "the question was not sent yet, because the server had not told what it can do"
+            while jobs and probe is not None and not wait((probe,), timeout=TURN_S).done:
+                yield from unwanted(jobs, clips, started_s)
+            if jobs and probe is not None:
+                failure = ClosedError() if probe.cancelled() else _plain(probe.exception())
+        except ServerError as error:
+            failure = error
+        if failure is not None:
+            for number in list(jobs):
+                del jobs[number]
+                yield number, failure
 
     def _turn(
-        self, jobs: dict[int, _Job], events: queue.SimpleQueue[_Event], clips: Sequence[Clip], started_s: float
+        self, jobs: dict[int, Job], events: queue.SimpleQueue[Event], clips: Sequence[Clip], started_s: float
     ) -> Iterator[tuple[int, Generated | Exception]]:
-        """Hand on what has happened within TURN_S, and end what nobody wants any more."""
+        """Hand on what happens within TURN_S, one piece of one answer at most."""
         try:
-            event = events.get(timeout=TURN_S)
-            job = jobs.get(event.number)
-            if job is not None and event.outcome is not None:
-                del jobs[event.number]
-                if isinstance(event.outcome, Generated):
-                    self._counts.add("answers", 1)
-                    yield event.number, _timed(event.outcome, job, clips, started_s)
-                else:
-                    yield event.number, event.outcome
-            elif job is not None:
-                job.heard_s = time.monotonic()
-                job.first_s = job.first_s or job.heard_s
-                job.ask.on_text(event.piece)
+            number, happened, is_end = events.get(timeout=TURN_S)
         except queue.Empty:
-            pass
-        for number, job in list(jobs.items()):
-            if (wish := stop_wish(job.ask)) is not None:
-                _cancel(job)
-                del jobs[number]
-                yield number, _unfinished(job, clips, wish, started_s)
+            return
+        job = jobs.get(number)
+        if job is None:
+            return
+        if not is_end:
+            assert isinstance(happened, Piece | ServerError)
+            job.hear(happened)
+            return
+        del jobs[number]
+        if isinstance(happened, Generated):
+            self._counts.add("answers", 1)
+            yield number, timed(happened, job, clips, started_s)
+        else:
+            assert isinstance(happened, Exception)
+            yield number, happened
 
-    def _prepared(
-        self,
-        number: int,
-        ask: Ask,
-        clips: Sequence[Clip],
-        mode: Mode,
-        events: queue.SimpleQueue[_Event],
-    ) -> Callable[[_Job], Coroutine[Any, Any, None]]:
-        """Build the body of a question, and return the coroutine function that asks.
+    def _send(self, number: int, job: Job, clips: Sequence[Clip], mode: Mode, events: queue.SimpleQueue[Event]) -> None:
+        """Start to ask the server; what happens then goes to `events`, the end exactly once.
 
         Raises:
             AskError: The server lacks an ability that the question needs, or its texts cannot be sent.
-            ServerError: It is not known what the server can do, since it does not answer.
+            ServerError: The engine has been closed.
         """
-        known = self.connect()
+        known, ask = self._capabilities, job.ask
+        assert known is not None, "questions are sent when it is known what the server can do"
         if ask.hook is not None or ask.sampling.temperature > 0:
             raise AskError("a server takes no hooks and no temperature: load the model on this machine for that")
         for need in _needs(ask, clips, mode):
@@ -240,25 +249,28 @@ class RemoteEngine:
         # A server may look at fewer frames than it was sent, without a word.
         least = known.frame_tokens * sum(map(len, items_of(clips, ask, mode))) if mode == "video" else 0
 
-        async def asked(job: _Job) -> None:
-            outcome: Generated | Exception
-            try:
-                if ask.choices is not None:
-                    outcome = await self._answers.choose(ask, body)
-                else:
-                    outcome = await self._answers.generate(
-                        ask, body, known, job.growing, lambda piece: events.put(_Event(number, piece))
-                    )
-                if outcome.prompt_tokens < least:
-                    outcome = ServerError(
-                        f"the server looked at fewer frames than were sent: its prompt has {outcome.prompt_tokens} "
-                        f"tokens, and the frames alone have {least}"
-                    )
-            except* Exception as errors:  # noqa: BLE001 - whoever waits for the outcome must get one
-                outcome = _first(errors)
-            events.put(_Event(number, outcome=outcome))
+        def say(happened: Piece | ServerError) -> None:
+            events.put(Event(number, happened))
 
-        return asked
+        async def asked() -> Generated:
+            if ask.choices is not None:
+                outcome = await self._answers.choose(ask, body, say)
+            else:
+                outcome = await self._answers.generate(ask, body, known, say)
+            if outcome.prompt_tokens < least:
+                raise ServerError(
+                    f"the server looked at fewer frames than were sent: its prompt has {outcome.prompt_tokens} "
+                    f"tokens, and the frames alone have {least}"
+                )
+            return outcome
+
+        def ended(future: Future[Generated]) -> None:
+            error = ClosedError() if future.cancelled() else _plain(future.exception())
+            events.put(Event(number, future.result() if error is None else error, is_end=True))
+
+        job.waits = f"the question was not sent yet, because {self.settings.requests} others were (remote_requests)"
+        job.future = self._connection.start(asked())
+        job.future.add_done_callback(ended)
 
     def prepare(self, clips: Sequence[Clip], *, mode: str = "video") -> bool:
         """Encode the picture of the next frame that the next question will send; return False if there is none."""
@@ -313,40 +325,10 @@ def _needs(ask: Ask, clips: Sequence[Clip], mode: Mode) -> list[str]:
     return needs + (["choices"] if ask.choices is not None else [])
 
 
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+def _plain(error: BaseException | None) -> Exception | None:
     """The first single error of a group; a refusal of the question as such becomes an AskError."""
-    error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, Exception)
     if isinstance(error, ServerError) and error.status in INVALID:
         return AskError(str(error))
-    return error
-
-
-def _cancel(job: _Job) -> None:
-    if job.future is not None:
-        job.future.cancel()
-
-
-def _timed(outcome: Generated, job: _Job, clips: Sequence[Clip], started_s: float) -> Generated:
-    """An answer with its clips and times, as seen from the call of `stream`."""
-    total_s = time.monotonic() - started_s
-    first_s = total_s if job.first_s is None else job.first_s - started_s
-    return replace(outcome, clips=tuple(clips), time_to_first_token_s=first_s, total_s=total_s)
-
-
-def _unfinished(job: _Job, clips: Sequence[Clip], wish: Finish, started_s: float) -> Generated:
-    """The answer as far as it had come when nobody wanted it any more."""
-    growing, silent_s = job.growing, time.monotonic() - job.heard_s
-    generated = Generated(
-        text=growing.text,
-        token_ids=growing.token_ids,
-        probabilities=growing.probabilities,
-        finish=wish,
-        prompt_tokens=growing.prompt_tokens,
-        time_to_first_token_s=0.0,
-        total_s=0.0,
-        remark=f"the server had sent nothing for {silent_s:.1f} s" if silent_s > SILENT_S else "",
-    )
-    return _timed(generated, job, clips, started_s)
+    return error if error is None or isinstance(error, Exception) else RuntimeError(repr(error))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..bounds import check_whole
 from ..settings import DEFAULTS
+
+FORMATS = ("jpeg", "png")
+MOST_QUALITY = 100
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,12 @@ class RemoteSettings:
         connect_s: Longest time until the connection stands, in seconds.
         first_byte_s: Longest time from the request to the first byte of the response, in seconds.
         retries: How often a request is sent again, as long as nothing of its answer has come.
-        key_file: File whose first line is the API key; empty: none.
+        key_file: File of API keys, one line `ADDRESS KEY` for each server; empty: no key is sent.
         ca_file: File of certificates (PEM) by which the server's is checked; empty: those that httpx brings.
         clip_frames: Frames of the largest clip; the probe makes sure that the server looks at so many.
 
     Raises:
-        ValueError: A number is no integer or too small.
+        ValueError: A number is no integer, too small or not finite, or the format is unknown.
     """
 
     model: str = DEFAULTS.remote_model
@@ -45,3 +49,10 @@ class RemoteSettings:
         for name in ("image_px", "jpeg_quality", "requests", "clip_frames"):
             check_whole(name, getattr(self, name), 1)
         check_whole("retries", self.retries, 0)
+        for name in ("connect_s", "first_byte_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}: give seconds, more than 0")
+        if self.image_format not in FORMATS:
+            raise ValueError(f"image_format is {self.image_format!r}: allowed are {', '.join(FORMATS)}")
+        if self.jpeg_quality > MOST_QUALITY:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}: give 1 to {MOST_QUALITY}")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..ask_error import AskError
 from ..asking import Ask, Generated, weighed
-from .answer_events import GrowingAnswer, ScoredAnswer, scored_answer
-from .breaker import Breaker
+from ..bounds import quoted
+from .answer_events import GrowingAnswer, Piece, ScoredAnswer, piece_of, scored_answer
+from .breaker import Admission, Breaker
 from .connection import Connection
 from .probe import Capabilities
 from .remote_counters import Counts
+from .repeating import repeated
 from .server_error import ServerError
 
 T = TypeVar("T")
-FIRST_PAUSE_S = 0.1
-"""Pause before a request is sent again, where the server names none; it doubles with each time."""
+Say = Callable[[Piece | ServerError], None]
+"""Is called with each piece of an answer, which may be empty, as the request is sent and the response comes; and with
+each error after which a request is sent again."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +45,14 @@ class ServerAnswers:
     room: asyncio.Semaphore
     retries: int
 
-    async def generate(
-        self, ask: Ask, body: Mapping[str, Any], known: Capabilities, growing: GrowingAnswer, say: Callable[[str], None]
-    ) -> Generated:
+    async def generate(self, ask: Ask, body: Mapping[str, Any], known: Capabilities, say: Say) -> Generated:
         """Have the server write an answer.
 
         Args:
             ask: The question.
             body: Model, messages and temperature.
             known: What the server can do.
-            growing: Takes the answer as it comes; empty.
-            say: Called with each piece of text.
+            say: Is told how it goes on.
 
         Raises:
             ServerError: The server did not answer, or ended in the middle of its answer.
@@ -66,16 +68,21 @@ class ServerAnswers:
             # As in the local engine, which applies a checkpoint's rules against repetition to free text alone.
             more |= {"structured_outputs": {"grammar": ask.grammar}, "repetition_penalty": 1.0}
 
-        async def attempt() -> None:
-            growing.begin()
+        growing = GrowingAnswer()
+
+        async def attempt(admission: Admission) -> None:
+            nonlocal growing
+            growing = GrowingAnswer()
             async with aclosing(self.connection.events({**body, **more})) as events:
                 async for event in events:
-                    if piece := growing.take(event):
-                        say(piece)
-            if growing.finish is None:
-                raise ServerError("the server ended the answer without a reason", again=True, is_down=True)
+                    piece = piece_of(event)
+                    growing.add(piece)
+                    if growing.has_begun:
+                        admission.begun()
+                    say(piece)
+            growing.check_ended()
 
-        await self._tried(attempt, lambda: bool(growing.text))
+        await self._tried(attempt, say, lambda: growing.has_begun)
         assert growing.finish is not None, "an attempt that ends has an answer"
         return Generated(
             text=growing.text,
@@ -89,16 +96,23 @@ class ServerAnswers:
             end_probability=growing.end_probability,
         )
 
-    async def choose(self, ask: Ask, body: Mapping[str, Any]) -> Generated:
+    async def choose(self, ask: Ask, body: Mapping[str, Any], say: Say) -> Generated:
         """Have the server score each choice as the answer that the assistant has given, and take the most probable.
 
+        Args:
+            ask: The question.
+            body: Model, messages and temperature.
+            say: Is told how it goes on.
+
         Raises:
+            AskError: Two choices have the same tokens.
             ServerError: The server did not score every choice.
         """
         texts = ask.choices or ()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._score(body, text)) for text in texts]
+            tasks = [group.create_task(self._score(body, text, say)) for text in texts]
         scored = [task.result() for task in tasks]
+        _check_different(texts, scored)
         choices = weighed(texts, [math.fsum(one.logs) for one in scored])
         # Ties are broken by tokens, as the local engine does.
         best = min(range(len(texts)), key=lambda i: (-choices[i].log_probability, scored[i].token_ids))
@@ -115,42 +129,60 @@ class ServerAnswers:
             choices=choices,
         )
 
-    async def _score(self, body: Mapping[str, Any], text: str) -> ScoredAnswer:
+    async def _score(self, body: Mapping[str, Any], text: str, say: Say) -> ScoredAnswer:
         said = [*body["messages"], {"role": "assistant", "content": text}]
         more = {"messages": said, "max_tokens": 1, "prompt_logprobs": 0, "add_generation_prompt": False}
 
-        async def attempt() -> ScoredAnswer:
+        async def attempt(admission: Admission) -> ScoredAnswer:
             return scored_answer(await self.connection.post({**body, **more}))
 
-        return await self._tried(attempt, lambda: False)
+        scored = await self._tried(attempt, say, lambda: False)
+        # Byte pairs are those of the composed form (NFC).
+        if scored.text is not None and unicodedata.normalize("NFC", scored.text) != unicodedata.normalize("NFC", text):
+            raise ServerError(
+                f"the server's template changes the answer {quoted(text)} to {quoted(scored.text)}, so that its "
+                "probability is not known"
+            )
+        return scored
 
-    async def _tried(self, attempt: Callable[[], Awaitable[T]], has_begun: Callable[[], bool]) -> T:
+    async def _tried(self, attempt: Callable[[Admission], Awaitable[T]], say: Say, has_begun: Callable[[], bool]) -> T:
         """Make an attempt, and repeat it as often as that may help, as long as nothing of the answer has come."""
-        pause_s = FIRST_PAUSE_S
-        number = 0
-        while True:
+
+        async def one() -> T:
             async with self.room:
-                self.breaker.admit()
+                admission = self.breaker.admit()
                 self.counts.add("requests", 1)
+                say(Piece())
                 try:
-                    result = await attempt()
+                    result = await attempt(admission)
                 except ServerError as error:
                     self.counts.add("failures", 1)
                     if error.is_down:
-                        self.breaker.failed(str(error))
+                        admission.failed(str(error))
                     else:
-                        self.breaker.succeeded()
-                    if has_begun() or not error.again or number == self.retries:
-                        raise
-                    wait_s = max(pause_s, error.wait_s or 0.0)
+                        admission.succeeded()
+                    raise
                 except BaseException:
                     # Cancelled, because nobody wants the answer any more.
-                    self.breaker.given_up()
+                    admission.given_up()
                     raise
-                else:
-                    self.breaker.succeeded()
-                    return result
-            number += 1
+                admission.succeeded()
+                say(Piece())
+                return result
+
+        def may_repeat(error: ServerError) -> bool:
+            if has_begun():
+                return False
             self.counts.add("retries", 1)
-            await asyncio.sleep(wait_s)
-            pause_s *= 2
+            say(error)
+            return True
+
+        return await repeated(one, self.retries, may_repeat)
+
+
+def _check_different(texts: Sequence[str], scored: Sequence[ScoredAnswer]) -> None:
+    numbers = [one.token_ids for one in scored]
+    for number, ids in enumerate(numbers):
+        if ids in numbers[:number]:
+            alike = f"{quoted(texts[numbers.index(ids)])} and {quoted(texts[number])}"
+            raise AskError(f"choices: {alike} are the same text to the tokenizer")

@@ -17,6 +17,7 @@ from ..frames import Rgb
 # Catmull-Rom's parameter, as Pillow and torch have it where they antialias.
 A = -0.5
 MOST_BITS = 22
+NUMBERS_AT_A_TIME = 2**20
 Weights = npt.NDArray[np.float64]
 
 
@@ -39,13 +40,20 @@ def _rows_resized(picture: Rgb, size: int) -> Rgb:
     if picture.shape[0] == size:
         return picture
     taps, bits = _taps(picture.shape[0], size)
-    # In float64 sums of integers of this size are exact, and numpy hands them to BLAS.
-    rows = picture.reshape(picture.shape[0], -1).astype(np.float64)
-    sums = np.empty((size, rows.shape[1]))
-    for row, (first, weights) in zip(sums, taps, strict=True):
-        np.dot(weights, rows[first : first + len(weights)], out=row)
-    rounded = np.floor((sums + (1 << (bits - 1))) / (1 << bits))
-    return np.clip(rounded, 0, 255).astype(np.uint8).reshape(size, *picture.shape[1:])
+    rows = picture.reshape(picture.shape[0], -1)
+    found = np.empty((size, rows.shape[1]), np.uint8)
+    # In float64 sums of integers of this size are exact, and numpy hands them to BLAS. The whole picture would take
+    # eight times its memory.
+    width = max(1, NUMBERS_AT_A_TIME // len(rows))
+    sums = np.empty((size, min(width, rows.shape[1])))
+    for begin in range(0, rows.shape[1], width):
+        part = rows[:, begin : begin + width].astype(np.float64)
+        of_part = sums[:, : part.shape[1]]
+        for row, (first, weights) in zip(of_part, taps, strict=True):
+            np.dot(weights, part[first : first + len(weights)], out=row)
+        rounded = np.floor((of_part + (1 << (bits - 1))) / (1 << bits))
+        found[:, begin : begin + width] = np.clip(rounded, 0, 255)
+    return found.reshape(size, *picture.shape[1:])
 
 
 @lru_cache(maxsize=16)

@@ -6,6 +6,8 @@ a user who goes from one camera to two has two cameras and one topic for a momen
 
 from __future__ import annotations
 
+from ..bounds import quoted
+from ..checkpoints import is_address
 from .described import ParameterError
 from .parameters import Settings
 
@@ -37,6 +39,11 @@ def check_together(settings: Settings) -> None:
             f"admission_rate_hz {settings.admission_rate_hz} lets a frame in every "
             f"{1 / settings.admission_rate_hz:g} s, longer than max_frame_age_s {settings.max_frame_age_s}: "
             "every answer would be STALE; raise one of them"
+        )
+    if settings.fallback_model and not is_address(settings.model):
+        raise ParameterError(
+            f"fallback_model is {quoted(settings.fallback_model)}, and model {quoted(settings.model)} is no address of "
+            "a server: a fallback answers where a server does not; leave it empty"
         )
     if settings.diagnostics_window_s < settings.diagnostics_period_s:
         raise ParameterError(

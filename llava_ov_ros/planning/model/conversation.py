@@ -111,6 +111,7 @@ class _Conversation:
         self._answer_queries = answer_queries
         self._began_s = time.monotonic()
         self._first: Result | None = None
+        self._given: list[Generated] = []
 
     @property
     def _clips(self) -> tuple[Clip, ...]:
@@ -134,7 +135,7 @@ class _Conversation:
             )
             for ask in asks
         ]
-        given = []
+        given: list[Generated] = []
         for result in self._answer_queries(queries, on_text):
             if result.generated is None or result.status is not Status.OK:
                 if self._first is None or result.status not in _DISPENSABLE:
@@ -142,13 +143,23 @@ class _Conversation:
                 raise NoAnswerError(f"{result.status.name}: {result.message}")
             given.append(result.generated)
             self._first = self._first or result
+        self._given += given
         return given
 
     def ended(self, text: str, confidence: float, remarks: Sequence[str] = ()) -> Result:
         """The end of a request whose goal was answered."""
         assert self._first is not None, "nothing has been answered yet"
-        message = "; ".join(filter(None, (*remarks, blank_remark(self._clips))))
-        return replace(self._first, message=message, text=text, confidence=confidence, total_s=self._taken_s())
+        # Answers of one plan may come from two models, where one steps in for a server.
+        models = dict.fromkeys(generated.model for generated in self._given if generated.model)
+        told = dict.fromkeys((*remarks, *(generated.remark for generated in self._given), blank_remark(self._clips)))
+        return replace(
+            self._first,
+            message="; ".join(filter(None, told)),
+            text=text,
+            confidence=confidence,
+            total_s=self._taken_s(),
+            generated=replace(self._given[0], model=" and ".join(models)),
+        )
 
     def ended_early(self, result: Result) -> Result:
         """The end of a request one of whose questions had none but this end."""

@@ -1,0 +1,100 @@
+"""The questions of one call of `stream`: what is known of each answer, until its end is yielded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from ..asking import Ask, Finish, Generated, stop_wish
+from ..frames import Clip
+from .answer_events import GrowingAnswer, Piece
+from .server_error import ServerError
+
+SILENT_S = 1.0
+"""A remark tells that the server had been silent for longer than this when an answer was cut off."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a question: a piece of text, an error before another attempt, or the end."""
+
+    number: int
+    happened: Piece | ServerError | Generated | Exception
+    is_end: bool = False
+
+
+@dataclass
+class Job:
+    """A question that is with the server, as far as the caller of `stream` has been told of it.
+
+    Attributes:
+        ask: The question.
+        growing: The answer so far.
+        heard_s: When something was last heard of the question, as time.monotonic.
+        first_s: When the first token came.
+        waits: What the question waits for, for a remark; empty while the server answers.
+        future: Ends the question when it is cancelled.
+    """
+
+    ask: Ask
+    growing: GrowingAnswer = field(default_factory=GrowingAnswer)
+    heard_s: float = field(default_factory=time.monotonic)
+    first_s: float | None = None
+    waits: str = ""
+    future: Future[Generated] | None = None
+
+    def hear(self, happened: Piece | ServerError) -> None:
+        """Note a piece of the answer, or an error after which the question is sent again."""
+        self.heard_s = time.monotonic()
+        if isinstance(happened, ServerError):
+            self.waits = f"the question was to be sent again after this error: {happened}"
+            return
+        self.waits = ""
+        self.growing.add(happened)
+        if self.first_s is None and self.growing.has_begun:
+            self.first_s = self.heard_s
+        if happened.text:
+            self.ask.on_text(happened.text)
+
+
+def unwanted(
+    jobs: dict[int, Job], clips: Sequence[Clip], started_s: float
+) -> Iterator[tuple[int, Generated | Exception]]:
+    """End the questions that nobody wants answered any more."""
+    for number, job in list(jobs.items()):
+        if (wish := stop_wish(job.ask)) is not None:
+            cancel(job)
+            del jobs[number]
+            yield number, unfinished(job, clips, wish, started_s)
+
+
+def cancel(job: Job) -> None:
+    """End the requests of a question."""
+    if job.future is not None:
+        job.future.cancel()
+
+
+def timed(outcome: Generated, job: Job, clips: Sequence[Clip], started_s: float) -> Generated:
+    """An answer with its clips and times, as seen from the call of `stream`."""
+    total_s = time.monotonic() - started_s
+    first_s = total_s if job.first_s is None else job.first_s - started_s
+    return replace(outcome, clips=tuple(clips), time_to_first_token_s=first_s, total_s=total_s)
+
+
+def unfinished(job: Job, clips: Sequence[Clip], wish: Finish, started_s: float) -> Generated:
+    """The answer as far as it had come when nobody wanted it any more."""
+    growing, silent_s = job.growing, time.monotonic() - job.heard_s
+    silence = f"the server had sent nothing for {silent_s:.1f} s" if silent_s > SILENT_S else ""
+    generated = Generated(
+        text=growing.text,
+        token_ids=growing.token_ids,
+        probabilities=growing.probabilities,
+        finish=wish,
+        prompt_tokens=growing.prompt_tokens,
+        time_to_first_token_s=0.0,
+        total_s=0.0,
+        remark=job.waits or silence,
+    )
+    return timed(generated, job, clips, started_s)
