@@ -52,10 +52,16 @@ def local_checkpoint(model: str) -> Path | None:
     """The directory of a shipped or local checkpoint, or None for a hub name; never uses the network.
 
     Raises:
-        CheckpointError: The name is empty, or neither a shipped name, a checkpoint's directory nor a hub name.
+        CheckpointError: The name is empty, the address of a server, or neither a shipped name, a checkpoint's
+            directory nor a hub name.
     """
     if not model.strip():
         raise CheckpointError(f"no model is named: give {MODEL_FORMS}")
+    if is_address(model):
+        raise CheckpointError(
+            # The address is not cited: it may contain a password.
+            f"the model is named by the address of a server, and this needs one on this machine: give {MODEL_FORMS}"
+        )
     directory = MODELS.path(model)
     if directory.is_dir():
         # An adapter has no config.json; `load_engine` refuses it with a message of its own.

@@ -19,6 +19,8 @@ from fixtures.checkpoints import too_wide_for_float16 as too_wide_for_float16
 from fixtures.servers import default_vllm as default_vllm
 from fixtures.servers import transformers_server as transformers_server
 from fixtures.servers import vllm_server as vllm_server
+from fixtures.small_server import gone_server as gone_server
+from fixtures.small_server import small_server as small_server
 from fixtures.video import decode_video as decode_video
 from fixtures.video import encode_video as encode_video
 from fixtures.video import moving_pictures as moving_pictures
@@ -39,9 +41,12 @@ SLOW_FOLDERS = ("cli", "docs", "live", "node", "onevision", "tools")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --no-skips."""
+    """Adds --no-skips and --questions."""
     parser.addoption(
         "--no-skips", action="store_true", help="a test that would be skipped fails: what it needs has to be there"
+    )
+    parser.addoption(
+        "--questions", type=int, default=100, help="least number of questions to a real server (default: %(default)s)"
     )
 
 

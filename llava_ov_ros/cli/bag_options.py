@@ -12,7 +12,7 @@ from ..settings import DEFAULTS, nanoseconds, parameter
 from ..settings.allowed_values import ROTATIONS_DEG
 from ..settings.value_range import DEFAULT
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype, add_model_name
+from .model_options import add_device, add_dtype, add_model_name, add_server
 from .options import count, not_negative, not_negative_s, positive_s, value_range, whole
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_bag(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model(parser: argparse.ArgumentParser) -> Any:
-    """Add the options of the model and return their group."""
+    """Add the options of the model, also of one on a server, and return the group of the first."""
     model = parser.add_argument_group("model")
     add_model_name(model)
     add_device(model)
@@ -49,6 +49,7 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
         help="video: a clip; multi_image: its frames in more detail; image: the newest frame in most detail "
         "(default: %(default)s)",
     )
+    add_server(parser)
     return model
 
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..checkpoints import is_address
 from ..settings.value_range import DEFAULT
 from .bag_options import add_value_range, per_camera
 from .errors import USAGE, CommandError
 from .guesses import SENTENCE, is_guessing, tell_guesses
-from .model_options import add_model_name, find_model
+from .model_options import add_model_name, add_server, find_model, node_parameters
 from .options import positive, positive_s
 from .parsers import CommandParser
 
@@ -73,6 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     add_value_range(parser)
     add_model_name(parser)
     parser.add_argument("--rate", type=positive, default=1.0, metavar="X", help="speed of playing (default: 1)")
+    add_server(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The bag, the model or the node cannot be used as asked.
     """
-    find_model(args.model)
+    find_model(args)
     from ..live.session import LiveError
     from ..replay import BagError, QuestionsError, image_topics
     from ..share import shipped
@@ -174,7 +176,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
         namespace,
         {
             "use_sim_time": True,
-            "model": args.model,
+            **node_parameters(args),
             "cameras": [names[topic.name] for topic in topics],
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
@@ -214,7 +216,7 @@ def _answers(
 
     print(f"\n[1/4] starting the node {node.name} (its log: {node.log})", flush=True)
     session.wait_until_up(START_S)
-    print(f"[2/4] configure: loading {model} ...", end=" ", flush=True)
+    print(f"[2/4] configure: {'asking' if is_address(model) else 'loading'} {model} ...", end=" ", flush=True)
     started_s = time.monotonic()
     session.configure(LOAD_S)
     print(f"{time.monotonic() - started_s:.1f} s; activate", flush=True)

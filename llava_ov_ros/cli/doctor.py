@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from ..checkpoints import is_address
 from ..checks import Check, Level
 from .errors import FAILED
 from .machine_checks import (
@@ -20,17 +21,20 @@ from .machine_checks import (
     check_shared_memory,
     check_versions,
 )
-from .model_options import add_device, add_model_name
+from .model_options import add_device, add_model_name, add_server, check_server_options, server_options
 from .options import positive_s
+from .server_checks import check_server
 
 _DESCRIPTION = """\
 Check what goes wrong most: versions, ROS 2 and its middleware, logs, shared memory, cameras and their clocks, the
-model, its device and memory. One line each, with the remedy. Changes nothing and asks no network but the ROS graph.
+model, its device and memory, or the server that answers. One line each, with the remedy. Changes nothing and asks no
+network but the ROS graph and that server.
 """
 _EPILOG = """\
 examples:
   llava-ov doctor
   llava-ov doctor --model ~/models/ov-0.5b --device cuda
+  llava-ov doctor --model http://robot-server:8000/v1
   llava-ov doctor --json
 
 exit codes: 0 nothing in the way; 1 something will not work ("fail"); 2 wrong usage; 130 Ctrl-C
@@ -60,12 +64,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="how long to listen to cameras (default: %(default)g)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    add_server(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command and return the exit code."""
+    """Run the command and return the exit code.
+
+    Raises:
+        CommandError: Options about a server are given without one.
+    """
+    check_server_options(args, args.model)
     worst = False
-    for check in checks(args.model, args.device, args.seconds):
+    for check in checks(args):
         worst = worst or check.level is Level.FAIL
         print(json.dumps(asdict(check)) if args.json else line(check), flush=True)
     return FAILED if worst else 0
@@ -76,17 +86,23 @@ def line(check: Check) -> str:
     return f"{MARKS[check.level]}  {check.name}: {check.found}" + (f"  ->  {check.remedy}" if check.remedy else "")
 
 
-def checks(model: str, device: str, seconds: float) -> Iterator[Check]:
+def checks(args: argparse.Namespace) -> Iterator[Check]:
     """Yield all findings, those of the fast checks first."""
-    yield from check_versions()
+    is_served = is_address(args.model)
+    yield from check_versions(is_served=is_served)
     yield check_logs()
     yield check_shared_memory()
     yield check_segment()
     ros = list(check_ros())
     yield from ros
     if all(one.level is Level.OK for one in ros):
-        yield from check_graph(seconds)
-    yield from check_model(model, device)
+        yield from check_graph(args.seconds)
+    if is_served:
+        from ..remote import RemoteSettings
+
+        yield from check_server(args.model, RemoteSettings(**server_options(args)))
+    else:
+        yield from check_model(args.model, args.device)
     yield check_extras()
 
 

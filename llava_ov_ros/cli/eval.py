@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checkpoints import MODEL_FORMS, model_name
+from ..checkpoints import ADDRESS_FORM, MODEL_FORMS
 from ..share import MODELS
 from .errors import USAGE, CommandError
 from .eval_interleave import add_interleave
 from .guesses import SENTENCE, is_guessing, tell_guesses
+from .model_options import add_server, check_server_options, server_options
 from .options import count, positive, value_range
 from .parsers import CommandParser
 
@@ -46,8 +47,12 @@ examples:
       for a CI: exit code 3 where the metric is below
   llava-ov eval nightly.yaml --out out/new --workers 4
       bags over 4 processes: the same results
+  llava-ov eval nightly.yaml --out out/new --model http://robot-server:8000/v1
+      a model on a server; --workers share the bags out to connections
   llava-ov eval nightly.yaml --out out/live --live
       the same questions through the installed node over ROS topics (needs ROS 2)
+  llava-ov eval --compare ~/.ros/log/llava_ov_shadow_20250101_120000_77.jsonl
+      how far the node's model and its shadow_model agree
   llava-ov eval interleave --help
       LLaVA-Interleave-Bench
 
@@ -68,10 +73,10 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     )
     parser.set_defaults(run=run)
     add_interleave(parser)
-    parser.add_argument("suite", metavar="SUITE.yaml", type=Path, help="what is asked of which bags")
+    parser.add_argument("suite", metavar="SUITE.yaml", type=Path, nargs="?", help="what is asked of which bags")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run")
     parser.add_argument("--check", action="store_true", help="check the suite and end")
-    parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}")
+    parser.add_argument("--model", help=f"instead of the suite's: {MODEL_FORMS}; or {ADDRESS_FORM}")
     parser.add_argument(
         "--value-range",
         type=value_range,
@@ -80,7 +85,13 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
         "channel with more than 8 bits; default, auto, or two numbers such as 0..4095",
     )
     parser.add_argument("--restart", action="store_true", help="throw away what --out holds of a run before")
-    parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of a finished run to compare with")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="DIR",
+        help="folder of a finished run to compare with; without SUITE.yaml, a file that the node has written with "
+        "shadow_model",
+    )
     parser.add_argument(
         "--fail-under",
         action="append",
@@ -96,6 +107,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     parser.add_argument(
         "--rate", type=positive, default=1.0, metavar="X", help="speed of live playing (default: %(default)g)"
     )
+    add_server(parser, of_suite=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -104,12 +116,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The suite, the folder or the model cannot be used as asked.
     """
+    if args.suite is None or (args.compare is not None and args.compare.is_file()):
+        return _without_suite(args)
     from ..evaluation.report.comparison import ComparisonError, read_rows
+    from ..evaluation.run.answering_model import WorkError, answering_model
     from ..evaluation.run.frame_pictures import read_again
     from ..evaluation.run.identity import identity
     from ..evaluation.run.journal import FolderError, Journal, WriteError
     from ..evaluation.run.suite_run import finish
-    from ..evaluation.run.workers import WorkError
     from ..evaluation.suite.preflight import describe, preflight
     from ..evaluation.suite.suite_file import SuiteError, read_suite
     from ..replay import BagError
@@ -118,8 +132,9 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"{args.suite}: no such file")
     further = ["bags, times and names are checked when this is mended"]
     try:
-        suite = read_suite(args.suite, _named_here(args.model), args.value_range)
+        suite = read_suite(args.suite, _named_here(args.model), args.value_range, server_options(args))
         further = []
+        check_server_options(args, suite.model.model)
         job = preflight(suite)
     except SuiteError as error:
         raise CommandError("\n".join(["the suite cannot be run:", *error.problems, *further])) from None
@@ -137,11 +152,13 @@ def run(args: argparse.Namespace) -> int:
     way = LIVE if args.live else IN_PROCESS
     try:
         other = None if args.compare is None else read_rows(args.compare)
-        model = _checkpoint(job)
+        model = answering_model(job)
         journal = Journal(args.out, identity(job, model, way), args.restart)
-    except (ComparisonError, FolderError) as error:
+    except (ComparisonError, FolderError, WorkError) as error:
         raise CommandError(str(error)) from None
     print(f"{args.suite}: {describe(job)}", file=sys.stderr)
+    if model.address:
+        print(f"asking {model.name} on {model.version or 'a server'} at {model.address}", file=sys.stderr)
     bags = [shard.bag for shard in job.shards]
     tell_guesses(job.suite.model.model, bags)
     try:
@@ -155,7 +172,7 @@ def run(args: argparse.Namespace) -> int:
                 job,
                 journal,
                 pace,
-                model=model_name(model),
+                model=model,
                 way=way,
                 other=other,
                 compared_with=str(args.compare or ""),
@@ -169,6 +186,17 @@ def run(args: argparse.Namespace) -> int:
         print(_kept(args), file=sys.stderr)
         raise
     return _tell(args, found, limits)
+
+
+def _without_suite(args: argparse.Namespace) -> int:
+    """Show the file of the node's shadow mode that --compare names; the only thing that needs no suite."""
+    if args.suite is not None:
+        raise CommandError(f"--compare {args.compare}: with SUITE.yaml, give the folder of a finished run", USAGE)
+    if args.compare is None or args.compare.is_dir():
+        raise CommandError("SUITE.yaml is missing: name the suite's file", USAGE)
+    from .eval_agreement import run_agreement
+
+    return run_agreement(args)
 
 
 def _named_here(model: str | None) -> str | None:
@@ -206,16 +234,6 @@ def _limits(given: Sequence[str], job: Job) -> dict[str, float]:
             known = ", ".join(job.metrics) or "none"
             raise CommandError(f"--fail-under {text}: the metrics of this suite are {known}", USAGE)
     return limits
-
-
-def _checkpoint(job: Job) -> Path:
-    """Check the configuration and the index of the model and return its directory; no weight is read."""
-    from ..evaluation.run.workers import WorkError, checkpoint
-
-    try:
-        return checkpoint(job)
-    except WorkError as error:
-        raise CommandError(str(error)) from None
 
 
 def _ask(args: argparse.Namespace, job: Job, journal: Journal) -> Pace:

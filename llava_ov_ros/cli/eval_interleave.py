@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .errors import CommandError
-from .model_options import add_device, add_dtype, add_model_name, load_model
+from .model_options import add_device, add_dtype, add_model_name, load_checkpoint
 from .options import count
 from .parsers import CommandParser
 
@@ -48,7 +48,8 @@ def add_interleave(evaluation: CommandParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("interleave_results"), metavar="DIR", help="results (default: %(default)s)"
     )
-    add_model_name(parser)
+    # Its prompts show several whole pictures each, which servers cut into tiles.
+    add_model_name(parser, served=False)
     add_device(parser)
     add_dtype(parser)
     parser.add_argument("--dataset", action="append", default=[], metavar="NAME", help="only this data set; repeatable")
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     for remark in repeated(items):
         print(f"{args.folder}: {remark}", file=sys.stderr)
-    engine = load_model(args)
+    engine = load_checkpoint(args)
     from tqdm import tqdm
 
     from ..evaluation.benchmarks import interleave_run as interleave

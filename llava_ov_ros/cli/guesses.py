@@ -52,6 +52,7 @@ def tell_foreign_words(model: str, actions: str) -> None:
 
 
 def _is_shipped(model: str) -> bool:
+    # Not one on a server, which whoever started the server has named: of any model it may say that it is rooms.
     try:
         directory = local_checkpoint(model)
     except CheckpointError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..settings import nanoseconds
 from .errors import USAGE, CommandError
+from .model_options import SERVER_PARAMETERS
 
 if TYPE_CHECKING:
     from ..live.playback import LiveAnswer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Options of `replay` that are parameters of the node instead.
 _OF_THE_NODE = {
     "model": "model",
+    **{name: name for name in SERVER_PARAMETERS},
     "device": "device",
     "dtype": "dtype",
     "mode": "visual_mode",

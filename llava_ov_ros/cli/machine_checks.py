@@ -34,8 +34,14 @@ VERSIONS: Mapping[str, str] = {
     "tqdm": ">=4.66",
     "jsonschema": ">=4.10,<5",
     "llguidance": ">=1.0,<2",
+    "httpx": ">=0.26,<1",
+    "httpx-sse": ">=0.4,<0.5",
 }
 """As in setup.py."""
+OF_CHECKPOINTS = ("transformers", "torch", "tokenizers", "safetensors", "huggingface-hub", "llguidance")
+"""What only a model on this machine needs."""
+OF_SERVERS = ("httpx", "httpx-sse")
+"""What only a model on a server needs."""
 EXTRAS: Mapping[str, tuple[str, str, str]] = {
     "av": ("video", "H.264 and H.265 video", "pip install 'av>=17,<19'"),
     "pycocoevalcap": ("captioning", "BLEU, METEOR and CIDEr of ScanQA", "pip install '.[captioning]' in the checkout"),
@@ -52,10 +58,17 @@ SHARED_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 32 * 2**20
 
 
-def check_versions() -> Iterator[Check]:
-    """Check the versions of Python and of the packages that the model needs."""
+def check_versions(*, is_served: bool = False) -> Iterator[Check]:
+    """Check the versions of Python and of the packages that the model needs.
+
+    Args:
+        is_served: Whether the model is on a server.
+    """
     wrong = []
+    needless = OF_CHECKPOINTS if is_served else OF_SERVERS
     for name, versions in VERSIONS.items():
+        if name in needless:
+            continue
         try:
             found = installed(name)
         except PackageNotFoundError:
@@ -68,9 +81,8 @@ def check_versions() -> Iterator[Check]:
     if wrong:
         yield Check("versions", Level.FAIL, "; ".join(wrong), install_line())
     else:
-        yield Check(
-            "versions", Level.OK, f"Python {platform.python_version()}, transformers {installed('transformers')}"
-        )
+        main = "httpx" if is_served else "transformers"
+        yield Check("versions", Level.OK, f"Python {platform.python_version()}, {main} {installed(main)}")
 
 
 def is_within(found: str, versions: str) -> bool:

@@ -13,7 +13,7 @@ from ..modes import MODES
 from ..settings import DEFAULTS
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype, add_model_name, load_model
+from .model_options import add_device, add_dtype, add_model_name, add_server, load_model
 from .options import count, whole
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_device(evaluate)
     add_dtype(evaluate)
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
+    add_server(evaluate)
     record = commands.add_parser(
         "record",
         help="a rendered room as a ROS 2 bag, with the truth",
@@ -137,17 +138,18 @@ def run_evaluate(args: argparse.Namespace) -> int:
 
     Raises:
         CommandError: Options cannot be combined, the model cannot be loaded, the model computed numbers that are not
-            finite, or with --live the node did not respond as expected.
+            finite, a server did not answer or cannot answer such questions, or with --live the node did not respond as
+            expected.
     """
+    # Not above: these bring numpy, which --help does without.
+    from ..ask_error import AskError
+    from ..asking import NotFiniteError
+    from ..remote import ServerError
+
     try:
         return _run_evaluate(args)
-    except ArithmeticError as error:
-        # Imported here: a model that is not there is told before torch is imported.
-        from ..onevision import NotFiniteError
-
-        if isinstance(error, NotFiniteError):
-            raise CommandError(str(error)) from None
-        raise
+    except (AskError, NotFiniteError, ServerError) as error:
+        raise CommandError(str(error)) from None
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..asking import AnswersQuestions, Ask, Generated, answers_in_order
 from ..frames import NS_PER_S, Clip, Frame
 from ..questions import Query, Status, answer_queries, shape
+from .errors import CommandError
 
 if TYPE_CHECKING:
     from ..planning import PlanAsk
@@ -44,14 +45,18 @@ class RoomsAsker:
         return [(one.text, one.confidence) for one in given]
 
     def decide(self, pictures: Sequence[Any], questions: Sequence[SceneQuestion]) -> list[tuple[str, float]]:
-        """Return the most probable possible answer and its probability (a `Decider` of `evaluation.rooms.accuracy`)."""
+        """Return the most probable possible answer and its probability (a `Decider` of `evaluation.rooms.accuracy`).
+
+        Raises:
+            CommandError: A question was not answered, as by a server that cannot compare answers.
+        """
         clip = self._clip_of(pictures)
         query = Query("", (clip.camera,), mode=self._mode, clips=(clip,))
         queries = [query.put_as(shape(question, self._prompts)) for question in questions]
         results = answer_queries(queries, self._engine, lambda query: query.clips)
         for result in results:
             if result.status is not Status.OK:
-                raise RuntimeError(result.message)
+                raise CommandError(result.message)
         return [(result.text, result.confidence) for result in results]
 
     def write(self, pictures: Sequence[Any], asks: Sequence[PlanAsk]) -> list[Generated]:

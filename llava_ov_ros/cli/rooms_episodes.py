@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import CommandError
-from .model_options import add_device, add_model_name, find_model
+from .model_options import add_device, add_model_name, add_server, find_model, node_parameters
 from .options import count, whole
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_name(parser)
     add_device(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    add_server(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The node is not installed, does not start, refuses the model or publishes no hints.
     """
-    find_model(args.model)
+    find_model(args)
     from tqdm import tqdm
 
     from ..live.episode_playback import live_episodes
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            live_episodes(args.model, Path(folder) / "node.log", device=args.device) as episodes,
+            live_episodes(node_parameters(args) | {"device": args.device}, Path(folder) / "node.log") as episodes,
         ):
             for seed in tqdm(seeds, unit="episode", disable=None, leave=False):
                 bag = Path(folder) / f"{seed}.mcap"

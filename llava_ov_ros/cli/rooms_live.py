@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import CommandError
+from .model_options import node_parameters
 
 if TYPE_CHECKING:
     from ..evaluation.rooms.accuracy import Answerer, Comparison, RoomTrial
@@ -40,10 +41,8 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
         with (
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
-                args.model,
+                node_parameters(args) | {"device": args.device, "dtype": args.dtype},
                 Path(folder) / "node.log",
-                device=args.device,
-                dtype=args.dtype,
                 mode=args.mode,
                 max_new_tokens=longest,
             ) as live,

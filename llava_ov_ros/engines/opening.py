@@ -101,7 +101,8 @@ def _connect(server: RemoteEngine, *, needed: bool) -> None:
         found = server.connect()
     except ServerError as error:
         if needed:
-            raise ProbeError(f"model {server.address}: {error}") from None
+            remedy = "" if error.status else ": start the server, or correct the address"
+            raise ProbeError(f"model {server.address}: {error}{remedy}") from None
         _log.warning(f"{server.address} does not answer, so fallback_model does: {error}")
         return
     for name, why in found.lacking.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,19 +284,18 @@ class LiveEpisodes:
 
 
 @contextmanager
-def live_episodes(model: str, log: Path, *, device: str = "auto") -> Iterator[LiveEpisodes]:
+def live_episodes(model: Mapping[str, Value], log: Path) -> Iterator[LiveEpisodes]:
     """Run the installed node in a namespace of its own while the `with` block lasts.
 
     Args:
-        model: Value of the node's parameter `model`.
+        model: Values of the node's parameters that name its model: `model`, `device`, `remote_model`, ...
         log: File that receives the node's output.
-        device: Value of the node's parameter `device`.
 
     Raises:
         LiveError: The node did not start, refused the model, or did not end with exit code 0; or the block raised
             LiveError. The text ends with the last lines of the node's log.
     """
-    parameters = EPISODE_PARAMETERS | {"model": model, "device": device}
+    parameters = {**EPISODE_PARAMETERS, **model}
     with node_of_its_own(EpisodeSession, parameters, log) as (session, reports):
         session.wait_until_hints_are_heard()
         yield LiveEpisodes(session, reports)

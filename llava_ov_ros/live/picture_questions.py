@@ -69,21 +69,17 @@ PARAMETERS: dict[str, Value] = {
 
 @contextmanager
 def live_rooms(
-    model: str,
+    model: Mapping[str, Value],
     log: Path,
     *,
-    device: str = "auto",
-    dtype: str = "auto",
     mode: str = "video",
     max_new_tokens: int = 96,
 ) -> Iterator[LiveRooms]:
     """Run the installed node in a namespace of its own while the `with` block lasts.
 
     Args:
-        model: Value of the node's parameter `model`.
+        model: Values of the node's parameters that name its model: `model`, `device`, `remote_model`, ...
         log: File that receives the node's output.
-        device: Value of the node's parameter `device`.
-        dtype: Value of the node's parameter `dtype`.
         mode: Visual mode: video, multi_image or image.
         max_new_tokens: Length of the longest answer in tokens; more than the node's default, as the plans of rooms are
             longer.
@@ -92,7 +88,7 @@ def live_rooms(
         LiveError: The node did not start, refused the model, or did not end with exit code 0; or the block raised
             LiveError. The text ends with the last lines of the node's log.
     """
-    parameters = PARAMETERS | {"model": model, "device": device, "dtype": dtype}
+    parameters = {**PARAMETERS, **model}
     with node_of_its_own(Session, parameters, log) as (session, reports):
         yield LiveRooms(session, reports, mode, max_new_tokens)
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ from typing import Any, Self
 from llava_ov_ros.srv import Ask
 from llava_ov_ros.srv import Plan as PlanService
 
+from ..evaluation.run.answering_model import WorkError, is_served
 from ..evaluation.run.bag_answers import (
     Ended,
     Ready,
@@ -25,7 +27,6 @@ from ..evaluation.run.bag_answers import (
     times_of,
 )
 from ..evaluation.run.frame_pictures import pictures_of
-from ..evaluation.run.workers import WorkError
 from ..evaluation.suite.preflight import Job, Shard, named_actions, named_model, named_prompts
 from ..evaluation.suite.trials import PLAN, Trial
 from ..frames.camera_settings import recording_settings
@@ -33,7 +34,9 @@ from ..frames.decode_options import RECORDED_PIXELS
 from ..no_op import no_op
 from ..node.depths import requests_qos
 from ..node.messages import to_stamp
+from ..questions import Status
 from ..questions.blank import blank_pictures
+from ..remote import RemoteSettings
 from ..replay import AnswerRecord, BagError, PlanRecord, Schedule
 from ..settings import DEFAULTS
 from ..settings.value_range import DEFAULT
@@ -121,6 +124,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
     return {
         "use_sim_time": True,
         "model": named_model(job.suite),
+        **_remote_parameters(job.suite.server),
         "device": model.device,
         "dtype": model.dtype,
         "prompts": named_prompts(job.suite),
@@ -149,6 +153,12 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "evidence": False,
         "diagnostics_period_s": 0.1,
     }
+
+
+def _remote_parameters(server: RemoteSettings) -> dict[str, Any]:
+    """Return the node's parameters `remote_...`, whose numbers of seconds ROS takes with a point only."""
+    found = {f"remote_{one.name}": getattr(server, one.name) for one in fields(server) if one.name != "clip_frames"}
+    return {name: float(value) if name.endswith("_s") else value for name, value in found.items()}
 
 
 class EvaluationSession(LiveSession):
@@ -208,6 +218,8 @@ def _play(
             session.arrive_at(now_ns)
             pairs = session.ask_trials(job, shard, [t for t in open_ones if t.kind != PLAN], now_ns)
             pairs += [session.plan_trial(shard, trial, now_ns) for trial in open_ones if trial.kind == PLAN]
+            if is_served(job):
+                _check_answers([row for row, _ in pairs])
             for frame in (frame for row, _ in pairs for frame in row["frames"]):
                 used.setdefault((frame["camera"], frame["stamp_ns"]), frame.get("value_range", DEFAULT))
             rows, times = zip(*pairs, strict=True)
@@ -215,6 +227,17 @@ def _play(
 
     session.play_schedule(Schedule(shard.trials), ask, no_op)
     take(RowsAnswered(shard.number, (), (), pictures_of(shard, used)))
+
+
+def _check_answers(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Check that a server has answered; questions that it has left without an answer stay open, as in process.
+
+    Raises:
+        LiveError: An answer is missing because the server has failed.
+    """
+    for row in rows:
+        if row["status"] == Status.MODEL_ERROR.name:
+            raise LiveError(f"the server does not answer: {row['message']}")
 
 
 def _delivered(

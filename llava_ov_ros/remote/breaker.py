@@ -9,7 +9,7 @@ from .server_error import ServerError
 
 FAILURES = 3
 """Failures in a row after which the server is left alone."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 """The pause doubles with every trial that fails."""
 
 

@@ -13,6 +13,9 @@ import rclpy
 from llava_ov_ros.msg import Answer
 
 from llava_ov_ros.cli.parameters import markdown_table, parameter_rows
+from llava_ov_ros.engines import ShadowedEngine
+from llava_ov_ros.engines.agreement import AgreementLog
+from llava_ov_ros.engines.with_fallback import EngineWithFallback
 from llava_ov_ros.frames import Camera, CameraSettings
 from llava_ov_ros.node import diagnostics, request_bounds
 from llava_ov_ros.node.camera_subscriptions import Link
@@ -23,6 +26,7 @@ from llava_ov_ros.node.recent import Ends
 from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.planning.model.plan_prompt import LONGEST_GOAL, LONGEST_STEP
 from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.remote import RemoteEngine
 from llava_ov_ros.settings import Settings
 from llava_ov_ros.settings.described import MOST_ENTRIES
 
@@ -89,6 +93,20 @@ def test_diagnostics_keys():
         documented = rows(section(title))
         assert [row[0] for row in documented] == keys(status)
         assert [row[0] for row in documented if len(row) < 2 or not row[1]] == [], "a key needs a unit"
+
+
+def test_diagnostics_keys_of_a_model_on_a_server():
+    # Nothing is sent: nobody has asked.
+    server = RemoteEngine("http://127.0.0.1:9/v1")
+    both = EngineWithFallback(server, load_engine("rooms"))
+    shadowed = ShadowedEngine(both, load_engine("rooms"), AgreementLog(None))
+    try:
+        alone, all_keys, local = server.counted(), list(shadowed.counted()), list(load_engine("rooms").counted())
+        documented = [row[0] for row in rows(section("NAME: model, on a server"))]
+        assert documented == [name for name in all_keys if name not in local]
+        assert documented[: len(alone)] == list(alone)
+    finally:
+        shadowed.close()
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def test_twenty_episodes_of_the_shipped_model(tmp_path, monkeypatch, record_prop
         monkeypatch.setenv(name, str(shipped("config/fastdds.xml")))
     alfred = load_vocabulary(find_vocabulary("alfred"))
     outcomes = []
-    with live_episodes("rooms", tmp_path / "node.log") as episodes:
+    with live_episodes({"model": "rooms"}, tmp_path / "node.log") as episodes:
         for seed in SEEDS:
             bag, truth = record(tmp_path, seed)
             outcome = episodes.play(bag, truth)

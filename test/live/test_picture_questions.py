@@ -24,7 +24,7 @@ def live(tmp_path_factory):
         # Set here, so that it is not left behind for the other tests of this process.
         for name in PROFILE_VARIABLES:
             patch.setenv(name, str(shipped("config/fastdds.xml")))
-        with live_rooms(MODEL, tmp_path_factory.mktemp("live") / "node.log") as answers:
+        with live_rooms({"model": MODEL}, tmp_path_factory.mktemp("live") / "node.log") as answers:
             yield answers
 
 

@@ -62,7 +62,7 @@ def test_services_give_the_answers_of_the_local_model(both, room, vllm_server):
         there, here = far.ask(question), near.ask(question)
         assert (there.status, there.text) == (Answer.OK, here.text), there.message
         assert there.confidence == pytest.approx(here.confidence, abs=WITHIN)
-        assert [frame.header for frame in there.frames] == [frame.header for frame in here.frames]
+        assert [frame.header.stamp for frame in there.frames] == [frame.header.stamp for frame in here.frames]
         assert there.model.startswith("rooms on vllm ")
         assert there.model.endswith(vllm_server.url.removeprefix("http://").removesuffix("/v1"))
     for fields in ({"kind": "yes_no"}, {"kind": "choice", "choices": ["a mug", "a book", "a sofa"]}):

@@ -6,7 +6,7 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from llava_ov_ros.frames.camera_settings import camera_settings, growth_settings
 from llava_ov_ros.frames.decode_options import RECORDED_PIXELS
 from llava_ov_ros.planning import PlanOptions
 from llava_ov_ros.questions import Query
+from llava_ov_ros.remote import RemoteSettings
 from llava_ov_ros.replay import ReplaySettings
 from llava_ov_ros.settings import DEFAULTS, Settings, check_together, parameter
 
@@ -29,6 +30,18 @@ IN_SUITES = {
         "rate_hz": "admission_rate_hz",
         "max_age_s": "max_frame_age_s",
         "frozen_after_s": "frozen_after_s",
+    },
+    "server": {
+        "model": "remote_model",
+        "image_px": "remote_image_px",
+        "image_format": "remote_image_format",
+        "jpeg_quality": "remote_jpeg_quality",
+        "requests": "remote_requests",
+        "connect_s": "remote_connect_s",
+        "first_byte_s": "remote_first_byte_s",
+        "retries": "remote_retries",
+        "key_file": "remote_key_file",
+        "ca_file": "remote_ca_file",
     },
     "planning": {"decoding": "plan_decoding", "repairs": "plan_repairs", "grounding": "plan_grounding"},
     "": {
@@ -110,7 +123,12 @@ def test_queries_replays_and_plans():
 def test_suites_and_their_schema(section):
     schema = json.loads(suite_file.SCHEMA.read_text())["properties"]
     schema = schema[section]["properties"] if section else schema
-    values = {"clip": ClipSettings(), "planning": PlanningSettings(), "": ModelSettings()}[section]
+    values = {
+        "clip": ClipSettings(),
+        "planning": PlanningSettings(),
+        "server": RemoteSettings(),
+        "": ModelSettings(),
+    }[section]
     for name, its_parameter in IN_SUITES[section].items():
         rule, default = parameter(its_parameter), getattr(DEFAULTS, its_parameter)
         assert (getattr(values, name), schema[name]["default"]) == (default, default), name
@@ -119,6 +137,14 @@ def test_suites_and_their_schema(section):
         if rule.low is not None:
             assert schema[name]["maximum"] == rule.high
             assert schema[name].get("minimum", 0) <= rule.low
+
+
+def test_a_suite_has_all_that_a_server_is_asked_with():
+    schema = json.loads(suite_file.SCHEMA.read_text())["properties"]["server"]["properties"]
+    # That of a suite's clips.
+    assert schema.keys() | {"clip_frames"} == {field.name for field in fields(RemoteSettings)}
+    assert schema.keys() == {field.removeprefix("remote_") for field in IN_SUITES["server"].values()}
+    assert {f"remote_{name}" for name in schema} == {one.name for one in fields(Settings) if "remote_" in one.name}
 
 
 def test_a_suite_and_a_command_have_no_window_by_default():

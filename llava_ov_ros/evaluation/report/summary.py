@@ -21,6 +21,7 @@ from ..metrics import (
     refusals,
 )
 from ..run.answer_scores import TEXTS, Row, Scored, as_text, said
+from ..run.answering_model import AnsweringModel
 from ..suite.preflight import Job
 from ..suite.trials import PLAN
 from .calibration_record import calibration_record
@@ -34,13 +35,13 @@ _WEIGHTS: Mapping[str, Callable[[PlanScore], int]] = {
 
 
 def summary(
-    job: Job, model: str, way: str, results: Sequence[Scored], remarks: Mapping[str, Sequence[str]]
+    job: Job, model: AnsweringModel, way: str, results: Sequence[Scored], remarks: Mapping[str, Sequence[str]]
 ) -> dict[str, Any]:
     """Compute all figures of a run, ready for JSON; no figure depends on measured times.
 
     Args:
         job: The suite.
-        model: Name of the checkpoint.
+        model: What has answered the questions.
         way: How questions were asked: in process or live.
         results: Every answer with its scores.
         remarks: Remarks on the cameras of each bag.
@@ -51,7 +52,8 @@ def summary(
     ended = refusals(statuses)
     table = {
         "suite": job.suite.name,
-        "model": model,
+        "model": model.name,
+        **({"server": {"address": model.address, "version": model.version}} if model.address else {}),
         "way": way,
         "prompts": job.prompts.identity,
         "mode": job.suite.model.mode,

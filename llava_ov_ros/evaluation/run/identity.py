@@ -15,20 +15,22 @@ from ...frames.camera_settings import recording_settings
 from ...planning import find_vocabulary
 from ...settings.value_range import DEFAULT
 from ..suite.preflight import Job, Shard, ShardCamera, named_actions
+from .answering_model import AnsweringModel
 
 # Larger files (weights, bags) are read only at both ends, which hold their indices.
 WHOLE_BYTES = 64 * 2**20
 END_BYTES = 2**20
-# The packages that compute the answers.
-COMPUTE = ("torch", "transformers", "opencv-python-headless", "pillow")
+# The packages that compute the answers: those of a checkpoint on this machine, and those of the pictures.
+COMPUTE = ("torch", "transformers")
+SHOW = ("opencv-python-headless", "pillow")
 
 
-def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
+def identity(job: Job, model: AnsweringModel, way: str) -> dict[str, Any]:
     """Collect everything on which the answers of a run depend, ready for JSON; long values become digests.
 
     Args:
         job: The suite.
-        model: Directory of the checkpoint.
+        model: What answers the questions.
         way: How questions are asked: in process or live.
     """
     suite = job.suite
@@ -36,24 +38,37 @@ def identity(job: Job, model: Path, way: str) -> dict[str, Any]:
         "suite": suite.name,
         "way": way,
         "model": suite.model.model,
-        "model_files": digest_of_files(model),
+        **(_server(job, model) if model.directory is None else {"model_files": digest_of_files(model.directory)}),
         "settings": {
-            "device": suite.model.device,
-            "dtype": suite.model.dtype,
+            **({} if model.directory is None else _computing(job)),
             "mode": suite.model.mode,
             "max_new_tokens": suite.model.max_new_tokens,
-            "threads": suite.model.threads,
             "clip": asdict(suite.clip),
             "growing_clip": _growing_clip(suite.clip.frames),
             "planning": asdict(suite.planning),
         },
-        "versions": {name: _version(name) for name in COMPUTE},
+        "versions": {name: _version(name) for name in (*SHOW, *(COMPUTE if model.directory is not None else ()))},
         "prompts": job.prompts.identity,
         "prompts_text": _digest(repr(job.prompts)),
         "actions": suite.model.actions,
         "actions_file": digest_of_files(find_vocabulary(named_actions(suite))),
         "bags": {shard.name: _bag(shard) for shard in job.shards},
     }
+
+
+def _computing(job: Job) -> dict[str, Any]:
+    """How a checkpoint computes on this machine."""
+    model = job.suite.model
+    return {"device": model.device, "dtype": model.dtype, "threads": model.threads}
+
+
+def _server(job: Job, model: AnsweringModel) -> dict[str, Any]:
+    """A model on a server, and the pictures that are sent to it."""
+    sent = job.suite.server
+    pictures: dict[str, Any] = {"image_px": sent.image_px, "image_format": sent.image_format}
+    if sent.image_format == "jpeg":
+        pictures["jpeg_quality"] = sent.jpeg_quality
+    return {"server": {"address": model.address, "model": model.name, "version": model.version, **pictures}}
 
 
 def _growing_clip(max_frames: int) -> dict[str, Any]:

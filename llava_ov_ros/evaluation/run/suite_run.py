@@ -15,6 +15,7 @@ from ..report.page import report
 from ..report.summary import summary, timing
 from ..suite.preflight import Job, Shard
 from .answer_scores import Row, Scored, scored
+from .answering_model import AnsweringModel
 from .bag_answers import Ready, RowsAnswered, ShardEvent
 from .journal import FRAMES, Journal, write_whole, writing
 
@@ -91,7 +92,7 @@ def finish(
     journal: Journal,
     pace: Pace,
     *,
-    model: str,
+    model: AnsweringModel,
     way: str,
     other: Sequence[Row] | None = None,
     compared_with: str = "",
@@ -103,7 +104,7 @@ def finish(
         job: The suite.
         journal: The journal with all answers.
         pace: The pace of the run.
-        model: Name of the checkpoint.
+        model: What has answered the questions.
         way: How questions were asked: in process or live.
         other: Rows of another run to compare with; None for no comparison.
         compared_with: Name of the other run.

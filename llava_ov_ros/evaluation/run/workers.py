@@ -8,15 +8,14 @@ import signal
 import traceback
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from ...asking import AnswersQuestions
-from ...checkpoints import CheckpointError, find_checkpoint
 from ...replay import BagError
-from ..suite.preflight import Job, named_model
+from ..suite.preflight import Job
+from .answering_model import WorkError, check_server, is_served, open_model
 from .bag_answers import Ready, ShardEvent, run_shard
 
 Done = Mapping[int, AbstractSet[int]]
@@ -24,56 +23,33 @@ Done = Mapping[int, AbstractSet[int]]
 NONE: frozenset[int] = frozenset()
 
 
-class WorkError(RuntimeError):
-    """The work cannot go on; the text says why."""
-
-
-def checkpoint(job: Job) -> Path:
-    """Find the directory of a suite's model, and check its configuration and the index of its weights.
-
-    Raises:
-        WorkError: The model does not exist, or is not a LLaVA-OneVision checkpoint.
-    """
-    try:
-        # Find the model before torch and transformers are imported, which takes long.
-        directory = find_checkpoint(named_model(job.suite))
-        from ...onevision.checkpoint_files import open_checkpoint
-
-        open_checkpoint(directory)
-    except (CheckpointError, OSError) as error:
-        raise WorkError(str(error)) from None
-    return directory
-
-
-def load(job: Job) -> AnswersQuestions:
-    """Load the model of a suite, set up so that the same questions are computed in the same way everywhere.
-
-    Raises:
-        WorkError: The model cannot be loaded.
-    """
-    from ...onevision import EngineSettings, load_engine
-
-    model = job.suite.model
-    cameras = max(len(shard.cameras) for shard in job.shards)
-    # Encode tiles one by one: the size of larger batches would depend on earlier questions.
-    settings = EngineSettings(tower_batch=1, clip_frames=job.suite.clip.frames, cameras=cameras)
-    try:
-        return load_engine(named_model(job.suite), device=model.device, dtype=model.dtype, settings=settings)
-    except (ValueError, MemoryError) as error:
-        raise WorkError(str(error)) from None
-
-
 @contextmanager
-def fixed_threads(count: int) -> Iterator[None]:
-    """Run torch with `count` threads while the `with` block lasts."""
+def fixed_threads(job: Job) -> Iterator[None]:
+    """Run torch with a suite's threads while the `with` block lasts; where a server computes, torch is left alone."""
+    if is_served(job):
+        yield
+        return
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(job.suite.model.threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _events(job: Job, number: int, engine: AnswersQuestions, done: AbstractSet[int]) -> Iterator[ShardEvent]:
+    """Work on one bag; questions that a server has left without an answer stay open.
+
+    Raises:
+        WorkError: The server has failed.
+        BagError: The bag is damaged.
+    """
+    for event in run_shard(job, job.shards[number], engine, done):
+        if is_served(job):
+            check_server(engine)
+        yield event
 
 
 def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEvent]:
@@ -87,12 +63,12 @@ def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEve
     Raises:
         WorkError: The model cannot be loaded, or a bag is damaged.
     """
-    with fixed_threads(job.suite.model.threads):
-        engine = load(job)
+    with fixed_threads(job):
+        engine = open_model(job)
         yield Ready()
         try:
             for number in open_shards:
-                yield from run_shard(job, job.shards[number], engine, done.get(number, NONE))
+                yield from _events(job, number, engine, done.get(number, NONE))
         except BagError as error:
             raise WorkError(str(error)) from None
         finally:
@@ -100,7 +76,9 @@ def work_here(job: Job, open_shards: list[int], done: Done) -> Iterator[ShardEve
 
 
 def work_in_processes(job: Job, open_shards: list[int], done: Done, workers: int) -> Iterator[ShardEvent]:
-    """Work on bags in several processes, each with its own model; the first arguments are those of `work_here`.
+    """Work on bags in several processes; the first arguments are those of `work_here`.
+
+    Each process has its own model, or its own connection to a server.
 
     Raises:
         WorkError: A model cannot be loaded, a bag is damaged, or a worker was killed.
@@ -158,11 +136,10 @@ def _worker(connection: Connection, job: Job, done: Done) -> None:
     # Ctrl-C reaches the whole process group; only the first process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with fixed_threads(job.suite.model.threads):
-            engine = load(job)
+        with fixed_threads(job), closing(open_model(job)) as engine:
             connection.send(Ready())
             while (number := connection.recv()) is not None:
-                for event in run_shard(job, job.shards[number], engine, done.get(number, NONE)):
+                for event in _events(job, number, engine, done.get(number, NONE)):
                     connection.send(event)
                 connection.send(None)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -175,23 +152,25 @@ def _worker(connection: Connection, job: Job, done: Done) -> None:
 
 
 _KEPT: dict[str, AnswersQuestions] = {}
-"""The model that this Ray worker has loaded last, by its settings."""
+"""The model that this Ray worker has opened last, by its settings."""
 
 
 def _kept_engine(job: Job) -> AnswersQuestions:
-    key = repr((job.suite.model, job.suite.clip))
+    key = repr((job.suite.model, job.suite.server, job.suite.clip))
     if key not in _KEPT:
+        for engine in _KEPT.values():
+            engine.close()
         _KEPT.clear()
-        _KEPT[key] = load(job)
+        _KEPT[key] = open_model(job)
     return _KEPT[key]
 
 
 def _ray_shard(job: Job, number: int, done: AbstractSet[int]) -> Iterator[ShardEvent]:
     """Work on one bag in a Ray worker, which keeps its model for the next bag."""
-    with fixed_threads(job.suite.model.threads):
+    with fixed_threads(job):
         engine = _kept_engine(job)
         yield Ready()
-        yield from run_shard(job, job.shards[number], engine, done)
+        yield from _events(job, number, engine, done)
 
 
 def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> Iterator[ShardEvent]:

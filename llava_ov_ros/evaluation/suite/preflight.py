@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from ...checkpoints import CheckpointError, local_checkpoint
+from ...checkpoints import is_address, local_checkpoint
 from ...frames import NS_PER_S
 from ...frames.video import NEEDS_AV, has_av
 from ...message_types import IMAGE_TYPES, VIDEO_TYPES
 from ...planning import Vocabulary, VocabularyError, find_vocabulary, load_vocabulary
 from ...questions import Prompts, PromptsError, find_prompts, load_prompts
+from ...remote.address import checked_address, read_key
 from ...replay import BagError, Contents, ImageTopic, camera_names, contents, image_topics, why_no_picture
 from ...settings.value_range import check_value_range
 from ...share import ACTIONS, MODELS, PROMPTS
@@ -146,11 +147,20 @@ class _Preflight:
         return Job(suite, prompts, vocabulary, tuple(shards), metrics, tuple(self._notes))
 
     def _check_model(self) -> None:
-        """Note a fault if the model is not on this machine; a name of the hub is checked only when it is loaded."""
+        """Note a fault if the model is neither on this machine, nor a name of the hub, nor an address of a server.
+
+        Neither the hub nor a server is asked.
+        """
+        model = named_model(self._suite)
         try:
-            local_checkpoint(named_model(self._suite))
-        except CheckpointError as error:
+            if is_address(model):
+                read_key(self._suite.server.key_file, checked_address(model))
+            else:
+                local_checkpoint(model)
+        except ValueError as error:
             self._note(("model",), str(error))
+        if "server" in self._suite.file.content and not is_address(model):
+            self._remark(("server",), f"is not used: the model is {model}, which is on this machine")
 
     def _loaded(self, name: str, load: Callable[[], T]) -> T | None:
         try:

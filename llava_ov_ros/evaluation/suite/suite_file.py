@@ -7,12 +7,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from ...remote import RemoteSettings
 from ...settings import DEFAULTS
 from ...settings.allowed_values import PLAN_DECODING, Decoding
 from ...settings.value_range import DEFAULT
@@ -23,6 +25,7 @@ _Validator = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
+SERVER_FILES = ("key_file", "ca_file")
 SCHEMA = Path(__file__).with_name("suite.schema.json")
 
 
@@ -117,6 +120,7 @@ class Suite:
         file: The file that was read.
         name: Name of the suite in reports.
         model: The model, and the settings with which it is asked.
+        server: How a server is asked, where the model is on one.
         clip: Settings of clips.
         planning: Settings of planning.
         seed: Seed of the bootstrap.
@@ -128,6 +132,7 @@ class Suite:
     file: YamlFile
     name: str
     model: ModelSettings
+    server: RemoteSettings
     clip: ClipSettings
     planning: PlanningSettings
     seed: int
@@ -141,13 +146,19 @@ class Suite:
         return self.file.path.absolute().parent
 
 
-def read_suite(path: Path, model: str | None = None, value_range: str | None = None) -> Suite:
+def read_suite(
+    path: Path,
+    model: str | None = None,
+    value_range: str | None = None,
+    server: Mapping[str, Any] = MappingProxyType({}),
+) -> Suite:
     """Read a suite's file.
 
     Args:
         path: The file, YAML or JSON.
         model: Replaces the model that the file names, if given.
         value_range: Replaces the value ranges of all topics, if given.
+        server: Fields of `RemoteSettings` that replace those of the file's section `server`.
 
     Raises:
         SuiteError: The file is not a suite; the error has all faults of its form.
@@ -163,25 +174,34 @@ def read_suite(path: Path, model: str | None = None, value_range: str | None = N
     problems += [file.problem(place, "is no finite number") for place in _not_finite(file.content, ())]
     if problems:
         raise SuiteError(problems)
-    return replace(_suite(file, file.content, model), value_range=value_range)
+    return replace(_suite(file, file.content, model, server), value_range=value_range)
 
 
-def _suite(file: YamlFile, content: dict[str, Any], model: str | None) -> Suite:
+def _suite(file: YamlFile, content: dict[str, Any], model: str | None, server: Mapping[str, Any]) -> Suite:
     given = {name: content[name] for name in ModelSettings.__dataclass_fields__ if name in content}
     if model is not None:
         given["model"] = model
     topics = _topics(content.get("topics", ()))
     metrics = content.get("metrics")
+    clip = ClipSettings(**content.get("clip", {}))
     return Suite(
         file=file,
         name=content["name"],
         model=ModelSettings(**given),
-        clip=ClipSettings(**content.get("clip", {})),
+        server=RemoteSettings(**{**_server(file, content.get("server", {})), **server}, clip_frames=clip.frames),
+        clip=clip,
         planning=PlanningSettings(**content.get("planning", {})),
         seed=content.get("seed", 0),
         metrics=None if metrics is None else tuple(metrics),
         bags=tuple(_entry(entry, ("bags", number), topics) for number, entry in enumerate(content["bags"])),
     )
+
+
+def _server(file: YamlFile, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `server`; the paths in it count from the suite's file."""
+    folder = file.path.absolute().parent
+    paths = {name: str(folder / Path(given[name]).expanduser()) for name in SERVER_FILES if given.get(name)}
+    return {**given, **paths}
 
 
 def _entry(entry: dict[str, Any], place: Place, topics: tuple[CameraTopic, ...]) -> BagEntry:

@@ -12,6 +12,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from llava_ov_ros.evaluation.run import identity as identity_module
+from llava_ov_ros.evaluation.run.answering_model import AnsweringModel
 from llava_ov_ros.evaluation.run.identity import differences, identity
 from llava_ov_ros.evaluation.suite.preflight import preflight
 from llava_ov_ros.evaluation.suite.suite_file import SuiteError, read_suite
@@ -62,7 +63,8 @@ def test_ranges_of_values_of_cameras(checked, bags):
     topics = [{"topic": TOPIC, "value_range": "0..4095"}, "/rear/image_raw"]
     job = checked({"bag": "two", "topics": topics, "questions": ASK})
     assert [camera.value_range for camera in job.shards[0].cameras] == ["0..4095", "default"]
-    assert identity(job, bags, "here")["bags"]["two"]["cameras"] == f"{TOPIC} in the range 0..4095, /rear/image_raw"
+    found = identity(job, AnsweringModel("rooms", bags), "here")
+    assert found["bags"]["two"]["cameras"] == f"{TOPIC} in the range 0..4095, /rear/image_raw"
     job = preflight(read_suite(job.suite.file.path, value_range="auto"))
     assert [camera.value_range for camera in job.shards[0].cameras] == ["auto", "auto"]
     topics[0]["value_range"] = "12 bit"
@@ -86,15 +88,15 @@ def test_a_good_suite(checked, bags):
 def test_a_run_that_looked_at_windows_is_not_continued_with_growing_clips(checked, bags, monkeypatch):
     """Neither one from before growing clips, nor one whose clips grew otherwise."""
     asked = {"bag": "good", "questions": [{"ask": "What?", "at_s": [2, 4]}]}
-    now = identity(checked(asked), bags, "here")
-    windows = identity(checked(asked, clip={"window_s": 8.0}), bags, "here")
+    now = identity(checked(asked), AnsweringModel("rooms", bags), "here")
+    windows = identity(checked(asked, clip={"window_s": 8.0}), AnsweringModel("rooms", bags), "here")
     assert "settings: clip: window_s was 8.0 and is None" in differences(windows, now)
     before = json.loads(json.dumps(windows))
     del before["settings"]["growing_clip"]
     assert "settings: growing_clip: spacing_ns is new" in differences(before, windows)
     grown = CameraSettings(growth=GrowthSettings(min_frames=1, spacing_ns=0))
     monkeypatch.setattr(identity_module, "recording_settings", lambda max_frames: grown)
-    assert differences(now, identity(checked(asked), bags, "here")) == [
+    assert differences(now, identity(checked(asked), AnsweringModel("rooms", bags), "here")) == [
         "settings: growing_clip: min_frames was 2 and is 1",
         f"settings: growing_clip: spacing_ns was {S * 3 // 2} and is 0",
     ]
