@@ -30,6 +30,7 @@ MOST_RESPONSE_BYTES = 8 * 2**20
 MOST_ERROR_BYTES = 64 * 2**10
 MOST_EVENT_BYTES = 4096
 """Bytes of a stream for each token allowed; vLLM sends about 400 with log-probabilities."""
+MOST_STREAM_BYTES = 64 * 2**20
 LEAST_SECRET = 8
 """Characters from which on a key is taken for a secret."""
 LONGEST_IDLE_S = 2.0
@@ -176,7 +177,7 @@ class Connection:
         Raises:
             ServerError: The server did not answer, or the connection was cut.
         """
-        most = MOST_ERROR_BYTES + MOST_EVENT_BYTES * int(body["max_tokens"])
+        most = min(MOST_ERROR_BYTES + MOST_EVENT_BYTES * int(body["max_tokens"]), MOST_STREAM_BYTES)
         async with self._asked("POST", f"{self._address}/chat/completions", body, most) as response:
             kind = response.headers.get("content-type", "nothing")
             if "text/event-stream" not in kind:

@@ -301,9 +301,10 @@ def test_silence_before_the_first_byte_is_a_failure(
     outcome = outcome_of(engine)
     assert isinstance(outcome, ServerError)
     assert "remote_first_byte_s 0.2" in str(outcome)
-    # Again it would be silent, while another model could answer.
-    assert len(server.chats_seen) - before == 1
-    assert server.hung_up.acquire(timeout=40)
+    # Again it would be silent, while another model could answer. A busy machine may not even see the first request.
+    assert len(server.chats_seen) - before <= 1
+    counters = engine.counters()
+    assert (counters.server_requests, counters.server_retries, counters.server_failures) == (1, 0, 1)
 
 
 def test_nobody_listens(make_engine: MakeEngine, server: ScriptedServer, outcome_of: OutcomeOf):
