@@ -20,9 +20,9 @@ from httpx_sse import EventSource
 from ..bounds import quoted
 from .address import AddressError, read_key
 from .bounded_transport import BoundedTransport
-from .refusals import TLS_ERRORS, reason_of, refusal, seconds_to_wait, status_in
 from .remote_settings import RemoteSettings
 from .server_error import ClosedError, NoResponseError, ServerError, cited
+from .server_refusals import TLS_ERRORS, reason_of, refusal, seconds_to_wait, status_in
 
 T = TypeVar("T")
 # The log-probabilities of a whole prompt: 32,768 tokens of about 100 bytes.

@@ -19,7 +19,7 @@ from .answer_events import Piece
 from .breaker import Admission, Breaker
 from .chat import items_of, messages
 from .connection import Connection
-from .jobs import Event, Job, cancel, timed, unwanted
+from .open_questions import OpenQuestion, QuestionEvent, cancel, timed, unwanted
 from .pictures import Pictures
 from .probe import Capabilities, Probe
 from .remote_counters import Counts, RemoteCounters
@@ -163,78 +163,89 @@ class RemoteEngine:
         """
         checked = checked_mode(clips, mode)
         started_s = time.monotonic()
-        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        jobs = {number: Job(ask) for number, ask in enumerate(asks)}
+        events: queue.SimpleQueue[QuestionEvent] = queue.SimpleQueue()
+        questions = {number: OpenQuestion(ask) for number, ask in enumerate(asks)}
         try:
-            yield from self._awaited(jobs, clips, started_s)
-            for number, job in list(jobs.items()):
-                yield from unwanted(jobs, clips, started_s)
-                if number not in jobs:
+            yield from self._awaited(questions, clips, started_s)
+            for number, question in list(questions.items()):
+                yield from unwanted(questions, clips, started_s)
+                if number not in questions:
                     continue
                 try:
-                    self._send(number, job, clips, checked, events)
+                    self._send(number, question, clips, checked, events)
                 except Exception as error:  # noqa: BLE001 - the other questions go on
-                    del jobs[number]
+                    del questions[number]
                     yield number, error
-            while jobs:
-                yield from self._turn(jobs, events, clips, started_s)
-                yield from unwanted(jobs, clips, started_s)
+            while questions:
+                yield from self._turn(sent, events, clips, started_s)
+                yield from unwanted(questions, clips, started_s)
         finally:
-            for job in jobs.values():
-                cancel(job)
+            for question in questions.values():
+                cancel(question)
 
     def _awaited(
-        self, jobs: dict[int, Job], clips: Sequence[Clip], started_s: float
+        self, questions: dict[int, OpenQuestion], clips: Sequence[Clip], started_s: float
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Wait until it is known what the server can do; each question may end meanwhile."""
-        yield from unwanted(jobs, clips, started_s)
+        yield from unwanted(questions, clips, started_s)
         failure: Exception | None = None
         try:
-            probe = self._begun_probe() if jobs else None
-            for job in jobs.values():
-                job.waits = "the question was not sent yet, because the server had not told what it can do"
-            while jobs and probe is not None and not wait((probe,), timeout=TURN_S).done:
-                yield from unwanted(jobs, clips, started_s)
-            if jobs and probe is not None:
+            probe = self._begun_probe() if questions else None
+            for question in questions.values():
+                question.waits = "the question was not sent yet, because the server had not told what it can do"
+            while questions and probe is not None and not wait((probe,), timeout=TURN_S).done:
+                yield from unwanted(questions, clips, started_s)
+            if questions and probe is not None:
                 failure = ClosedError() if probe.cancelled() else _plain(probe.exception())
         except ServerError as error:
             failure = error
         if failure is not None:
-            for number in list(jobs):
-                del jobs[number]
+            for number in list(questions):
+                del questions[number]
                 yield number, failure
 
     def _turn(
-        self, jobs: dict[int, Job], events: queue.SimpleQueue[Event], clips: Sequence[Clip], started_s: float
+        self,
+        questions: dict[int, OpenQuestion],
+        events: queue.SimpleQueue[QuestionEvent],
+        clips: Sequence[Clip],
+        started_s: float,
     ) -> Iterator[tuple[int, Generated | Exception]]:
         """Hand on what happens within TURN_S, one piece of one answer at most."""
         try:
             number, happened, is_end = events.get(timeout=TURN_S)
         except queue.Empty:
             return
-        job = jobs.get(number)
-        if job is None:
+        question = questions.get(number)
+        if question is None:
             return
         if not is_end:
             assert isinstance(happened, Piece | ServerError)
-            job.hear(happened)
+            question.hear(happened)
             return
-        del jobs[number]
+        del questions[number]
         if isinstance(happened, Generated):
             self._counts.add("answers", 1)
-            yield number, timed(happened, job, clips, started_s)
+            yield number, timed(happened, question, clips, started_s)
         else:
             assert isinstance(happened, Exception)
             yield number, happened
 
-    def _send(self, number: int, job: Job, clips: Sequence[Clip], mode: Mode, events: queue.SimpleQueue[Event]) -> None:
+    def _send(
+        self,
+        number: int,
+        question: OpenQuestion,
+        clips: Sequence[Clip],
+        mode: Mode,
+        events: queue.SimpleQueue[QuestionEvent],
+    ) -> None:
         """Start to ask the server; what happens then goes to `events`, the end exactly once.
 
         Raises:
             AskError: The server lacks an ability that the question needs, or its texts cannot be sent.
             ServerError: The engine has been closed.
         """
-        known, ask = self._capabilities, job.ask
+        known, ask = self._capabilities, question.ask
         assert known is not None, "questions are sent when it is known what the server can do"
         if ask.hook is not None or ask.sampling.temperature > 0:
             raise AskError("a server takes no hooks and no temperature: load the model on this machine for that")
@@ -250,7 +261,7 @@ class RemoteEngine:
         least = known.frame_tokens * sum(map(len, items_of(clips, ask, mode))) if mode == "video" else 0
 
         def say(happened: Piece | ServerError) -> None:
-            events.put(Event(number, happened))
+            events.put(QuestionEvent(number, happened))
 
         async def asked() -> Generated:
             if ask.choices is not None:
@@ -266,11 +277,13 @@ class RemoteEngine:
 
         def ended(future: Future[Generated]) -> None:
             error = ClosedError() if future.cancelled() else _plain(future.exception())
-            events.put(Event(number, future.result() if error is None else error, is_end=True))
+            events.put(QuestionEvent(number, future.result() if error is None else error, is_end=True))
 
-        job.waits = f"the question was not sent yet, because {self.settings.requests} others were (remote_requests)"
-        job.future = self._connection.start(asked())
-        job.future.add_done_callback(ended)
+        question.waits = (
+            f"the question was not sent yet, because {self.settings.requests} others were (remote_requests)"
+        )
+        question.future = self._connection.start(asked())
+        question.future.add_done_callback(ended)
 
     def prepare(self, clips: Sequence[Clip], *, mode: str = "video") -> bool:
         """Encode the picture of the next frame that the next question will send; return False if there is none."""

@@ -17,7 +17,7 @@ SILENT_S = 1.0
 """A remark tells that the server had been silent for longer than this when an answer was cut off."""
 
 
-class Event(NamedTuple):
+class QuestionEvent(NamedTuple):
     """Something that happened to a question: a piece of text, an error before another attempt, or the end."""
 
     number: int
@@ -26,7 +26,7 @@ class Event(NamedTuple):
 
 
 @dataclass
-class Job:
+class OpenQuestion:
     """A question that is with the server, as far as the caller of `stream` has been told of it.
 
     Attributes:
@@ -60,32 +60,32 @@ class Job:
 
 
 def unwanted(
-    jobs: dict[int, Job], clips: Sequence[Clip], started_s: float
+    questions: dict[int, OpenQuestion], clips: Sequence[Clip], started_s: float
 ) -> Iterator[tuple[int, Generated | Exception]]:
     """End the questions that nobody wants answered any more."""
-    for number, job in list(jobs.items()):
-        if (wish := stop_wish(job.ask)) is not None:
-            cancel(job)
-            del jobs[number]
-            yield number, unfinished(job, clips, wish, started_s)
+    for number, question in list(questions.items()):
+        if (wish := stop_wish(question.ask)) is not None:
+            cancel(question)
+            del questions[number]
+            yield number, unfinished(question, clips, wish, started_s)
 
 
-def cancel(job: Job) -> None:
+def cancel(question: OpenQuestion) -> None:
     """End the requests of a question."""
-    if job.future is not None:
-        job.future.cancel()
+    if question.future is not None:
+        question.future.cancel()
 
 
-def timed(outcome: Generated, job: Job, clips: Sequence[Clip], started_s: float) -> Generated:
+def timed(outcome: Generated, question: OpenQuestion, clips: Sequence[Clip], started_s: float) -> Generated:
     """An answer with its clips and times, as seen from the call of `stream`."""
     total_s = time.monotonic() - started_s
-    first_s = total_s if job.first_s is None else job.first_s - started_s
+    first_s = total_s if question.first_s is None else question.first_s - started_s
     return replace(outcome, clips=tuple(clips), time_to_first_token_s=first_s, total_s=total_s)
 
 
-def unfinished(job: Job, clips: Sequence[Clip], wish: Finish, started_s: float) -> Generated:
+def unfinished(question: OpenQuestion, clips: Sequence[Clip], wish: Finish, started_s: float) -> Generated:
     """The answer as far as it had come when nobody wanted it any more."""
-    growing, silent_s = job.growing, time.monotonic() - job.heard_s
+    growing, silent_s = question.growing, time.monotonic() - question.heard_s
     silence = f"the server had sent nothing for {silent_s:.1f} s" if silent_s > SILENT_S else ""
     generated = Generated(
         text=growing.text,
@@ -95,6 +95,6 @@ def unfinished(job: Job, clips: Sequence[Clip], wish: Finish, started_s: float) 
         prompt_tokens=growing.prompt_tokens,
         time_to_first_token_s=0.0,
         total_s=0.0,
-        remark=job.waits or silence,
+        remark=question.waits or silence,
     )
-    return timed(generated, job, clips, started_s)
+    return timed(generated, question, clips, started_s)
