@@ -192,7 +192,7 @@ def test_a_run_that_was_stopped_three_times_goes_on(capsys, folder, done, tmp_pa
 
 
 def test_a_whole_run_is_not_asked_again(capsys, folder, done, monkeypatch):
-    monkeypatch.setattr(workers, "load", lambda job: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(workers, "open_model", lambda job: pytest.fail("a model was loaded"))
     before = files(done)
     code, _, err = run(capsys, suite(folder), "--out", done)
     assert code == 0
@@ -226,7 +226,7 @@ def test_other_folders_are_left_alone(capsys, folder, tmp_path):
 
 
 def test_a_suite_that_cannot_be_run_leaves_nothing_and_loads_nothing(capsys, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "load", lambda job: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(workers, "open_model", lambda job: pytest.fail("a model was loaded"))
     path = suite(folder, "wrong", bags=[{"bag": "none"}, {"bag": "gap", "questions": [{"ask": "What?", "at_s": 60}]}])
     code, out, err = run(capsys, path, "--out", tmp_path / "out")
     assert (code, out) == (1, "")

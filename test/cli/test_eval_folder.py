@@ -132,7 +132,7 @@ def test_a_damaged_run_file_is_named(content, suite, done, copy, capsys) -> None
 
 
 def test_missing_pictures_of_a_whole_run_are_read_from_the_bags(suite, done, copy, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(workers, "load", lambda job: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(workers, "open_model", lambda job: pytest.fail("a model was loaded"))
     kept = sorted((copy / "frames").rglob("*.jpg"))
     kept[1].unlink()
     assert main(["eval", str(suite), "--out", str(copy)]) == 0
