@@ -49,7 +49,7 @@ def remote_settings(settings: Settings) -> RemoteSettings:
         jpeg_quality=settings.remote_jpeg_quality,
         requests=settings.remote_requests,
         connect_s=settings.remote_connect_s,
-        first_byte_s=settings.remote_first_byte_s,
+        silence_s=settings.remote_silence_s,
         retries=settings.remote_retries,
         key_file=settings.remote_key_file,
         ca_file=settings.remote_ca_file,

@@ -16,8 +16,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 10.0
 class Admission:
     """A request that the breaker has let pass. Its end is told by `succeeded`, `failed` or `given_up`."""
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self, breaker: Breaker, failures: int) -> None:
         self._breaker = breaker
+        self._failures = failures
 
     def begun(self) -> None:
         """Note that an answer has begun: if this is the trial, others need not wait for its end."""
@@ -37,7 +38,7 @@ class Admission:
 
 
 class Breaker:
-    """Counts failures in a row. Any thread may call the methods."""
+    """Counts failures in a row; what fails together counts once. Any thread may call the methods."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -59,7 +60,7 @@ class Breaker:
             ServerError: The server is left alone for now.
         """
         with self._lock:
-            admission = Admission(self)
+            admission = Admission(self, self._failures)
             if not self.is_open:
                 return admission
             left_s = self._until_s - time.monotonic()
@@ -84,8 +85,11 @@ class Breaker:
     def _failed(self, admission: Admission, reason: str) -> None:
         with self._lock:
             was_open, was_trial = self.is_open, self._trial is admission
-            self._failures += 1
             self._last = reason
+            # Requests that were under way at the same time fail together: that is one failure of the server.
+            if admission._failures < self._failures and not was_trial:
+                return
+            self._failures += 1
             if was_trial:
                 self._trial = None
                 self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)

@@ -88,8 +88,8 @@ class Connection:
             # Cookies would only pile up.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             transport=BoundedTransport(transport),
-            # The engine bounds the time of a whole request; asyncio bounds the time to the first byte.
-            timeout=httpx.Timeout(None, connect=settings.connect_s),
+            # The engine bounds the time of a whole request.
+            timeout=httpx.Timeout(None, connect=settings.connect_s, read=settings.silence_s),
             follow_redirects=False,
         )
         self.bytes_sent = 0
@@ -205,17 +205,17 @@ class Connection:
         self, method: str, url: str, body: Mapping[str, Any] | None = None, most_bytes: int = MOST_RESPONSE_BYTES
     ) -> AsyncIterator[httpx.Response]:
         """A response with status 200 of which nothing but the head was read."""
-        first_byte_s = self._settings.first_byte_s
+        silence_s = self._settings.silence_s
         try:
             request = self._client.build_request(method, url, json=body, extensions={"most_bytes": most_bytes})
             self.bytes_sent += int(request.headers.get("content-length", 0))
             try:
-                # httpx bounds the time to connect; this is about a server that accepts and then says nothing.
-                async with asyncio.timeout(self._settings.connect_s + first_byte_s):
+                # httpx bounds each step; this is about all of them, also of a server that reads slowly.
+                async with asyncio.timeout(self._settings.connect_s + silence_s):
                     response = await self._client.send(request, stream=True)
             except TimeoutError:
                 # Not sent again: that would take the time in which another model can answer.
-                text = f"the server sent no byte within remote_first_byte_s {first_byte_s:g}"
+                text = f"the server sent nothing for remote_silence_s {silence_s:g}"
                 raise NoResponseError(text, is_down=True) from None
             try:
                 if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -225,6 +225,9 @@ class Connection:
                 yield response
             finally:
                 await response.aclose()
+        except httpx.ReadTimeout:
+            text = f"the server sent nothing for remote_silence_s {silence_s:g}"
+            raise NoResponseError(text, is_down=True) from None
         except httpx.ConnectTimeout:
             text = f"no connection within remote_connect_s {self._settings.connect_s:g}"
             raise ServerError(text, again=True, is_down=True) from None

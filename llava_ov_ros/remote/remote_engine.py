@@ -177,7 +177,7 @@ class RemoteEngine:
                     del questions[number]
                     yield number, error
             while questions:
-                yield from self._turn(sent, events, clips, started_s)
+                yield from self._turn(questions, events, clips, started_s)
                 yield from unwanted(questions, clips, started_s)
         finally:
             for question in questions.values():

@@ -23,7 +23,7 @@ class RemoteSettings:
         jpeg_quality: Quality of JPEG, 1 to 100.
         requests: Most requests that are with the server at once.
         connect_s: Longest time until the connection stands, in seconds.
-        first_byte_s: Longest time from the request to the first byte of the response, in seconds.
+        silence_s: Longest silence of the server, before its response or within it, in seconds.
         retries: How often a request is sent again, as long as nothing of its answer has come.
         key_file: File of API keys, one line `ADDRESS KEY` for each server; empty: no key is sent.
         ca_file: File of certificates (PEM) by which the server's is checked; empty: those that httpx brings.
@@ -39,7 +39,7 @@ class RemoteSettings:
     jpeg_quality: int = DEFAULTS.remote_jpeg_quality
     requests: int = DEFAULTS.remote_requests
     connect_s: float = DEFAULTS.remote_connect_s
-    first_byte_s: float = DEFAULTS.remote_first_byte_s
+    silence_s: float = DEFAULTS.remote_silence_s
     retries: int = DEFAULTS.remote_retries
     key_file: str = DEFAULTS.remote_key_file
     ca_file: str = DEFAULTS.remote_ca_file
@@ -49,7 +49,7 @@ class RemoteSettings:
         for name in ("image_px", "jpeg_quality", "requests", "clip_frames"):
             check_whole(name, getattr(self, name), 1)
         check_whole("retries", self.retries, 0)
-        for name in ("connect_s", "first_byte_s"):
+        for name in ("connect_s", "silence_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}: give seconds, more than 0")
         if self.image_format not in FORMATS:

@@ -46,9 +46,9 @@ class Settings:
     remote_jpeg_quality: int = described(90, "Quality of JPEG pictures that are sent", low=1, high=100)
     remote_requests: int = described(4, "Most requests that are with the server at once", low=1, high=64)
     remote_connect_s: float = described(2.0, "Longest time to connect to the server, in seconds", low=0.01, high=600.0)
-    remote_first_byte_s: float = described(
+    remote_silence_s: float = described(
         10.0,
-        "Longest time from a request to the first byte of the server's response, in seconds",
+        "Longest silence of the server, before its response or within it, in seconds",
         low=0.01,
         high=3600.0,
     )

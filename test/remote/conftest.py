@@ -31,7 +31,7 @@ def make_engine(server: ScriptedServer) -> Iterator[Callable[..., RemoteEngine]]
     engines: list[RemoteEngine] = []
 
     def make(address: str = "", **settings: Any) -> RemoteEngine:
-        quick = {"image_px": 16, "clip_frames": 2, "first_byte_s": 20.0, **settings}
+        quick = {"image_px": 16, "clip_frames": 2, "silence_s": 20.0, **settings}
         engines.append(RemoteEngine(address or server.address, RemoteSettings(**quick)))
         return engines[-1]
 

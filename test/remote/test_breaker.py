@@ -53,6 +53,17 @@ def refused(breaker: Breaker) -> str:
     return str(raised.value)
 
 
+def test_what_fails_together_counts_once():
+    """Some requests about one picture that come at once vLLM answers with an error that passes."""
+    breaker = Breaker()
+    for admission in [breaker.admit() for _ in range(10 * FAILURES)]:
+        admission.failed("no")
+    assert not breaker.is_open
+    for _ in range(FAILURES - 1):
+        breaker.admit().failed("no")
+    assert breaker.is_open
+
+
 def test_it_opens_after_failures_in_a_row(clock: Clock):
     breaker = Breaker()
     for _ in range(2):

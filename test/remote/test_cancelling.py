@@ -39,6 +39,19 @@ def test_cancelling_closes_the_connection(server: ScriptedServer, engine: Remote
     assert server.hung_up.acquire(timeout=PATIENCE_S)
 
 
+def test_a_server_that_falls_silent_is_not_waited_for_without_a_deadline(
+    server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf
+):
+    engine = make_engine(retries=2, silence_s=2.0)
+    engine.connect()
+    server.chats.append(so_far)
+    heard: list[str] = []
+    outcome = outcome_of(engine, on_text=heard.append)
+    assert isinstance(outcome, ServerError)
+    assert (str(outcome), heard) == ("the server sent nothing for remote_silence_s 2", ["so", " far"])
+    assert (engine.counters().server_requests, engine.counters().server_retries) == (1, 0)
+
+
 def test_the_text_of_a_cancelled_answer_is_what_was_handed_on(
     server: ScriptedServer, engine: RemoteEngine, outcome_of: OutcomeOf
 ):

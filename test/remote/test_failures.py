@@ -294,13 +294,13 @@ def test_silence_before_the_first_byte_is_a_failure(
     engine = make_engine(retries=2)
     engine.connect()
     # Only now: the probe of a busy machine shall not fail.
-    object.__setattr__(engine.settings, "first_byte_s", 0.2)
+    object.__setattr__(engine.settings, "silence_s", 0.2)
     object.__setattr__(engine.settings, "connect_s", 0.1)
     before = len(server.chats_seen)
     server.chats += [Talk.wait_for_hang_up] * 3
     outcome = outcome_of(engine)
     assert isinstance(outcome, ServerError)
-    assert "remote_first_byte_s 0.2" in str(outcome)
+    assert "remote_silence_s 0.2" in str(outcome)
     # Again it would be silent, while another model could answer. A busy machine may not even see the first request.
     assert len(server.chats_seen) - before <= 1
     counters = engine.counters()
@@ -350,7 +350,7 @@ def test_a_response_without_end_is_cut_off(
 ):
     engine = make_engine(retries=0)
     engine.connect()
-    object.__setattr__(engine.settings, "first_byte_s", 3.0)
+    object.__setattr__(engine.settings, "silence_s", 3.0)
     server.chats.append(script)
     tracemalloc.start()
     try:

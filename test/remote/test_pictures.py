@@ -161,7 +161,7 @@ def test_a_picture_that_no_jpeg_can_hold_is_an_error_with_its_size():
     ("name", "value"),
     [
         *[("image_format", "webp"), ("image_px", 0), ("image_px", 1.5), ("jpeg_quality", 101), ("requests", True)],
-        *[("connect_s", 0.0), ("first_byte_s", float("nan")), ("retries", -1), ("clip_frames", 0)],
+        *[("connect_s", 0.0), ("silence_s", float("nan")), ("retries", -1), ("clip_frames", 0)],
     ],
 )
 def test_settings_that_are_none_are_refused(name: str, value: object):

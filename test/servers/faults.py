@@ -223,7 +223,7 @@ def faults_of(heard: Heard, models: Sequence[str]) -> list[str]:
         if answer.status != Answer.OK and not answer.message:
             found.append(f"{answer.request_id} ended with status {answer.status} and does not say why")
         steps_in = answer.status == Answer.OK and answer.model == "rooms"
-        if steps_in != answer.message.startswith("answered by rooms"):
+        if steps_in != ("answered by rooms, because" in answer.message):
             found.append(f"{answer.request_id}: model {answer.model!r}, message {answer.message!r}")
     return found
 
@@ -252,7 +252,7 @@ def main() -> int:
             "fallback_model": args.fallback,
             "remote_image_px": 96,
             "remote_connect_s": 1.0,
-            "remote_first_byte_s": 2.0,
+            "remote_silence_s": 2.0,
             "queue_size": 16,
         }
         robot = Rig(load_from, {"front": "raw"}, True, parameters, {})

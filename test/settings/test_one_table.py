@@ -38,7 +38,7 @@ IN_SUITES = {
         "jpeg_quality": "remote_jpeg_quality",
         "requests": "remote_requests",
         "connect_s": "remote_connect_s",
-        "first_byte_s": "remote_first_byte_s",
+        "silence_s": "remote_silence_s",
         "retries": "remote_retries",
         "key_file": "remote_key_file",
         "ca_file": "remote_ca_file",
