@@ -84,8 +84,8 @@ def test_the_fixed_episode_goes_from_the_goal_to_done(tmp_path, domain_of_childr
 
 
 def test_a_node_that_does_not_come_up_is_one_clear_line(capsys, monkeypatch):
-    def refuse(model, log, *, device):
-        raise LiveError(f"no node for {model}")
+    def refuse(parameters, log):
+        raise LiveError(f"no node for {parameters['model']}")
 
     monkeypatch.setattr(live_episodes, "live_episodes", refuse)
     assert main(["rooms", "episodes", "--count", "1"]) == 1

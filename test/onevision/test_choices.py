@@ -240,8 +240,8 @@ def test_a_tie_is_decided_by_the_text(make_clip: Any, nano_directory: Path) -> N
         ({"choices": ()}, "choices is empty"),
         ({"choices": ("yes", "no", "yes")}, "choice 3 is 'yes', which is there already"),
         ({"choices": ("yes", " ")}, "choice 2 is ' '"),
-        ({"choices": ("yes",), "hook": lambda tokens, logits: logits}, "neither a hook nor a temperature"),
-        ({"choices": ("yes",), "sampling": Sampling(temperature=0.5)}, "neither a hook nor a temperature"),
+        ({"choices": ("yes",), "hook": lambda tokens, logits: logits}, "neither a grammar, a hook nor a temperature"),
+        ({"choices": ("yes",), "sampling": Sampling(temperature=0.5)}, "neither a grammar, a hook nor a temperature"),
     ],
 )
 def test_choices_that_cannot_be(fields: dict[str, Any], message: str) -> None:

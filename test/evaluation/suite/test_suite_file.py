@@ -45,9 +45,15 @@ def test_the_shipped_suite_is_one():
 def test_the_suites_in_the_documentation_are_ones(written):
     document = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
     blocks = re.findall(r"^```yaml\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 1
-    suite = read_suite(written(blocks[0]))
-    assert len(suite.bags[0].questions) == 3
+    whole, of_server = blocks
+    assert len(read_suite(written(whole)).bags[0].questions) == 3
+    # How a suite names a server, instead of its model.
+    suite = read_suite(written(f"name: s\nbags: [{{bag: a}}]\n{of_server}"))
+    assert (suite.model.model, suite.server.model, suite.server.image_format) == (
+        "http://robot-server:8000/v1",
+        "ov-7b",
+        "png",
+    )
 
 
 def test_defaults_and_the_model_of_the_command_line(written):
