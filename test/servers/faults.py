@@ -43,6 +43,8 @@ GRACE_S = 1.0
 """After its deadline a request has so long until the client has the response, on a busy machine."""
 AT_ONCE = 4
 NEW_TOKENS = 150
+BACK_S = 30.0
+"""Longest wait for the server's next answers after a fault."""
 LONGEST_PAUSE_S = 3.0
 """Of a client between two of its questions."""
 
@@ -93,12 +95,14 @@ class Heard:
 
     Attributes:
         asked: How many were asked.
+        served: How many the server has answered.
         ends: How often each request ended, by its id, as the topic ~/answers tells.
         answers: The response to each request.
         latest_s: Longest time that a client waited beyond its request's deadline, in seconds; negative: none did.
     """
 
     asked: int = 0
+    served: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     answers: list[Answer] = field(default_factory=list)
     latest_s: float = -math.inf
@@ -153,7 +157,7 @@ def ask_while(robot: Rig, requests: int, disturb: Callable[[], None], tell: Call
     Args:
         robot: The node.
         requests: Least number of questions.
-        disturb: Makes and undoes the faults; called once, in a thread of its own.
+        disturb: Makes and undoes the faults; called once, in a thread of its own, with what is heard meanwhile.
         tell: Called with a line about the progress.
         seed: Seed of the pauses between questions.
     """
@@ -168,7 +172,7 @@ def ask_while(robot: Rig, requests: int, disturb: Callable[[], None], tell: Call
 
     def make_faults() -> None:
         try:
-            disturb()
+            disturb(heard)
         finally:
             disturbed.set()
 
@@ -186,6 +190,7 @@ def ask_while(robot: Rig, requests: int, disturb: Callable[[], None], tell: Call
             answer = robot.ask(f"Is there a mug on the table? ({number})", **fields)
             with lock:
                 heard.answers.append(answer)
+                heard.served += answer.status == Answer.OK and answer.model.startswith("never_ending")
                 heard.latest_s = max(heard.latest_s, time.monotonic() - begun_s - DEADLINE_S)
                 if len(heard.answers) % 50 == 0:
                     tell(f"{len(heard.answers)} requests have ended")
@@ -259,9 +264,13 @@ def main() -> int:
         try:
             robot.start()
 
-            def disturb() -> None:
+            def disturb(heard: Heard) -> None:
                 for number in range(args.faults):
-                    time.sleep(random.uniform(0.5, 3.0))
+                    # The server answers again before the next fault, so that each falls into the middle of answers.
+                    served, until_s = heard.served, time.monotonic() + BACK_S
+                    while heard.served < served + AT_ONCE and time.monotonic() < until_s:
+                        time.sleep(0.05)
+                    time.sleep(random.uniform(0.0, 2.0))
                     fault, seconds = random.choice(FAULTS), random.uniform(0.2, 4.0)
                     made[fault] += 1
                     tell(f"fault {number + 1} of {args.faults}: {fault} for {seconds:.1f} s")
