@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import ADDRESS_FORM, MODEL_FORMS, CheckpointError, find_checkpoint, is_address
@@ -82,6 +83,8 @@ def add_dtype(parser: argparse._ActionsContainer) -> None:
 def server_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `add_server` that have a value, as fields of `RemoteSettings`."""
     found = {name: getattr(args, name) for name in SERVER_PARAMETERS}
+    # Processes and machines that ask beside this one may have other working directories.
+    found |= {name: str(Path(found[name]).absolute()) for name in ("remote_key_file", "remote_ca_file") if found[name]}
     return {name.removeprefix("remote_"): value for name, value in found.items() if value is not None}
 
 

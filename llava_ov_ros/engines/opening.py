@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def open_engine(
     *,
     fallback: str = "",
     shadow: str = "",
+    shadow_remote: str = "",
     shadow_log: Path | None = None,
 ) -> AnswersQuestions:
     """Open an engine.
@@ -40,7 +42,8 @@ def open_engine(
         remote: How servers are asked.
         fallback: Name of the checkpoint that answers where the server does not; empty: none. With one, the server need
             not answer yet.
-        shadow: Name or address of a model whose answers are only compared; empty: none.
+        shadow: Name or address of a model whose answers are only compared; empty: none. A server need not answer yet.
+        shadow_remote: Name of the shadow's model on its server; empty: the only one there.
         shadow_log: File for the comparisons; None: they are counted only.
 
     Raises:
@@ -68,7 +71,13 @@ def open_engine(
         else:
             opened.append(engine := _one(model, load_local, remote))
         if shadow:
-            opened.append(beside := _one(shadow, load_local, remote))
+            if (shadow, shadow_remote) == (model, remote.model) and is_address(model):
+                raise CheckpointError(
+                    f"shadow_model is {quoted(shadow)}, which is the model itself: name another server, or another "
+                    "of its models in shadow_remote_model"
+                )
+            beside = _one(shadow, load_local, replace(remote, model=shadow_remote), needed=False)
+            opened.append(beside)
             return ShadowedEngine(engine, beside, AgreementLog(shadow_log))
         return engine
     except BaseException:
@@ -77,12 +86,12 @@ def open_engine(
         raise
 
 
-def _one(model: str, load_local: LoadLocal, remote: RemoteSettings) -> AnswersQuestions:
+def _one(model: str, load_local: LoadLocal, remote: RemoteSettings, *, needed: bool = True) -> AnswersQuestions:
     if not is_address(model):
         return load_local(model)
     server = _server(model, remote)
     try:
-        _connect(server, needed=True)
+        _connect(server, needed=needed)
     except BaseException:
         server.close()
         raise
@@ -99,12 +108,14 @@ def _server(address: str, remote: RemoteSettings) -> RemoteEngine:
 def _connect(server: RemoteEngine, *, needed: bool) -> None:
     try:
         found = server.connect()
-    except ServerError as error:
-        if needed:
-            remedy = "" if error.status else ": start the server, or correct the address"
-            raise ProbeError(f"model {server.address}: {error}{remedy}") from None
-        _log.warning(f"{server.address} does not answer, so fallback_model does: {error}")
-        return
+    except (ServerError, ProbeError) as error:
+        if not needed:
+            _log.warning(f"{server.address} cannot be asked yet: {error}")
+            return
+        if isinstance(error, ProbeError):
+            raise
+        remedy = "" if error.status else ": start the server, or correct the address"
+        raise ProbeError(f"model {server.address}: {error}{remedy}") from None
     for name, why in found.lacking.items():
-        _log.warning(f"{server.name} lacks {name}: {why}")
+        _log.info(f"{server.name} lacks {name}: {why}")
     _log.info(f"{server.name} offers: {found}")

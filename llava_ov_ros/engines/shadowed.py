@@ -16,6 +16,8 @@ from .agreement import AgreementLog, compared
 
 MOST_WAITING = 16
 """Most questions that wait for the shadow; later ones are skipped and counted."""
+MOST_BYTES = 64 * 2**20
+"""Most bytes of the pictures that questions which wait for the shadow keep in memory, the first question aside."""
 LONGEST_S = 120.0
 """Seconds after which an answer of the shadow is given up."""
 WHOLE = ("stop", "length")
@@ -31,6 +33,11 @@ class _Answered:
     ask: Ask
     mode: str
     answer: Generated
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its pictures."""
+        return sum(frame.picture.nbytes for clip in self.clips for frame in clip.frames)
 
 
 class ShadowedEngine:
@@ -111,7 +118,8 @@ class ShadowedEngine:
 
     def _add(self, answered: _Answered) -> None:
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
+            held = sum(one.nbytes for one in self._waiting)
+            if len(self._waiting) >= MOST_WAITING or (self._waiting and held + answered.nbytes > MOST_BYTES):
                 self._log.skip()
                 return
             self._waiting.append(answered)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..asking import AnswersQuestions, Ask, Generated, stop_wish
 from ..bounds import shortened
 from ..frames import Clip, Frame
-from ..remote import RemoteEngine, ServerError
+from ..remote import ProbeError, RemoteEngine, ServerError
 
 TURN_S = 0.05
 """Longest time between two looks at whether somebody still wants an answer."""
@@ -88,10 +88,10 @@ class EngineWithFallback:
 
             return replace(ask, on_text=on_text)
 
-        left: dict[int, ServerError] = {}
+        left: dict[int, Exception] = {}
         heard = [noted(number, ask) for number, ask in enumerate(asks)]
         for number, outcome in self._server.stream(clips, heard, mode=mode):
-            if isinstance(outcome, ServerError) and not spoken[number]:
+            if isinstance(outcome, ServerError | ProbeError) and not spoken[number]:
                 left[number] = outcome
             elif isinstance(outcome, Generated):
                 yield number, replace(outcome, model=self._server.name)
@@ -101,12 +101,13 @@ class EngineWithFallback:
             yield from self._step_in(clips, asks, left, mode)
 
     def _step_in(
-        self, clips: Sequence[Clip], asks: Sequence[Ask], left: dict[int, ServerError], mode: str
+        self, clips: Sequence[Clip], asks: Sequence[Ask], left: dict[int, Exception], mode: str
     ) -> Iterator[tuple[int, Generated | Exception]]:
         while not self._turn.acquire(timeout=TURN_S):
-            for number in [number for number in left if stop_wish(asks[number]) is not None]:
-                # At its deadline a question tells why the server has not answered.
-                yield number, left.pop(number)
+            for number in list(left):
+                if (wish := stop_wish(asks[number])) is not None:
+                    remark = f"{self._server.name} did not answer: {shortened(str(left.pop(number)))}"
+                    yield number, Generated("", (), (), wish, 0, 0.0, 0.0, tuple(clips), remark)
             if not left:
                 return
         try:
@@ -117,7 +118,7 @@ class EngineWithFallback:
         finally:
             self._turn.release()
 
-    def _named(self, generated: Generated, error: ServerError) -> Generated:
+    def _named(self, generated: Generated, error: Exception) -> Generated:
         """An answer of the other model, which says so."""
         why = f"{self._server.name} did not answer: {shortened(str(error))}"
         if generated.text or generated.finish in ("stop", "length"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..asking import AnswersQuestions
@@ -19,6 +20,9 @@ from ..settings import Settings
 from .abandonable import in_own_thread
 from .allocator import give_back
 
+_STARTED = time.strftime("%Y%m%d_%H%M%S")
+"""Part of the name of the process's file of comparisons."""
+
 
 def load_from(settings: Settings) -> AnswersQuestions:
     """Load the engine that the parameters name.
@@ -29,13 +33,14 @@ def load_from(settings: Settings) -> AnswersQuestions:
         ValueError: The device, dtype or quantisation is not available, or an address is wrong.
         MemoryError: The device has too little memory for the model.
     """
-    shadow_log = log_folder() / f"llava_ov_shadow_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}.jsonl"
+    shadow_log = log_folder() / f"llava_ov_shadow_{_STARTED}_{os.getpid()}.jsonl"
     return open_engine(
         settings.model,
         lambda model: _load_local(model, settings),
         remote_settings(settings),
         fallback=settings.fallback_model,
         shadow=settings.shadow_model,
+        shadow_remote=settings.shadow_remote_model,
         shadow_log=shadow_log,
     )
 
@@ -111,6 +116,7 @@ class Model:
         self._load = load
         self._lock = threading.Lock()
         self._loading = threading.Lock()
+        self._users = 0
         engine = in_own_thread(load, ending or threading.Event(), "llava_ov_load")
         self._engine: AnswersQuestions | None = engine
         self.name = engine.name
@@ -131,6 +137,28 @@ class Model:
                 with self._lock:
                     self._engine = engine
             return self._engine
+
+    @contextmanager
+    def using(self) -> Iterator[AnswersQuestions]:
+        """Keep the engine loaded while the `with` block lasts; load it first if the model rests, as `engine` does."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield self.engine()
+        finally:
+            with self._lock:
+                self._users -= 1
+
+    def rest_if_unused(self) -> bool:
+        """Unload the engine, unless it holds no memory or somebody uses it; return whether it was unloaded."""
+        with self._lock:
+            if self._users or self._engine is None or not self._engine.memory_bytes():
+                return False
+            engine, self._engine = self._engine, None
+            engine.close()
+        del engine
+        give_back()
+        return True
 
     def rest(self) -> None:
         """Unload the engine and free its memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -262,14 +263,16 @@ class LlavaOvNode(LifecycleNode):
         model = self._model
         assert model is not None, "the worker lives only while a model is loaded"
         self._has_been_asked = True
-        try:
-            engine = model.engine()
-        except Exception as error:  # noqa: BLE001 - the checkpoint may have been removed while the model rested
-            for request in requests:
-                message = f"cannot load the model again: {error}"
-                end(request, Result(request.query, Status.MODEL_ERROR, message))
-            return
-        answer_together(requests, engine, self._cut, end)
+        self._last_asked_s = time.monotonic()
+        with ExitStack() as used:
+            try:
+                engine = used.enter_context(model.using())
+            except Exception as error:  # noqa: BLE001 - the checkpoint may have been removed while the model rested
+                for request in requests:
+                    message = f"cannot load the model again: {error}"
+                    end(request, Result(request.query, Status.MODEL_ERROR, message))
+                return
+            answer_together(requests, engine, self._cut, end)
         self._last_asked_s = time.monotonic()
 
     def _on_admitted(self) -> None:
@@ -288,9 +291,8 @@ class LlavaOvNode(LifecycleNode):
         if model is None or model.is_resting:
             return False
         idle_s = time.monotonic() - self._last_asked_s
-        # A model on a server has no memory here to give back.
-        if 0 < settings.idle_unload_s < idle_s and model.memory_bytes():
-            model.rest()
+        # A model on a server has no memory here to give back; other threads may be asking it.
+        if 0 < settings.idle_unload_s < idle_s and model.rest_if_unused():
             self.get_logger().info(f"no question for {idle_s:.0f} s: the model's memory is given back until the next")
             return False
         if not self._has_been_asked or idle_s > settings.prepare_ahead_s or settings.visual_mode == "image":

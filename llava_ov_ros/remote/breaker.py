@@ -60,18 +60,38 @@ class Breaker:
             ServerError: The server is left alone for now.
         """
         with self._lock:
+            self._check()
             admission = Admission(self, self._failures)
-            if not self.is_open:
-                return admission
-            left_s = self._until_s - time.monotonic()
-            if left_s > 0 or self._trial is not None:
-                when = f"in {left_s:.1f} s" if left_s > 0 else "as soon as the present trial has ended"
-                raise ServerError(
-                    f"the server was not asked, because it failed {self._failures} times in a row, the last time: "
-                    f"{self._last}; the next trial is {when}"
-                )
-            self._trial = admission
+            if self.is_open:
+                self._trial = admission
             return admission
+
+    def missed(self, reason: str) -> None:
+        """Note that a request has ended at its deadline while the server was silent: a failure of its own."""
+        with self._lock:
+            if self.is_open:
+                self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+            self._failures += 1
+            self._last = reason
+            if self.is_open:
+                self._until_s = time.monotonic() + self._pause_s
+
+    def check(self) -> None:
+        """Raise the ServerError that `admit` would raise now."""
+        with self._lock:
+            self._check()
+
+    def _check(self) -> None:
+        if not self.is_open:
+            return
+        left_s = self._until_s - time.monotonic()
+        if left_s > 0 or self._trial is not None:
+            when = f"in {left_s:.1f} s" if left_s > 0 else "as soon as the present trial has ended"
+            raise ServerError(
+                f"the server was not asked, because it failed {self._failures} times in a row, the last time: "
+                f"{self._last}; the next trial is {when}",
+                is_down=True,
+            )
 
     def _begun(self, admission: Admission) -> None:
         if self._trial is admission:

@@ -181,9 +181,9 @@ class Connection:
         async with self._asked("POST", f"{self._address}/chat/completions", body, most) as response:
             kind = response.headers.get("content-type", "nothing")
             if "text/event-stream" not in kind:
+                said = self._said(await response.aread())
                 raise ServerError(
-                    f"the server does not stream: it sent {cited(kind)}: {self._said(await response.aread())!r}",
-                    is_down=True,
+                    f"the server does not stream: it sent {self._said(kind.encode())}: {said!r}", is_down=True
                 )
             # Event streams are UTF-8, whatever a server declares, and may begin with a byte order mark.
             response.encoding = "utf-8-sig"
@@ -262,11 +262,24 @@ class Connection:
 
     def _json(self, sent: bytes | str) -> Any:
         text = sent if isinstance(sent, str) else sent.decode("utf-8-sig", errors="replace")
-        text = self._without_key(text)
         try:
-            return json.loads(text)
+            # Once more after reading: escapes may hide the key in the text.
+            return self._kept_secret(json.loads(self._without_key(text)))
         except (ValueError, RecursionError):
-            raise ServerError(f"the server sent no JSON: {cited(text)!r}", is_down=True) from None
+            said = cited(self._without_key(text))
+            raise ServerError(f"the server sent no JSON: {said!r}", is_down=True) from None
+
+    def _kept_secret(self, found: Any) -> Any:
+        """JSON values without the key in any text."""
+        if self._key is None:
+            return found
+        if isinstance(found, str):
+            return self._without_key(found)
+        if isinstance(found, list):
+            return [self._kept_secret(one) for one in found]
+        if isinstance(found, dict):
+            return {name: self._kept_secret(value) for name, value in found.items()}
+        return found
 
     def _said(self, sent: bytes) -> str:
         """What the server sent, for a message."""

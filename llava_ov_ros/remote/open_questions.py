@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..asking import Ask, Finish, Generated, stop_wish
 from ..frames import Clip
+from ..no_op import no_op
 from .answer_events import GrowingAnswer, Piece
 from .server_error import ServerError
 
@@ -60,11 +61,24 @@ class OpenQuestion:
 
 
 def unwanted(
-    questions: dict[int, OpenQuestion], clips: Sequence[Clip], started_s: float
+    questions: dict[int, OpenQuestion],
+    clips: Sequence[Clip],
+    started_s: float,
+    on_missed: Callable[[float], None] = no_op,
 ) -> Iterator[tuple[int, Generated | Exception]]:
-    """End the questions that nobody wants answered any more."""
+    """End the questions that nobody wants answered any more.
+
+    Args:
+        questions: The open questions; those that end are removed.
+        clips: The clips that the questions are about.
+        started_s: When the questions came, as time.monotonic.
+        on_missed: Called for each question that was sent and has reached its deadline without a token, with the seconds
+            since something was heard of it.
+    """
     for number, question in list(questions.items()):
         if (wish := stop_wish(question.ask)) is not None:
+            if wish == "deadline" and question.future is not None and not question.growing.has_begun:
+                on_missed(time.monotonic() - question.heard_s)
             cancel(question)
             del questions[number]
             yield number, unfinished(question, clips, wish, started_s)

@@ -224,7 +224,7 @@ class Probe:
         try:
             scored_answer(await self._repeated(lambda: self._connection.post(body)))
         except ServerError as error:
-            if error.again and error.status not in REFUSED:
+            if isinstance(error, NoResponseError) or (error.again and error.status not in REFUSED):
                 raise
             self._lacking["choices"] = str(error)
 

@@ -86,18 +86,23 @@ class RemoteEngine:
             ServerError: The server does not answer.
         """
         try:
-            return self._begun_probe().result()
+            return self._begun_probe(patient=True).result()
         except CancelledError:
             raise ClosedError from None
 
-    def _begun_probe(self) -> Future[Capabilities]:
+    def _begun_probe(self, patient: bool) -> Future[Capabilities]:
         """The one probe that all questions wait for; a new one if the last one failed.
+
+        Args:
+            patient: Whether the caller waits for a probe that is under way while the server is left alone.
 
         Raises:
             ServerError: The server is left alone for now, or the engine has been closed.
         """
         with self._probing:
             last = self._probe
+            if last is not None and not last.done() and not patient:
+                self._breaker.check()
             if last is None or (last.done() and (last.cancelled() or last.exception() is not None)):
                 last = self._probe = self._connection.start(self._probed(self._breaker.admit()))
             return last
@@ -178,10 +183,15 @@ class RemoteEngine:
                     yield number, error
             while questions:
                 yield from self._turn(questions, events, clips, started_s)
-                yield from unwanted(questions, clips, started_s)
+                yield from unwanted(questions, clips, started_s, self._on_missed)
         finally:
             for question in questions.values():
                 cancel(question)
+
+    def _on_missed(self, silent_s: float) -> None:
+        """Note a question that was not answered in time; with a short deadline that need not be the server's fault."""
+        if silent_s > self.settings.silence_s / 2:
+            self._breaker.missed(f"it had been silent for {silent_s:.1f} s when a deadline passed")
 
     def _awaited(
         self, questions: dict[int, OpenQuestion], clips: Sequence[Clip], started_s: float
@@ -190,7 +200,7 @@ class RemoteEngine:
         yield from unwanted(questions, clips, started_s)
         failure: Exception | None = None
         try:
-            probe = self._begun_probe() if questions else None
+            probe = self._begun_probe(patient=False) if questions else None
             for question in questions.values():
                 question.waits = "the question was not sent yet, because the server had not told what it can do"
             while questions and probe is not None and not wait((probe,), timeout=TURN_S).done:

@@ -109,9 +109,11 @@ class ServerAnswers:
             ServerError: The server did not score every choice.
         """
         texts = ask.choices or ()
+        # While the server is left alone, one request is the trial, and the others would be refused beside it.
+        alone = [await self._score(body, texts[0], say)] if self.breaker.is_open else []
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._score(body, text, say)) for text in texts]
-        scored = [task.result() for task in tasks]
+            tasks = [group.create_task(self._score(body, text, say)) for text in texts[len(alone) :]]
+        scored = [*alone, *(task.result() for task in tasks)]
         _check_different(texts, scored)
         choices = weighed(texts, [math.fsum(one.logs) for one in scored])
         # Ties are broken by tokens, as the local engine does.

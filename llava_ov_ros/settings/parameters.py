@@ -65,6 +65,7 @@ class Settings:
     shadow_model: str = described(
         "", "Checkpoint or server that answers the same questions, only to be compared; empty: none"
     )
+    shadow_remote_model: str = described("", "Name of shadow_model on its server; empty: the only one there")
     cameras: list[str] = described(["camera"], "Names of the cameras, as questions use them")
     image_topics: list[str] = described(["/camera/image_raw"], "Image topic of each camera, without the transport")
     image_transport: list[str] = described(

@@ -10,7 +10,7 @@ from llava_ov_ros.checkpoints import CheckpointError
 from llava_ov_ros.engines import open_engine
 from llava_ov_ros.engines.with_fallback import EngineWithFallback
 from llava_ov_ros.onevision import load_engine
-from llava_ov_ros.remote import RemoteSettings, ServerError
+from llava_ov_ros.remote import ProbeError, RemoteSettings, ServerError
 
 DOWN = ServerError("no connection: refused", again=True, is_down=True)
 
@@ -43,6 +43,13 @@ def test_the_other_model_answers_only_what_the_server_did_not(engine, clip):
     assert other.asked == ["lost 1", "lost 2"]
     assert found[0].remark == "answered by local, because far did not answer: no connection: refused"
     assert both.counted() == {"far_asked": 3, "local_asked": 2, "fallback_model": "local", "fallback_answers": 2}
+
+
+def test_the_other_model_answers_while_the_server_has_another_one(engine, clip):
+    """The node was configured without the server, and what answers at its address now is not the model."""
+    other = engine("local", lambda ask: "from here")
+    both = EngineWithFallback(engine("far", lambda ask: ProbeError("the server has 'b'")), other)
+    assert outcomes(both, clip, Ask("What?"))[0].model == "local"
 
 
 def test_a_question_that_the_server_refuses_is_not_asked_again(engine, clip):
@@ -78,7 +85,10 @@ def test_who_waits_for_the_other_model_is_told_at_the_deadline_why(engine, clip)
     first.start()
     assert busy.wait(60)
     # The other model is taken, and this question's time is over.
-    assert outcomes(both, clip, Ask("second", should_stop=lambda: "deadline"))[0] is DOWN
+    for wish in ("deadline", "cancelled"):
+        told = outcomes(both, clip, Ask("second", should_stop=lambda wish=wish: wish))[0]
+        assert (told.finish, told.text) == (wish, "")
+        assert told.remark == "far did not answer: no connection: refused"
     release.set()
     first.join(60)
 

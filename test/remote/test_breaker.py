@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -62,6 +63,33 @@ def test_what_fails_together_counts_once():
     for _ in range(FAILURES - 1):
         breaker.admit().failed("no")
     assert breaker.is_open
+
+
+def test_silence_until_deadlines_opens_it(server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf):
+    """Every deadline is shorter than the longest silence, so that no request fails by itself."""
+    engine = make_engine(retries=0, silence_s=2.0)
+    engine.connect()
+    server.otherwise = Talk.wait_for_hang_up
+    for _ in range(FAILURES):
+        until_s = time.monotonic() + 1.2
+        answer = outcome_of(
+            engine, should_stop=lambda until_s=until_s: "deadline" if time.monotonic() > until_s else None
+        )
+        assert answer.finish == "deadline"
+    assert "silent" in str(outcome_of(engine))
+    assert engine.counters().left_alone == "yes"
+
+
+def test_a_question_with_choices_may_be_the_trial(
+    server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf, clock: Clock
+):
+    engine = make_engine(retries=0)
+    engine.connect()
+    for _ in range(FAILURES):
+        engine._breaker.admit().failed("no")
+    clock.now_s += LONGEST_PAUSE_S
+    assert outcome_of(engine, choices=("yes", "no")).text in ("yes", "no")
+    assert engine.counters().left_alone == "no"
 
 
 def test_it_opens_after_failures_in_a_row(clock: Clock):

@@ -144,7 +144,9 @@ def test_a_suite_has_all_that_a_server_is_asked_with():
     # That of a suite's clips.
     assert schema.keys() | {"clip_frames"} == {field.name for field in fields(RemoteSettings)}
     assert schema.keys() == {field.removeprefix("remote_") for field in IN_SUITES["server"].values()}
-    assert {f"remote_{name}" for name in schema} == {one.name for one in fields(Settings) if "remote_" in one.name}
+    assert {f"remote_{name}" for name in schema} == {
+        one.name for one in fields(Settings) if one.name.startswith("remote_")
+    }
 
 
 def test_a_suite_and_a_command_have_no_window_by_default():

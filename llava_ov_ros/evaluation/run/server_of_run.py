@@ -36,7 +36,7 @@ class ServerOfRun(RemoteEngine):
         for pause_s in (*PAUSES_S, None):
             failed: dict[int, ServerError] = {}
             for index, outcome in super().stream(clips, [asks[number] for number in numbers], mode=mode):
-                if isinstance(outcome, ServerError):
+                if isinstance(outcome, ServerError) and (outcome.is_down or outcome.again or outcome.status):
                     failed[numbers[index]] = outcome
                 else:
                     yield numbers[index], outcome

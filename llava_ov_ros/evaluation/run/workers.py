@@ -195,8 +195,10 @@ def work_on_ray(job: Job, open_shards: list[int], done: Done, address: str) -> I
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise WorkError(f"--ray {address}: {error}") from None
     try:
-        on_gpu = model.device.startswith("cuda")
-        task = ray.remote(num_cpus=model.threads, num_gpus=1 if on_gpu else 0, max_retries=0)(_ray_shard)
+        # A model on a server needs nothing of the machines that ask it.
+        threads, device = (1, "cpu") if is_served(job) else (model.threads, model.device)
+        on_gpu = device.startswith("cuda")
+        task = ray.remote(num_cpus=threads, num_gpus=1 if on_gpu else 0, max_retries=0)(_ray_shard)
         shared = ray.put(job)
         streams = [
             task.options(num_returns="streaming").remote(shared, number, done.get(number, NONE))
