@@ -27,6 +27,7 @@ EXECUTABLE = Path(get_package_prefix("llava_ov_ros")) / "lib" / "llava_ov_ros" /
 PNG = {"remote_image_px": 96, "remote_image_format": "png"}
 """The pixels that the local engine sees: rooms looks at 96 x 96."""
 SEED = "a room for a server"
+ROUNDS = 10
 
 
 def show(robot, shown, newest_ns):
@@ -117,19 +118,24 @@ def test_several_requests_are_with_the_server_at_once(rig, endless_vllm):
     """With the local engine, one at a time is the rule; here as many as `remote_requests`, and no more."""
     robot = rig(load=load_from, model=endless_vllm.url, remote_requests=3, queue_size=20, **PNG)
     robot.feed()
-    seen, ended = [], threading.Event()
+    seen, ended = [0.0], threading.Event()
 
     def watch():
-        while not ended.is_set():
+        while not ended.wait(0.02):
             seen.append(endless_vllm.running())
 
     watching = threading.Thread(target=watch)
     watching.start()
-    asked = [robot.ask_later(f"What is in {number}?", max_new_tokens=100, max_frames=1 + number) for number in range(9)]
-    answers = [robot.outcome(future).answer for future in asked]
-    ended.set()
-    watching.join(60)
-    assert [answer.status for answer in answers] == [Answer.OK] * 9
+    try:
+        # The server's gauge is looked at now and then: one round may be over between two looks.
+        for _ in range(ROUNDS):
+            asked = [robot.ask_later(f"What is in {n}?", max_new_tokens=100, max_frames=1 + n) for n in range(9)]
+            assert [robot.outcome(future).answer.status for future in asked] == [Answer.OK] * 9
+            if max(seen) == 3:
+                break
+    finally:
+        ended.set()
+        watching.join(60)
     assert max(seen) == 3
 
 
@@ -146,10 +152,15 @@ def test_a_goal_that_is_cancelled_ends_on_the_server_too(rig, endless_vllm, wait
     wait_until(lambda: "".join(chunk.text for chunk in goal.chunks.messages) == answer.text, "all pieces of the answer")
     wait_until(lambda: endless_vllm.aborted() == aborted + 1, "the server has given the request up")
     wait_until(lambda: endless_vllm.running() == 0, "nothing runs on the server")
-    # The same at a deadline, with the text so far.
-    answer = robot.ask("What is there?", max_new_tokens=3000, deadline_s=2.0)
-    assert answer.status == Answer.DEADLINE and answer.text
-    wait_until(lambda: endless_vllm.aborted() == aborted + 2, "the server has given the request up")
+    # The same at a deadline, with the text so far; on a busy machine a whole answer may fit into one look.
+    for _ in range(ROUNDS):
+        aborted = endless_vllm.aborted()
+        answer = robot.ask("What is there?", max_new_tokens=3000, deadline_s=2.0)
+        assert answer.status == Answer.DEADLINE
+        if answer.text:
+            break
+    assert answer.text
+    wait_until(lambda: endless_vllm.aborted() == aborted + 1, "the server has given the request up")
 
 
 def test_a_node_with_a_remote_model_maps_no_torch(peer, vllm_server, tmp_path):
