@@ -104,7 +104,9 @@ test-extras:
 test-servers: setup
 	@$(PYTHON) tools/set_up.py --servers
 	@$(LOAD); $(TEST_DOMAIN); echo "[test-servers] pytest, what talks to a real server of models, on $$ROS_DISTRO"; \
-	$(PYTEST) --no-skips -m servers
+	$(PYTEST) --no-skips -m servers || { \
+	  echo "[test-servers] what failed once more: servers share the cores with the tests, and stand still for seconds"; \
+	  $(PYTEST) --no-skips -m servers --last-failed; }
 
 bench: setup
 	@$(LOAD); llava-ov bench callbacks; llava-ov bench engine
