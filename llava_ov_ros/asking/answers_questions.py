@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from ..frames import Clip, Frame
+from ..frames import Clip
 from .ask import Ask
 from .generated import Generated
 
@@ -24,21 +24,6 @@ class AnswersQuestions(Protocol):
     @property
     def at_once(self) -> int:
         """How many threads may call `stream` at the same time."""
-        ...
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Make one question in the form that `stream` takes; with choices, the question compares them."""
         ...
 
     def stream(

@@ -6,11 +6,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..asking import AnswersQuestions, Ask, Generated
-from ..frames import Clip, Frame
+from ..frames import Clip
 from ..no_op import no_op
 from .agreement import AgreementLog, compared
 
@@ -75,30 +75,6 @@ class ShadowedEngine:
     def at_once(self) -> int:
         """How many threads may call `stream` at the same time."""
         return self._engine.at_once
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Build a question for `stream`; the arguments are attributes of `Ask`."""
-        return self._engine.ask(
-            question,
-            max_new_tokens=max_new_tokens,
-            on_text=on_text,
-            should_stop=should_stop,
-            choices=choices,
-            grammar=grammar,
-            history=history,
-            before=before,
-        )
 
     def stream(
         self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str

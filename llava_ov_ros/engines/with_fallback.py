@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..asking import AnswersQuestions, Ask, Generated, stop_wish
 from ..bounds import shortened
-from ..frames import Clip, Frame
+from ..frames import Clip
 from ..remote import ProbeError, RemoteEngine, ServerError
 
 TURN_S = 0.05
@@ -45,30 +45,6 @@ class EngineWithFallback:
     def at_once(self) -> int:
         """How many threads may call `stream` at the same time."""
         return self._server.at_once
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Build a question for `stream`; the arguments are attributes of `Ask`."""
-        return self._server.ask(
-            question,
-            max_new_tokens=max_new_tokens,
-            on_text=on_text,
-            should_stop=should_stop,
-            choices=choices,
-            grammar=grammar,
-            history=history,
-            before=before,
-        )
 
     def stream(
         self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str

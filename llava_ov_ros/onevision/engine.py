@@ -22,6 +22,7 @@ from .checkpoint import Checkpoint
 from .decoding import BatchRow, answer_of, decode, end_unwanted
 from .devices import each_on_device, free_unused, on_device
 from .engine_settings import Counters, EngineSettings
+from .grammar import GrammarError
 from .key_values import PrefixKeyValues
 from .loaded import Loaded, with_caches
 from .memory import MemoryPlan, is_out_of_memory, usual_batch
@@ -120,42 +121,6 @@ class Engine:
         gc.collect()
         free_unused(device)
 
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Build a greedy question for `stream`: free text, choices, or constrained to a grammar.
-
-        Use `Ask` itself for sampling or other hooks. The arguments are attributes of `Ask`; `grammar` is that of
-        `grammar_hook`.
-
-        Raises:
-            ValueError: The choices are empty, blank or repeated, there are choices and a grammar, or `max_new_tokens`
-                is below 1.
-            GrammarError: The grammar is invalid.
-        """
-        if grammar is not None:
-            # Compiled here, so that a grammar that is wrong is refused before anything is computed.
-            self.grammar_hook(grammar)
-        return Ask(
-            question,
-            max_new_tokens,
-            on_text,
-            should_stop,
-            history=tuple(history),
-            choices=None if choices is None else tuple(choices),
-            before=tuple(before),
-            grammar=grammar,
-        )
-
     def grammar_hook(self, grammar: str) -> LogitHook:
         """A hook for one `Ask` that constrains its answer to texts of a grammar.
 
@@ -180,8 +145,7 @@ class Engine:
         should_stop: Callable[[], str | None] = no_op,
     ) -> Generated:
         """Answer one question about clips greedily; see `stream` for the arguments and errors, which are raised."""
-        ask = self.ask(question, max_new_tokens=max_new_tokens, on_text=on_text, should_stop=should_stop)
-        return self.answer_many(clips, [ask], mode=mode)[0]
+        return self.answer_many(clips, [Ask(question, max_new_tokens, on_text, should_stop)], mode=mode)[0]
 
     def answer_many(self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video") -> list[Generated]:
         """Answer several questions about the same clips, and return the answers in their order.
@@ -224,7 +188,8 @@ class Engine:
             mode: How frames become visual tokens.
 
         Yields:
-            The question's index in `asks`, and its answer or the error that prevented it. AskError: the prompt is
+            The question's index in `asks`, and its answer or the error that prevented it. GrammarError: the question's
+            grammar is invalid. AskError: the prompt is
             longer than the model's context, two choices have the same tokens, or there are pictures before the clip in
             mode image. MemoryError: memory does not suffice for one frame of each clip, or ran out after text was
             streamed. NotFiniteError: the model's logits are not finite.
@@ -295,15 +260,17 @@ class Engine:
             return
         prefix_tokens = sum(chunk.tokens for chunk in chunks)
         own: dict[int, Own] = {}
-        for number, ask in asks.items():
+        for number, ask in list(asks.items()):
             # Long texts take time to encode, so deadlines are checked before each.
             wanted = {number: ask}
             yield from end_unwanted(wanted, clips, started_s, tokenizer)
             if not wanted:
                 continue
             try:
+                if ask.grammar is not None:
+                    asks[number] = replace(ask, grammar=None, hook=self.grammar_hook(ask.grammar))
                 own[number] = state.parts.own(clips, ask, mode, prefix_tokens, between)
-            except AskError as error:
+            except (AskError, GrammarError) as error:
                 yield number, error
         wanted = {number: asks[number] for number in own}
         yield from end_unwanted(wanted, clips, started_s, tokenizer)
@@ -333,8 +300,6 @@ class Engine:
                 yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
 
     def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> BatchRow:
-        if ask.grammar is not None:
-            ask = replace(ask, grammar=None, hook=self.grammar_hook(ask.grammar))
         return BatchRow(
             number, ask, self._loaded().checkpoint.tokenizer, self._loaded().parts.earlier(ask, prompt, mode)
         )

@@ -58,7 +58,7 @@ def answer_together(
         for one in list(asking):
             one.on_start(clips)
             try:
-                asks.append(_ask_of(one, engine))
+                asks.append(_ask_of(one))
             except Exception as error:  # noqa: BLE001 - the others are asked all the same
                 asking.remove(one)
                 close(one, _failed(one, clips, error))
@@ -101,13 +101,13 @@ def answer_queries(
     return [results[number] for number in range(len(queries))]
 
 
-def _ask_of(one: Request, engine: AnswersQuestions) -> Ask:
+def _ask_of(one: Request) -> Ask:
     """Make the engine's form of a query."""
-    return engine.ask(
+    return Ask(
         one.query.prompt or one.query.question,
-        max_new_tokens=one.query.max_new_tokens,
-        on_text=one.hear,
-        should_stop=one.should_stop,
+        one.query.max_new_tokens,
+        one.hear,
+        one.should_stop,
         choices=one.query.choices,
         grammar=one.query.grammar,
         history=one.query.history,

@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from dataclasses import asdict
 
@@ -128,30 +128,6 @@ class RemoteEngine:
             raise
         admission.succeeded()
         return found
-
-    def ask(
-        self,
-        question: str,
-        *,
-        max_new_tokens: int,
-        on_text: Callable[[str], None],
-        should_stop: Callable[[], str | None],
-        choices: Sequence[str] | None = None,
-        grammar: str | None = None,
-        history: Sequence[tuple[str, str]] = (),
-        before: Sequence[str | Frame] = (),
-    ) -> Ask:
-        """Build a question for `stream`; the arguments are attributes of `Ask`."""
-        return Ask(
-            question,
-            max_new_tokens,
-            on_text,
-            should_stop,
-            history=tuple(history),
-            choices=None if choices is None else tuple(choices),
-            before=tuple(before),
-            grammar=grammar,
-        )
 
     def stream(
         self, clips: Sequence[Clip], asks: Sequence[Ask], *, mode: str = "video"

@@ -29,10 +29,6 @@ class ScriptedEngine:
         self._memory = memory
         self._lock = threading.Lock()
 
-    def ask(self, question: str, **how: Any) -> Ask:
-        """Build a question."""
-        return Ask(question, **how)
-
     def stream(self, clips: Any, asks: Any, *, mode: str) -> Iterator[tuple[int, Any]]:
         """Answer the questions one after the other."""
         for number, ask in enumerate(asks):

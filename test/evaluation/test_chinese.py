@@ -35,16 +35,12 @@ class Script:
 
     name = "script"
 
-    def ask(self, question, **how):
-        """One question, as `stream` takes it."""
-        return question, how
-
     def stream(self, clips, asks, *, mode):
         """What the script has for each question."""
-        for number, (question, how) in enumerate(asks):
+        for number, ask in enumerate(asks):
+            question, given = ask.question, ask.choices or ()
             text = next((said for begin, said in ANSWERS.items() if question.startswith(begin)), None)
             text = text or ("是" if "是否" in question else PLAN)
-            given = how.get("choices") or ()
             choices = weighed(given, [0.0 if one == text else -3.0 for one in given]) if given else ()
             yield number, Generated(text, (1,), (0.5,), "stop", 9, 0.1, 0.2, choices=choices, end_probability=1.0)
 

@@ -38,15 +38,11 @@ class Model:
 
     name = "model"
 
-    def ask(self, question: str, **how: Any) -> str:
-        """One question, as `stream` takes it."""
-        return question
-
     def stream(self, clips: Any, asks: Any, **how: Any) -> Any:
         """The answers."""
-        for number, question in enumerate(asks):
-            done = 0 if "Done: nothing" in question else 1
-            text = PLAN if "Plan?" in question else PLAN.split("; ")[done]
+        for number, ask in enumerate(asks):
+            done = 0 if "Done: nothing" in ask.question else 1
+            text = PLAN if "Plan?" in ask.question else PLAN.split("; ")[done]
             yield number, Generated(text, (1,), (0.9,), "stop", 9, 0.1, 0.2, end_probability=1.0)
 
     def prepare(self, clips: Any, **how: Any) -> bool:

@@ -20,7 +20,6 @@ def load(settings):
         NEVER.wait()
     return SimpleNamespace(
         name="slow",
-        ask=lambda question, **how: (question, how),
         stream=lambda clips, asks, **how: NEVER.wait(),
         prepare=lambda clips, **how: False,
         planned_bytes=lambda: 0,

@@ -24,17 +24,13 @@ class Batches:
         self.at_work, self.go_on = threading.Event(), threading.Event()
         self.batches = []
 
-    def ask(self, question, **how):
-        """One question, as `stream` takes it."""
-        return question
-
     def stream(self, clips, asks, **how):
         """Answers each question with itself."""
-        self.batches.append(list(asks))
+        self.batches.append([ask.question for ask in asks])
         self.at_work.set()
         assert self.go_on.wait(30)
-        for number, question in enumerate(asks):
-            yield number, Generated(question, (1,), (0.5,), "stop", 10, 0.1, 0.2)
+        for number, ask in enumerate(asks):
+            yield number, Generated(ask.question, (1,), (0.5,), "stop", 10, 0.1, 0.2)
 
     def prepare(self, clips, **how):
         """Has nothing to prepare."""

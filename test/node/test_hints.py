@@ -239,15 +239,11 @@ class Shown:
     def close(self):
         """Has nothing to give back."""
 
-    def ask(self, question, *, before=(), **how):
-        """One question, as `stream` takes it."""
-        return question, before, how
-
     def stream(self, clips, asks, *, mode):
         """The step after as many as there are texts of."""
-        for number, (question, before, _) in enumerate(asks):
-            self.asked.append((clips, question, before, mode))
-            told = "".join(part for part in before if isinstance(part, str))
+        for number, ask in enumerate(asks):
+            self.asked.append((clips, ask.question, ask.before, mode))
+            told = "".join(part for part in ask.before if isinstance(part, str))
             text = ["GotoLocation shelf", "PickupObject mug", "DONE"][told.count("Step#")]
             yield number, Generated(text, (1, 2), (0.5, 0.5), "stop", 10, 0.1, 0.2, clips=tuple(clips))
 

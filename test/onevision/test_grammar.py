@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from llava_ov_ros.onevision import Ask, Engine, EngineSettings, GrammarError, LogitHook, Sampling, load_engine
+from llava_ov_ros.onevision import (
+    Ask,
+    Engine,
+    EngineSettings,
+    Generated,
+    GrammarError,
+    LogitHook,
+    Sampling,
+    load_engine,
+)
 from llava_ov_ros.onevision.grammar import Grammars
 from llava_ov_ros.onevision.shapes import END_ID, VOCABULARY, widened
 from llava_ov_ros.onevision.tokens import PromptTokenizer
@@ -328,14 +337,16 @@ def test_a_wrong_grammar_is_refused_with_the_place(nano: Engine, grammar: str, m
         nano.grammar_hook(grammar)
 
 
+def test_a_wrong_grammar_ends_its_own_question_only(nano: Engine, make_clip: Any) -> None:
+    asks = [Ask("Plan?", 9), Ask("Plan?", 9, grammar='begin: "a"'), Ask("Plan?", 9)]
+    ends = dict(nano.stream([make_clip()], asks))
+    assert isinstance(ends[1], GrammarError)
+    assert isinstance(ends[0], Generated) and isinstance(ends[2], Generated)
+    assert ends[0].text == ends[2].text
+
+
 def test_a_question_through_the_face_that_tasks_use(nano: Engine, make_clip: Any) -> None:
-    ask = nano.ask(
-        "Plan?",
-        max_new_tokens=GRAMMAR.max_new_tokens,
-        on_text=lambda text: None,
-        should_stop=lambda: None,
-        grammar=GRAMMAR.text,
-    )
+    ask = Ask("Plan?", GRAMMAR.max_new_tokens, grammar=GRAMMAR.text)
     (answer,) = nano.answer_many([make_clip()], [ask])
     assert answer.finish == "stop"
     assert answer.text in INSTEAD or steps_of(answer.text)

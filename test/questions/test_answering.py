@@ -27,29 +27,25 @@ class Telling:
         self.words, self.fails_after, self.outcome = words, fails_after, outcome
         self.asked = []
 
-    def ask(self, question, **how):
-        """One question, as `stream` takes it."""
-        return question, how
-
     def stream(self, clips, asks, *, mode):
         """The words for each question, one after the other."""
-        self.asked.append(([question for question, _ in asks], mode, clips))
-        for number, (_, how) in enumerate(asks):
-            yield number, self.outcome or self._tell(how)
+        self.asked.append(([ask.question for ask in asks], mode, clips))
+        for number, ask in enumerate(asks):
+            yield number, self.outcome or self._tell(ask)
 
-    def _tell(self, how):
+    def _tell(self, ask):
         finish, said = "stop", []
         for count, word in enumerate(self.words):
             if count == self.fails_after:
                 raise RuntimeError("not a number")
-            if len(said) == how["max_new_tokens"]:
+            if len(said) == ask.max_new_tokens:
                 finish = "length"
                 break
-            finish = how["should_stop"]() or "stop"
+            finish = ask.should_stop() or "stop"
             if finish != "stop":
                 break
             said.append(word)
-            how["on_text"](word)
+            ask.on_text(word)
         probabilities = (0.5,) * len(said)
         return Generated("".join(said), tuple(range(len(said))), probabilities, finish, 10, 0.1, 0.3)
 
@@ -243,10 +239,10 @@ def test_earlier_turns_go_to_the_model_with_the_question():
     given = []
 
     class Noting(Telling):
-        def ask(self, question, **how):
-            """Notes what comes with the question."""
-            given.append(how["history"])
-            return super().ask(question, **how)
+        def stream(self, clips, asks, *, mode):
+            """Notes what comes with the questions."""
+            given.extend(ask.history for ask in asks)
+            yield from super().stream(clips, asks, mode=mode)
 
     turns = (("Where is it?", "on the desk"),)
     answer(query(), Noting(), cut)
@@ -261,21 +257,18 @@ def test_a_question_that_no_model_could_take_is_the_askers_mistake():
 
 
 def test_a_question_that_cannot_be_put_does_not_end_those_beside_it():
-    class Particular(Telling):
-        def ask(self, question, **how):
-            """Takes no question but one with a mark."""
-            if "?" not in question:
-                raise ValueError("that is no question")
-            return super().ask(question, **how)
+    def put(name):
+        """A question without a mark has a blank choice."""
+        return Request(query(name, choices=None if "?" in name else ("",)), ends.append)
 
     ends = []
-    answer_together([Request(query(name), ends.append) for name in ("a?", "b", "c?")], Particular(), cut)
+    answer_together([put(name) for name in ("a?", "b", "c?")], Telling(), cut)
     assert {result.query.question: (result.status, result.text) for result in ends} == {
         "a?": (Status.OK, "aredcup"),
         "b": (Status.MODEL_ERROR, ""),
         "c?": (Status.OK, "aredcup"),
     }
-    answer_together([Request(query("d"), ends.append)], Particular(), cut)
+    answer_together([put("d")], Telling(), cut)
     assert ends[-1].status is Status.MODEL_ERROR
 
 

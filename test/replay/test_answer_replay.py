@@ -46,15 +46,11 @@ class Listing:
     def __init__(self):
         self.asked = []
 
-    def ask(self, question, *, max_new_tokens, on_text, should_stop, **more):
-        """One question, as `stream` takes it."""
-        return question, max_new_tokens
-
     def stream(self, clips, asks, *, mode):
         """The times of all frames, as text."""
-        for number, (question, max_new_tokens) in enumerate(asks):
-            self.asked.append((question, mode, max_new_tokens))
-            if question == "fail":
+        for number, ask in enumerate(asks):
+            self.asked.append((ask.question, mode, ask.max_new_tokens))
+            if ask.question == "fail":
                 raise RuntimeError("out of memory")
             seen = [f"{clip.camera} {seconds(frame)}" for clip in clips for frame in clip.frames]
             yield number, Generated(", ".join(seen), (1, 2), (0.5, 0.5), "stop", 10, 0.1, 0.2)
@@ -72,8 +68,8 @@ class Saying(Listing):
 
     def stream(self, clips, asks, *, mode):
         """The text, whatever is asked."""
-        for number, (question, max_new_tokens) in enumerate(asks):
-            self.asked.append((question, mode, max_new_tokens))
+        for number, ask in enumerate(asks):
+            self.asked.append((ask.question, mode, ask.max_new_tokens))
             yield number, Generated(self._text, (1, 2), (0.5, 0.5), "stop", 10, 0.1, 0.2)
 
 

@@ -39,16 +39,12 @@ class Planner:
         self._fails = fails
         self.asked = []
 
-    def ask(self, question, *, max_new_tokens, on_text, should_stop, choices=None, grammar=None, **more):
-        """One question, as `stream` takes it."""
-        return SimpleNamespace(text=question, choices=choices, grammar=grammar, on_text=on_text)
-
     def stream(self, clips, asks, *, mode):
         """A plan, or yes, for each question."""
         seen = [(frame.stamp_ns - T0_NS) / S for clip in clips for frame in clip.frames]
         for number, ask in enumerate(asks):
-            self.asked.append((ask.text, seen, ask.grammar is not None))
-            if any(word in ask.text for word in self._fails):
+            self.asked.append((ask.question, seen, ask.grammar is not None))
+            if any(word in ask.question for word in self._fails):
                 yield number, RuntimeError("out of memory")
             elif ask.choices is not None:
                 given = weighed(ask.choices, [-0.1 if word == "yes" else -4.0 for word in ask.choices])

@@ -17,7 +17,7 @@ class PlanGrammar:
     """A grammar whose texts are plans.
 
     Attributes:
-        text: The grammar in Lark's syntax, for `Engine.ask(grammar=...)`.
+        text: The grammar in Lark's syntax, for `Ask.grammar`.
         longest_bytes: Bytes of the longest plan in UTF-8.
     """
 
