@@ -137,7 +137,6 @@ def stage(folder: Path, name: str = "llavatest") -> Iterator[Stage]:
         command += ("--host=127.0.0.1", f"--port={INNER_PORT}", *DEFAULT_OPTIONS, *CLIP_OPTIONS)
         server = VllmServer(f"http://{THEIR_IP}:{PORT}/v1", "never_ending", command, folder, folder / "vllm.log")
         server.log.touch()
-        server.start()
         passing = [*within, sys.executable, str(Path(__file__).with_name("port.py")), THEIR_IP, str(PORT)]
         with subprocess.Popen(
             [*passing, str(INNER_PORT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -145,6 +144,8 @@ def stage(folder: Path, name: str = "llavatest") -> Iterator[Stage]:
             assert port.stdin is not None and port.stdout is not None
             assert port.stdout.readline().strip() == "open"
             try:
+                # Behind the port, through which it is asked until it is warm.
+                server.start()
                 yield Stage(server, port, name)
             finally:
                 port.stdin.close()
