@@ -14,8 +14,9 @@ SHIPPED = "rooms"
 RENDERED = "rendered by llava-ov rooms record"
 """How the origin of a recording that the model knows begins, in the truth beside it."""
 SENTENCE = (
-    "rooms knows rendered rooms only, and what it says of other pictures is a guess, however sure it is: for yours, "
-    "give --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf (or ...-7b-ov-hf)."
+    "rooms knows rendered rooms only; of other pictures it should say that it cannot tell, and all else that it says "
+    "of them is a guess, however sure it is: for yours, give --model llava-hf/llava-onevision-qwen2-0.5b-ov-hf (or "
+    "...-7b-ov-hf)."
 )
 KNOWN_ACTIONS = "alfred"
 FOREIGN_WORDS = (
