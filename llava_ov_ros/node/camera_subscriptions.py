@@ -154,7 +154,9 @@ class Intake:
         self._threads[name] = CameraThread(name, subscription, self._node.context, self._node.get_logger())
 
     def _unsubscribe(self, name: str) -> None:
-        self._threads.pop(name).end()
+        # A subscription has no thread if its thread could not be started.
+        if name in self._threads:
+            self._threads.pop(name).end()
         self._node.destroy_subscription(self._subscriptions.pop(name))
 
     def match_publishers(self) -> dict[str, Link]:

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from llava_ov_ros.frames import stamp_ns
 from llava_ov_ros.node import camera_subscriptions
+from llava_ov_ros.node.camera_thread import CameraGroup
 from llava_ov_ros.node.messages import to_stamp
 
 S = 1_000_000_000
@@ -116,6 +117,7 @@ def test_each_camera_has_a_thread_while_the_node_is_active(rig, yes):
     # The executor of the node waits for none of them: not for their pictures, nor for their events.
     topics = {camera.topic for camera in robot.cameras.values()}
     assert topics.isdisjoint(subscription.topic_name for subscription in robot.live.subscriptions)
+    assert not any(isinstance(waitable.callback_group, CameraGroup) for waitable in robot.live.waitables)
     assert all(robot.node.count_subscribers(topic) == 1 for topic in topics)
     assert robot.transition("deactivate")
     assert threads_of_cameras() == []
