@@ -27,9 +27,14 @@ preprocessing; P6 work over the ideal; P7 a robot's second; P8 CPU time from mes
 answers to a grammar costs. Ratios are theirs over ours, and targets (>=) the least; of P6 and P9 they are ours over the
 other, and targets (<=) the most.
 """
+_IDLE = """\
+Start the node with the shipped model and default parameters, and another process that publishes 1280x720 rgb8 pictures
+at 30 Hz for each of its cameras; nobody asks. Measure the CPU time of the node's process, in seconds per second.
+"""
 _EPILOG = """\
 examples:
   llava-ov bench callbacks                                does the node respond while its model generates?
+  llava-ov bench idle                                     what do cameras cost while nobody asks?
   llava-ov bench engine                                   how much faster than transformers' generate?
   llava-ov bench engine --shape 0.5b --goal P1 --goal P2  two of the measurements, with the 0.5B's true shapes
 
@@ -60,6 +65,32 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--seconds", type=positive_s, default=30.0, metavar="S", help="how long to measure (default: %(default)g)"
     )
     callbacks.add_argument("--json", action="store_true", help="one JSON object")
+    idle = benches.add_parser(
+        "idle",
+        help="what do cameras cost while nobody asks?",
+        description=_IDLE,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    idle.set_defaults(run=run_idle)
+    idle.add_argument(
+        "--seconds", type=positive_s, default=20.0, metavar="S", help="length of one turn (default: %(default)g)"
+    )
+    idle.add_argument(
+        "--cameras",
+        type=count,
+        nargs="+",
+        default=[1, 4],
+        metavar="N",
+        help="numbers of cameras, each for a node of its own (default: 1 4)",
+    )
+    idle.add_argument(
+        "--repeats", type=count, default=5, metavar="N", help="turns of each node; medians count (default: %(default)s)"
+    )
+    idle.add_argument(
+        "--against", metavar="COMMAND", help="the executable of another installation's node, measured in turn with ours"
+    )
+    idle.add_argument("--json", action="store_true", help="a JSON list with every turn")
     engine = benches.add_parser(
         "engine",
         help="how much faster than transformers' generate?",
@@ -106,6 +137,35 @@ def run_callbacks(args: argparse.Namespace) -> int:
     except LiveError as error:
         raise CommandError(str(error)) from None
     print(json.dumps(result) if args.json else _table(result))
+    return 0
+
+
+def run_idle(args: argparse.Namespace) -> int:
+    """Run `bench idle` and return the exit code.
+
+    Raises:
+        CommandError: A node did not start, or received nothing from its cameras.
+    """
+    from ..bench.idle import bench_idle
+    from ..live.session import LiveError
+
+    print("starting the nodes ...", file=sys.stderr, flush=True)
+    try:
+        costs = bench_idle(
+            args.seconds,
+            args.cameras,
+            args.repeats,
+            args.against,
+            lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except LiveError as error:
+        raise CommandError(str(error)) from None
+    if args.json:
+        print(json.dumps([asdict(cost) for cost in costs]))
+        return 0
+    print(f"{'cameras':>7}{'CPU s/s':>9}{'received/s':>12}{'admitted/s':>12}  node")
+    for cost in costs:
+        print(f"{cost.cameras:>7}{cost.cpu:>9.3f}{cost.received_hz:>12.1f}{cost.admitted_hz:>12.1f}  {cost.node}")
     return 0
 
 

@@ -12,9 +12,11 @@ from .frame import NS_PER_S, Clip, Frame, Rgb, stamp_and_frame, stamp_ns
 from .growing import GrowingClip, GrowthSettings
 from .image_error import DamagedError, ImageError
 from .message_decoder import MessageDecoder
+from .message_head import SINGLE_PICTURE_TYPES, MessageHead, read_head
 
 __all__ = [
     "NS_PER_S",
+    "SINGLE_PICTURE_TYPES",
     "AdmissionSettings",
     "Camera",
     "CameraCounts",
@@ -29,12 +31,14 @@ __all__ = [
     "ImageError",
     "Line",
     "MessageDecoder",
+    "MessageHead",
     "NoFramesError",
     "Outcome",
     "Rgb",
     "StampSource",
     "contact_sheet",
     "decode",
+    "read_head",
     "stamp_and_frame",
     "stamp_ns",
 ]

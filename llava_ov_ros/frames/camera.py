@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,9 +134,24 @@ class Camera:
         Returns:
             Whether the frame was admitted, or why not; the counters record the same.
         """
+        return self._counted(partial(self._take, message, now_ns))
+
+    def offer_unread(self, stamp_ns: int, read: Callable[[], Any], now_ns: int) -> Outcome:
+        """Take a message that is not deserialised yet; it is deserialised only if its frame is due.
+
+        The outcome and all counters are those of `offer` with the deserialised message.
+
+        Args:
+            stamp_ns: The message's stamp in nanoseconds.
+            read: Returns the message, which must be a single picture, or raises ImageError.
+            now_ns: As for `offer`.
+        """
+        return self._counted(partial(self._take_unread, stamp_ns, read, now_ns))
+
+    def _counted(self, take: Callable[[], Outcome]) -> Outcome:
         with self._lock:
             try:
-                outcome = self._take(message, now_ns)
+                outcome = take()
             except ImageError as error:
                 outcome = Outcome.DAMAGED if isinstance(error, DamagedError) else Outcome.MALFORMED
                 self._counts = replace(self._counts, last_error=str(error))
@@ -153,9 +170,26 @@ class Camera:
         with self._lock:
             self._decoder.begin_anew()
 
-    def _take(self, message: Any, now_ns: int) -> Outcome:
-        header_stamp, frame_id = stamp_and_frame(message)
+    def _take_unread(self, header_stamp: int, read: Callable[[], Any], now_ns: int) -> Outcome:
         stamp = self._time_of(header_stamp, now_ns)
+        if isinstance(stamp, Outcome):
+            # A single picture ends a video, whether it is due or not.
+            self._decoder.begin_anew()
+            return stamp
+        return self._follow(read(), stamp, now_ns)
+
+    def _take(self, message: Any, now_ns: int) -> Outcome:
+        header_stamp, _ = stamp_and_frame(message)
+        return self._follow(message, self._time_of(header_stamp, now_ns), now_ns)
+
+    def _follow(self, message: Any, stamp: int | Outcome, now_ns: int) -> Outcome:
+        """Decode a message, and admit its frame.
+
+        Args:
+            message: The message.
+            stamp: Time of the frame in nanoseconds, or why the frame is not due.
+            now_ns: The clock's time in nanoseconds.
+        """
         # Also a message that is not due: later pictures of a video depend on it.
         picture = self._decoder.follow(message)
         if stamp in (Outcome.FUTURE_STAMP, Outcome.OUT_OF_ORDER):
@@ -178,6 +212,7 @@ class Camera:
             self._fresh_ns = stamp
             self._age_on_arrival_ns = now_ns - stamp
         if outcome is Outcome.ADMITTED:
+            header_stamp, frame_id = stamp_and_frame(message)
             self._range = shown.value_range or self._range
             frame = Frame(
                 self.name,

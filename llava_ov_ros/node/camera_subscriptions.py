@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from ..bounds import quoted
-from ..frames import Camera, Outcome
+from ..frames import SINGLE_PICTURE_TYPES, Camera, ImageError, Outcome, read_head
 from ..frames.video import NEEDS_AV, has_av
 from ..message_types import TRANSPORTS, VIDEO_TYPES, appends
 from ..questions.freshness import OTHER_CLOCK
 from ..settings import ParameterError, Settings
+from .camera_thread import CameraGroup, CameraThread
 from .image_messages import message_class, type_name
 
 WARN_PERIOD_S = 5.0
@@ -96,7 +97,8 @@ class Link:
 class Intake:
     """The subscriptions to the cameras of a configured node; they exist while the node is active.
 
-    Each camera has a callback group of its own, so that no camera waits for another.
+    Each camera has a thread of its own, so that no camera waits for another, and pictures do not wake the node's
+    executor. At an admission rate, most pictures are not due: these are not deserialised.
     """
 
     def __init__(
@@ -107,17 +109,17 @@ class Intake:
         self._cameras = cameras
         self._on_admitted = on_admitted
         self._warned_s: dict[str, float] = {}
-        self._groups = {name: MutuallyExclusiveCallbackGroup() for name in cameras}
         self._topics = dict(zip(cameras, camera_topics(settings, node.resolve_topic_name), strict=True))
         self._full_names = {name: node.resolve_topic_name(topic) for name, (topic, _) in self._topics.items()}
         self._reliable = dict.fromkeys(cameras, False)
         self._subscriptions: dict[str, Subscription] = {}
+        self._threads: dict[str, CameraThread] = {}
 
     def open(self) -> None:
         """Subscribe to all cameras."""
         for name in self._cameras:
             self._reliable[name] = self._wants_reliable(name, self._publishers(name))
-            self._subscriptions[name] = self._subscribe(name)
+            self._subscribe(name)
 
     def _publishers(self, name: str) -> list[TopicEndpointInfo]:
         publishers: list[TopicEndpointInfo] = self._node.get_publishers_info_by_topic(self._full_names[name])
@@ -135,16 +137,27 @@ class Intake:
             return self._reliable[name]
         return all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
 
-    def _subscribe(self, name: str) -> Subscription:
+    def _subscribe(self, name: str) -> None:
         topic, message_type = self._topics[name]
+        kind, camera = type_name(message_type), self._cameras[name]
+        # If every frame is due, two steps from bytes to message would only be slower than the middleware's one.
+        unread = self._settings.admission_rate_hz > 0 and kind in SINGLE_PICTURE_TYPES
+        take = partial(self._take_unread, camera, message_type, kind) if unread else partial(self._take, camera)
         qos = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
             depth=self._settings.image_qos_depth,
             reliability=ReliabilityPolicy.RELIABLE if self._reliable[name] else ReliabilityPolicy.BEST_EFFORT,
         )
-        return self._node.create_subscription(
-            message_type, topic, partial(self._take, self._cameras[name]), qos, callback_group=self._groups[name]
-        )
+        group = CameraGroup()  # type: ignore[no-untyped-call]
+        subscription = self._node.create_subscription(message_type, topic, take, qos, callback_group=group, raw=unread)
+        self._subscriptions[name] = subscription
+        self._threads[name] = CameraThread(name, subscription, self._node.context, self._node.get_logger())
+
+    def _unsubscribe(self, name: str) -> None:
+        # A subscription has no thread if its thread could not be started.
+        if name in self._threads:
+            self._threads.pop(name).end()
+        self._node.destroy_subscription(self._subscriptions.pop(name))
 
     def match_publishers(self) -> dict[str, Link]:
         """Replace the subscription of each camera whose publishers' reliability has changed (image_qos match).
@@ -159,8 +172,8 @@ class Intake:
             wanted = self._wants_reliable(name, publishers)
             if name in self._subscriptions and wanted != self._reliable[name]:
                 self._reliable[name] = wanted
-                self._node.destroy_subscription(self._subscriptions[name])
-                self._subscriptions[name] = self._subscribe(name)
+                self._unsubscribe(name)
+                self._subscribe(name)
             links[name] = self._link(name, publishers)
         return links
 
@@ -179,15 +192,35 @@ class Intake:
 
     def close(self) -> None:
         """Destroy all subscriptions, and discard the state of the cameras' video decoders."""
-        for subscription in self._subscriptions.values():
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        for thread in self._threads.values():
+            thread.stop()
+        for name in list(self._subscriptions):
+            self._unsubscribe(name)
         for camera in self._cameras.values():
             camera.end_stream()
 
     def _take(self, camera: Camera, message: Any) -> None:
+        self._offer(camera, partial(camera.offer, message))
+
+    def _take_unread(self, camera: Camera, message_type: type, kind: str, data: bytes) -> None:
+        """Take a serialised message, and deserialise it if it is needed: it is due, or a video, or not understood."""
+        read = partial(_deserialised, camera.name, message_type, data)
+        head = read_head(kind, data)
+        if head is not None and head.is_single_picture:
+            self._offer(camera, partial(camera.offer_unread, head.stamp_ns, read))
+            return
+        try:
+            message = read()
+        except ImageError as error:
+            camera.count_malformed(str(error))
+            self._warn(camera.name, str(error))
+        else:
+            self._take(camera, message)
+
+    def _offer(self, camera: Camera, offer: Callable[[int], Outcome]) -> None:
+        """Offer a message to its camera at the node's time, and tell of the outcome."""
         damaged = camera.counts.damaged
-        outcome = camera.offer(message, self._node.get_clock().now().nanoseconds)
+        outcome = offer(self._node.get_clock().now().nanoseconds)
         counts = camera.counts
         if outcome is Outcome.MALFORMED or counts.damaged > damaged:
             self._warn(camera.name, counts.last_error)
@@ -206,3 +239,17 @@ class Intake:
         if now_s - self._warned_s.get(camera, -WARN_PERIOD_S) >= WARN_PERIOD_S:
             self._warned_s[camera] = now_s
             self._node.get_logger().warning(text)
+
+
+def _deserialised(camera: str, message_type: type, data: bytes) -> Any:
+    """Return the message of serialised bytes.
+
+    Raises:
+        ImageError: The bytes are not a message of this type.
+    """
+    try:
+        return deserialize_message(data, message_type)
+    except Exception as error:
+        # Of several kinds, by what is wrong with the bytes.
+        reason = " ".join(str(error).split())
+        raise ImageError(camera, type_name(message_type), f"the message cannot be deserialised: {reason}") from error

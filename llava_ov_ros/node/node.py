@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,8 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.waitable import Waitable
 
 from ..asking import AnswersQuestions
 from ..checkpoints import CheckpointError
@@ -35,6 +37,7 @@ from .abandonable import AbandonedError
 from .ask_server import AskServer
 from .bond import Bond
 from .camera_subscriptions import Intake, camera_topics
+from .camera_thread import CameraGroup
 from .configured import Configuration, Configured
 from .dispatch import Submitting
 from .hint_server import HintServer
@@ -123,6 +126,16 @@ class LlavaOvNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._transitions = Transitions(self, self._submitting.counted)
         self._is_made = True
+
+    @property
+    def subscriptions(self) -> Iterator[Subscription]:
+        """The subscriptions that the node's executor waits for: all but those to cameras, which have threads."""
+        return (one for one in super().subscriptions if not isinstance(one.callback_group, CameraGroup))
+
+    @property
+    def waitables(self) -> Iterator[Waitable]:
+        """What else the node's executor waits for, but the events of subscriptions to cameras: each picture is one."""
+        return (one for one in super().waitables if not isinstance(one.callback_group, CameraGroup))
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Make sure that no other node has this name, check the parameters, and load the model."""

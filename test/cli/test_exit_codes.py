@@ -27,6 +27,7 @@ COMMANDS = {
     "cameras": [],
     "doctor": [],
     "bench callbacks": [],
+    "bench idle": [],
     "bench engine": [],
     "rooms evaluate": [],
     "rooms record": ["out.mcap"],

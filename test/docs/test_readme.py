@@ -99,6 +99,7 @@ NOT_RUN = {
     "python tools/rooms/train.py --out out/rooms": "hours; test/tools/test_rooms_training.py runs a few steps",
     "llava-ov rooms evaluate --model out/rooms/checkpoint": "needs a trained model; the same runs with the shipped one",
     "llava-ov bench callbacks --seconds 30": f"{MINUTES}; test/cli/test_bench_callbacks.py runs a short one",
+    "llava-ov bench idle": f"{MINUTES}; test/cli/test_bench_idle.py runs a short one",
     "hf download llava-hf/llava-onevision-qwen2-0.5b-ov-hf --local-dir ~/models/ov-0.5b": NETWORK,
 }
 

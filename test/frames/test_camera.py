@@ -15,6 +15,7 @@ from llava_ov_ros.frames import (
     CameraSettings,
     DecodeOptions,
     GrowthSettings,
+    ImageError,
     NoFramesError,
     Outcome,
     StampSource,
@@ -377,3 +378,45 @@ def test_a_growing_clip_is_the_same_however_much_is_kept_for_longer_windows(gray
             small_ns, large_ns = ([frame.stamp_ns for frame in one.growing_clip().frames] for one in (small, large))
             assert large_ns == small_ns
         assert len(small_ns) <= len(stamps(small)) < len(stamps(large)) == 20
+
+
+def test_messages_that_are_not_read_have_the_outcomes_of_those_that_are(gray) -> None:
+    random = np.random.default_rng(5)
+    for seed in range(20):
+        settings = {
+            "admission": AdmissionSettings(rate_hz=float(random.choice([0.0, 2.0, 30.0]))),
+            "stamp_source": StampSource.ARRIVAL if seed % 4 == 3 else StampSource.HEADER,
+        }
+        whole, unread = camera_with(**settings), camera_with(**settings)
+        read: list[int] = []
+        now = 100 * NS_PER_S
+        for number in range(200):
+            now += int(random.choice([0, 33, 500])) * MS
+            offset = int(random.choice([0, 0, 0, 0, -1, -20 * NS_PER_S, NS_PER_S]))
+            stamp = 0 if random.random() < 0.05 else now + offset
+            message = gray(stamp, number % 256, step=3 if random.random() < 0.1 else None)
+
+            def reading(message: Any = message, number: int = number, read: list[int] = read) -> Any:
+                read.append(number)
+                return message
+
+            outcome = whole.offer(message, now)
+            assert unread.offer_unread(stamp, reading, now) is outcome
+            passed_over = outcome in (Outcome.NOT_DUE, Outcome.OUT_OF_ORDER, Outcome.FUTURE_STAMP)
+            assert (number in read) == (not passed_over)
+        assert unread.counts == whole.counts
+        assert unread.counts.received == 200
+        assert stamps(unread) == stamps(whole)
+        assert unread.age_ns(now) == whole.age_ns(now)
+
+
+def test_a_message_that_cannot_be_read_is_malformed_and_the_next_one_is_due(gray) -> None:
+    camera = camera_with(admission=AdmissionSettings(rate_hz=1.0))
+
+    def unreadable() -> Any:
+        raise ImageError("front", "sensor_msgs/msg/Image", "it is cut off")
+
+    assert camera.offer_unread(NS_PER_S, unreadable, 9 * NS_PER_S) is Outcome.MALFORMED
+    assert camera.counts.last_error == "camera 'front', encoding 'sensor_msgs/msg/Image': it is cut off"
+    assert camera.offer_unread(NS_PER_S + MS, lambda: gray(NS_PER_S + MS), 9 * NS_PER_S) is Outcome.ADMITTED
+    assert camera.offer_unread(NS_PER_S + 2 * MS, unreadable, 9 * NS_PER_S) is Outcome.NOT_DUE
