@@ -60,9 +60,23 @@ class Engine:
         return self._loaded().language.embedding.device
 
     @property
+    def vocabulary(self) -> int:
+        """Number of tokens that have a logit: rows of the head."""
+        return self._loaded().language.head.shape[0]
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the vision tower's input in pixels."""
+        found: int = self._loaded().checkpoint.model.config.vision_config.image_size
+        return found
+
+    @property
     def transformers_model(self) -> Any:
-        """The LlavaOnevisionForConditionalGeneration whose weights the engine uses."""
-        return self._loaded().checkpoint.model
+        """A LlavaOnevisionForConditionalGeneration with the engine's own weights, for comparisons.
+
+        The first call makes it, which imports transformers.
+        """
+        return self._loaded().transformers_model()
 
     def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
         """Number of tokens of the prefix that questions about these clips share."""
