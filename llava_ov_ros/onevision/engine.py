@@ -60,15 +60,9 @@ class Engine:
         return self._loaded().language.embedding.device
 
     @property
-    def vocabulary(self) -> int:
-        """Number of tokens that have a logit: rows of the head."""
-        return self._loaded().language.head.shape[0]
-
-    @property
-    def tile_px(self) -> int:
-        """Side of the vision tower's input in pixels."""
-        found: int = self._loaded().checkpoint.model.config.vision_config.image_size
-        return found
+    def config(self) -> Any:
+        """The model's configuration: PlainConfig, or LlavaOnevisionConfig where that is left to transformers."""
+        return self._loaded().checkpoint.model.config
 
     @property
     def transformers_model(self) -> Any:
