@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from .bench_peers import add_peers
 from .errors import CommandError
 from .model_options import add_device, add_dtype
 from .options import count, positive_s
@@ -80,6 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     engine.add_argument("--goal", action="append", choices=_GOALS, help="measure only this one; may be repeated")
     engine.add_argument("--json", action="store_true", help="a JSON list of all goals")
+    add_peers(benches)
 
 
 def run_callbacks(args: argparse.Namespace) -> int:

@@ -197,6 +197,8 @@ def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
     pairs = itertools.product(sorted(known, key=known.__getitem__), repeat=2)
     added = [pair for pair in pairs if "".join(pair) not in known][: max(0, vocabulary - first)]
     content["model"]["merges"] += [list(pair) for pair in added]
+    # Special tokens outside the vocabulary would get new ids behind the further tokens.
+    known.update({token["content"]: token["id"] for token in content["added_tokens"]})
     known.update({"".join(pair): first + place for place, pair in enumerate(added)})
     return PromptTokenizer(Tokenizer.from_str(json.dumps(content)))
 

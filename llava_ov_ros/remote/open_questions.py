@@ -16,6 +16,8 @@ from .server_error import ServerError
 
 SILENT_S = 1.0
 """A remark tells that the server had been silent for longer than this when an answer was cut off."""
+UNSEEN_S = 2.0
+"""A remark tells that nothing on this machine looked at a question for longer than this."""
 
 
 class QuestionEvent(NamedTuple):
@@ -34,6 +36,8 @@ class OpenQuestion:
         ask: The question.
         growing: The answer so far.
         heard_s: When something was last heard of the question, as time.monotonic.
+        seen_s: When the caller's thread last looked whether somebody still wants the answer, as time.monotonic.
+        unseen_s: Longest time between two such looks, in seconds.
         first_s: When the first token came.
         waits: What the question waits for, for a remark; empty while the server answers.
         future: Ends the question when it is cancelled.
@@ -42,9 +46,16 @@ class OpenQuestion:
     ask: Ask
     growing: GrowingAnswer = field(default_factory=GrowingAnswer)
     heard_s: float = field(default_factory=time.monotonic)
+    seen_s: float = field(default_factory=time.monotonic)
+    unseen_s: float = 0.0
     first_s: float | None = None
     waits: str = ""
     future: Future[Generated] | None = None
+
+    def see(self) -> None:
+        """Note that the caller's thread looks whether somebody still wants the answer."""
+        now_s = time.monotonic()
+        self.unseen_s, self.seen_s = max(self.unseen_s, now_s - self.seen_s), now_s
 
     def hear(self, happened: Piece | ServerError) -> None:
         """Note a piece of the answer, or an error after which the question is sent again."""
@@ -76,6 +87,7 @@ def unwanted(
             since something was heard of it.
     """
     for number, question in list(questions.items()):
+        question.see()
         if (wish := stop_wish(question.ask)) is not None:
             if wish == "deadline" and question.future is not None and not question.growing.has_begun:
                 on_missed(time.monotonic() - question.heard_s)
@@ -101,6 +113,12 @@ def unfinished(question: OpenQuestion, clips: Sequence[Clip], wish: Finish, star
     """The answer as far as it had come when nobody wanted it any more."""
     growing, silent_s = question.growing, time.monotonic() - question.heard_s
     silence = f"the server had sent nothing for {silent_s:.1f} s" if silent_s > SILENT_S else ""
+    if question.unseen_s > UNSEEN_S:
+        # An operator who reads only that the server was silent would search at the wrong end.
+        silence = (
+            f"this process did not come to look at the request for {question.unseen_s:.1f} s: the machine is too busy, "
+            "or it was stopped"
+        )
     generated = Generated(
         text=growing.text,
         token_ids=growing.token_ids,

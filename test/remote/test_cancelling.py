@@ -39,6 +39,23 @@ def test_cancelling_closes_the_connection(server: ScriptedServer, engine: Remote
     assert server.hung_up.acquire(timeout=PATIENCE_S)
 
 
+def test_a_machine_that_stands_still_is_named_and_not_the_server(
+    server: ScriptedServer, engine: RemoteEngine, outcome_of: OutcomeOf
+):
+    server.chats.append(so_far)
+    heard: list[str] = []
+
+    def standing_still(text: str) -> None:
+        heard.append(text)
+        if len(heard) == 2:
+            threading.Event().wait(2.5)
+
+    answer = outcome_of(engine, on_text=standing_still, should_stop=lambda: "deadline" if len(heard) == 2 else None)
+    assert (answer.text, answer.finish) == ("so far", "deadline")
+    assert "this process did not come to look at the request for " in answer.remark
+    assert "the server had sent nothing" not in answer.remark
+
+
 def test_a_server_that_falls_silent_is_not_waited_for_without_a_deadline(
     server: ScriptedServer, make_engine: MakeEngine, outcome_of: OutcomeOf
 ):
