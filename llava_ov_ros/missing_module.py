@@ -12,7 +12,7 @@ ENVIRONMENT = "~/.venvs/llava_ov"
 """The virtual environment of the documented line; outside of one, Ubuntu 24.04 refuses pip (PEP 668)."""
 REQUIREMENTS = "requirements/runtime.txt"
 MODEL_MODULES = ("torch", "transformers", "tokenizers", "safetensors")
-"""Imported when a model is loaded, by which time a node has long started."""
+"""Imported when a model is loaded, or when one of an unusual configuration is; by then a node has long started."""
 
 
 def install_line() -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from ..onevision.checkpoint_files import ARCHITECTURE
+from ..onevision.of_transformers import config_from
 from ..onevision.shapes import SHAPES, random_tensors, widened
 
 COPIED = ("chat_template.jinja", "generation_config.json", "tokenizer_config.json")
@@ -31,11 +33,12 @@ def write_served_checkpoint(shape: str, rooms: Path, directory: Path, dtype: tor
         FileExistsError: The folder is there already.
     """
     config = SHAPES[shape]()
-    config.dtype = dtype
+    written = config_from(config.fields())
+    written.architectures, written.dtype = [ARCHITECTURE], dtype
     directory.mkdir(parents=True)
     tensors = dict(random_tensors(config, 0, torch.device("cpu"), dtype))
     save_file(tensors, directory / "model.safetensors", {"format": "pt"})
-    (directory / "config.json").write_text(json.dumps(config.to_dict(), indent=1, default=_name))
+    (directory / "config.json").write_text(json.dumps(written.to_dict(), indent=1, default=_name))
     vocabulary: int = config.text_config.vocab_size
     (directory / "tokenizer.json").write_text(widened(rooms / "tokenizer.json", vocabulary).json)
     for name in COPIED:

@@ -133,7 +133,7 @@ def run_peers(args: argparse.Namespace) -> int:
         opened.append(ours)
         remote = RemoteSettings(
             model=args.remote_model,
-            image_px=ours.transformers_model.config.vision_config.image_size,
+            image_px=ours.config.vision_config.image_size,
             image_format="png",
             requests=_REQUESTS,
             silence_s=_SILENCE_S,

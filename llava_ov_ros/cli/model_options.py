@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import ADDRESS_FORM, MODEL_FORMS, CheckpointError, find_checkpoint, is_address
 from ..settings import DEFAULTS, parameter
+from .collecting import importing_torch
 from .errors import USAGE, CommandError
 from .options import device, whole_between
 
@@ -174,7 +175,8 @@ def load_checkpoint(args: argparse.Namespace, *, clip_frames: int | None = None,
         raise CommandError(str(error)) from None
     print(f"loading {args.model} ...", file=sys.stderr, flush=True)
     started_s = time.monotonic()
-    from ..onevision import EngineSettings, load_engine
+    with importing_torch():
+        from ..onevision import EngineSettings, load_engine
 
     settings = EngineSettings(cameras=cameras)
     if clip_frames is not None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from transformers import LlavaOnevisionForConditionalGeneration
 
 from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
 from .canonical_names import canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
+from .modules import OneVision, RotaryEmbedding
+from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
 from .token_rules import TokenRules
 from .tokens import PromptTokenizer
@@ -33,7 +34,7 @@ class Checkpoint:
 
     Attributes:
         name: The model's name in answers.
-        model: LlavaOnevisionForConditionalGeneration in evaluation mode.
+        model: OneVision in evaluation mode; LlavaOnevisionForConditionalGeneration if the configuration is not plain.
         tokenizer: The model's tokenizer.
         style: Template of its prompts.
         end_ids: Tokens that end an answer.
@@ -107,7 +108,7 @@ def assembled(
     """Build a model from tensors.
 
     Args:
-        config: LlavaOnevisionConfig.
+        config: PlainConfig, or LlavaOnevisionConfig.
         tensors: The weights, by names in transformers' format or the original layout.
         tokenizer: The model's tokenizer.
         name: The model's name in answers.
@@ -123,7 +124,7 @@ def assembled(
     """
     model = _empty_model(config, attention, origin)
     _fill(model, tensors, origin)
-    _fill_computed_buffers(model, config, device, origin)
+    _fill_computed_buffers(model, device, origin)
     model.eval()
     return Checkpoint(name, model, tokenizer, style, end_ids, rules or TokenRules())
 
@@ -230,9 +231,13 @@ def _empty_model(config: Any, attention: str, origin: str) -> Any:
     Raises:
         CheckpointError: transformers cannot build a model from the configuration.
     """
-    try:
+    if isinstance(config, PlainConfig):
         with torch.device("meta"):
-            return LlavaOnevisionForConditionalGeneration._from_config(config, attn_implementation=attention)
+            return OneVision(config, attention)
+    from .of_transformers import empty_model
+
+    try:
+        return empty_model(config, attention)
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{origin}: config.json describes no model: {shown(reason)}") from None
@@ -297,17 +302,17 @@ def _check_places(model: Any, found: Mapping[str, tuple[int, ...]], origin: str)
             raise CheckpointError(f"{origin}: {len(names)} tensors are {what}: {listed}")
 
 
-def _fill_computed_buffers(model: Any, config: Any, device: torch.device, origin: str) -> None:
-    """Compute the buffers that checkpoints do not store: rotary frequencies and the tower's position ids."""
-    language_model = model.model.language_model
-    try:
-        rotary = type(language_model.rotary_emb)(config.text_config)
-    except Exception as error:  # noqa: BLE001 - of every version of transformers another class
-        raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {shown(str(error))}") from None
-    language_model.rotary_emb = rotary.to(device)
-    tower = model.model.vision_tower
-    embeddings = getattr(tower, "vision_model", tower).embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
+def _fill_computed_buffers(model: Any, device: torch.device, origin: str) -> None:
+    """Compute the buffers that checkpoints do not store."""
+    if isinstance(model, OneVision):
+        model.model.language_model.rotary_emb = RotaryEmbedding(model.config.text_config).to(device)
+    else:
+        from .of_transformers import compute_buffers
+
+        try:
+            compute_buffers(model, device)
+        except Exception as error:  # noqa: BLE001 - of every version of transformers another class
+            raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {shown(str(error))}") from None
     left = [name for name, t in [*model.named_parameters(), *model.named_buffers()] if t.is_meta]
     if left:
         raise CheckpointError(f"this version of transformers has buffers that are not known here: {left[:5]}")

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import safe_open
-from transformers import LlavaOnevisionConfig
 
 from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError, DamageError
 from . import original
 from .canonical_names import canonical_name
-from .config_checks import check_config, check_preprocessing, rope_of
+from .config_checks import check_config, check_preprocessing
 from .config_fields import ORIGINAL, TRANSFORMERS, check_fields, known_fields
 from .foreign_weights import check_adapters, check_quantised
+from .plain_config import plain_config
 from .token_rules import TokenRules, rules_in_config, token_rules
 
 ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
@@ -34,7 +34,7 @@ class CheckpointFiles:
 
     Attributes:
         directory: Directory of the checkpoint.
-        config: LlavaOnevisionConfig.
+        config: PlainConfig; LlavaOnevisionConfig if that cannot say what the file says.
         rules: The rules about earlier tokens.
         end_ids: End tokens that config.json and generation_config.json name.
         shapes: Shape of every tensor, by its name in the files.
@@ -138,25 +138,24 @@ def _no_number(text: str) -> float:
 
 
 def _built(raw: Mapping[str, Any], file: Path, directory: Path, original_shapes: Mapping[str, Any] | None) -> Any:
-    """Build the LlavaOnevisionConfig of a config.json; `original_shapes` is given for the original layout only."""
+    """Build the configuration of a config.json; `original_shapes` is given for the original layout only."""
     try:
         if original_shapes is not None:
             tile_px = original.tile_px(raw, read_json(directory, "preprocessor_config.json", {}))
-            return original.original_config(raw, original_shapes, tile_px)
-        config = LlavaOnevisionConfig.from_dict(known_fields(raw))
+            content = original.original_config(raw, original_shapes, tile_px)
+        else:
+            content = known_fields(raw)
+        config = plain_config(content)
+        if config is not None:
+            return config
+        from .of_transformers import config_from
+
+        return config_from(content)
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001 - of every version of transformers another class
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CheckpointError(f"{file}: {shown(reason)}") from None
-    text, given = config.text_config, raw["text_config"]
-    # transformers 5 writes rope_parameters, which 4 ignores in favour of its defaults, so they are copied here.
-    rope = given.get("rope_parameters") or {}
-    if rope and hasattr(text, "rope_theta"):
-        text.rope_theta = rope.get("rope_theta", text.rope_theta)
-    if rope.get("rope_type", "default") != "default" and not rope_of(text):
-        text.rope_scaling = {name: value for name, value in rope.items() if name != "rope_theta"}
-    return config
 
 
 def _check_processors(directory: Path, config: Any) -> None:

@@ -26,7 +26,7 @@ def check_config(config: Any, file: Path) -> None:
     """Check that the engine computes the model that a configuration describes.
 
     Args:
-        config: LlavaOnevisionConfig.
+        config: PlainConfig or LlavaOnevisionConfig.
         file: Path of config.json, for the error's message.
 
     Raises:

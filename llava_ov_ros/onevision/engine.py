@@ -60,9 +60,17 @@ class Engine:
         return self._loaded().language.embedding.device
 
     @property
+    def config(self) -> Any:
+        """The model's configuration: PlainConfig, or LlavaOnevisionConfig where that is left to transformers."""
+        return self._loaded().checkpoint.model.config
+
+    @property
     def transformers_model(self) -> Any:
-        """The LlavaOnevisionForConditionalGeneration whose weights the engine uses."""
-        return self._loaded().checkpoint.model
+        """A LlavaOnevisionForConditionalGeneration with the engine's own weights, for comparisons.
+
+        The first call makes it, which imports transformers.
+        """
+        return self._loaded().transformers_model()
 
     def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
         """Number of tokens of the prefix that questions about these clips share."""

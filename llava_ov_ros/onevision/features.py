@@ -17,7 +17,7 @@ def tower_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
     """Features of tiles: one layer of the vision tower, through the projector.
 
     Args:
-        model: LlavaOnevisionForConditionalGeneration.
+        model: OneVision or LlavaOnevisionForConditionalGeneration.
         pixels: Normalised (n, 3, size, size).
 
     Returns:

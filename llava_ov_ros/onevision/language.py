@@ -71,7 +71,7 @@ class LanguageModel:
 
 @torch.inference_mode()
 def language_model(model: Any) -> LanguageModel:
-    """The language model's weights of a LlavaOnevisionForConditionalGeneration, without copies."""
+    """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration, without copies."""
     inner, config = model.model.language_model, model.config.text_config
     positions = torch.arange(config.max_position_embeddings, device=model.lm_head.weight.device)[None]
     cos, sin = inner.rotary_emb(inner.embed_tokens.weight[:1, :1], positions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from .checkpoint import Checkpoint
 from .engine_settings import EngineSettings
@@ -10,6 +11,7 @@ from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
 from .language import LanguageModel, language_model
+from .modules import OneVision
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
 from .steps import StaticSteps
@@ -39,6 +41,18 @@ class Loaded:
     prefixes: PrefixStore
     static_steps: StaticSteps | None
     grammars: Grammars
+    _twin: Any = None
+
+    def transformers_model(self) -> Any:
+        """A LlavaOnevisionForConditionalGeneration with the same weights; the first call makes it."""
+        if self._twin is None:
+            model = self.checkpoint.model
+            if isinstance(model, OneVision):
+                from .of_transformers import twin
+
+                model = twin(model)
+            self._twin = model
+        return self._twin
 
     @property
     def nbytes(self) -> int:

@@ -115,7 +115,7 @@ def plan_memory(
     """Predict the memory of a model from its configuration.
 
     Args:
-        config: LlavaOnevisionConfig.
+        config: PlainConfig or LlavaOnevisionConfig.
         shapes: Shape of each tensor, by name.
         itemsize: Bytes of a number.
         settings: Clips and batches for which memory is planned, and limits of the caches.

@@ -15,7 +15,6 @@ from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
-from transformers import LlavaOnevisionConfig, Qwen2Config, SiglipVisionConfig
 
 from ..bounds import cited, shortened
 from ..checkpoints import CheckpointError, check_tokenizer_files
@@ -89,8 +88,8 @@ def tile_px(raw: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> int:
     )
 
 
-def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
-    """Convert the configuration of an original checkpoint to a LlavaOnevisionConfig.
+def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> dict[str, Any]:
+    """Convert the configuration of an original checkpoint to the fields of transformers' format.
 
     The original configuration names its vision tower but not the tower's shape, which is read from the tensors. Its
     `mm_vision_select_layer` of -2 no longer applies, since the tower's last layer was deleted
@@ -121,17 +120,17 @@ def original_config(raw: Mapping[str, Any], shapes: Shapes, tile: int) -> Any:
     # A fine-tuned checkpoint that was saved again may lack the spare rows of the vocabulary (builder.py:287).
     text["vocab_size"] = _shape(shapes, "model.embed_tokens.weight")[0]
     tied = bool(raw.get("tie_word_embeddings", False))
-    return LlavaOnevisionConfig(
-        vision_config=_vision_config(shapes, tile),
-        text_config=Qwen2Config(tie_word_embeddings=tied, **text),
-        image_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID),
-        video_token_index=raw.get("image_token_index", IMAGE_TOKEN_ID) + 1,
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="full",
-        image_grid_pinpoints=_canvases(raw["image_grid_pinpoints"], tile),
-        vision_aspect_ratio=raw.get("image_aspect_ratio", "anyres_max_9"),
-        tie_word_embeddings=tied,
-    )
+    return {
+        "vision_config": _vision_config(shapes, tile),
+        "text_config": {"model_type": "qwen2", "tie_word_embeddings": tied, **text},
+        "image_token_index": raw.get("image_token_index", IMAGE_TOKEN_ID),
+        "video_token_index": raw.get("image_token_index", IMAGE_TOKEN_ID) + 1,
+        "vision_feature_layer": -1,
+        "vision_feature_select_strategy": "full",
+        "image_grid_pinpoints": _canvases(raw["image_grid_pinpoints"], tile),
+        "vision_aspect_ratio": raw.get("image_aspect_ratio", "anyres_max_9"),
+        "tie_word_embeddings": tied,
+    }
 
 
 def _shape(shapes: Shapes, ending: str) -> tuple[int, ...]:
@@ -159,7 +158,7 @@ def _canvases(found: list[list[int]] | str, tile: int) -> list[list[int]]:
     return [[b * tile, a * tile] for a in range(least_a, most_a + 1) for b in range(least_b, most_b + 1)]
 
 
-def _vision_config(shapes: Shapes, tile: int) -> Any:
+def _vision_config(shapes: Shapes, tile: int) -> dict[str, Any]:
     width, _, _, patch = _shape(shapes, "vision_model.embeddings.patch_embedding.weight")
     positions = _shape(shapes, "vision_model.embeddings.position_embedding.weight")[0]
     if (tile // patch) ** 2 != positions:
@@ -177,15 +176,16 @@ def _vision_config(shapes: Shapes, tile: int) -> Any:
             f"the tower was saved with all {SO400M_LAYERS} layers of SigLIP, and LLaVA-OneVision goes without the last "
             f"(siglip_encoder.py:563-574): remove the tensors of vision_model.encoder.layers.{SO400M_LAYERS - 1}"
         )
-    return SiglipVisionConfig(
-        hidden_size=width,
-        intermediate_size=_shape(shapes, "vision_model.encoder.layers.0.mlp.fc1.weight")[0],
-        num_hidden_layers=len(set(numbers)),
-        num_attention_heads=width // SO400M_HEAD_WIDTH,
-        patch_size=patch,
-        image_size=tile,
-        vision_use_head=False,
-    )
+    return {
+        "model_type": "siglip_vision_model",
+        "hidden_size": width,
+        "intermediate_size": _shape(shapes, "vision_model.encoder.layers.0.mlp.fc1.weight")[0],
+        "num_hidden_layers": len(set(numbers)),
+        "num_attention_heads": width // SO400M_HEAD_WIDTH,
+        "patch_size": patch,
+        "image_size": tile,
+        "vision_use_head": False,
+    }
 
 
 def original_tokenizer(directory: Path) -> Tokenizer:

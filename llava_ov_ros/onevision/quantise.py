@@ -39,7 +39,7 @@ def quantise(model: Any, quantisation: str) -> None:
     """Quantise the language model's layers in place.
 
     Args:
-        model: LlavaOnevisionForConditionalGeneration; for int4 on CUDA and in bfloat16.
+        model: OneVision or LlavaOnevisionForConditionalGeneration; for int4 on CUDA and in bfloat16.
         quantisation: int8 or int4.
 
     Raises:

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, Qwen2Config, SiglipVisionConfig
 
 from .checkpoint import Checkpoint, assembled
 from .checkpoint_files import ARCHITECTURE
+from .modules import OneVision
+from .plain_config import PlainConfig, plain_config
 from .prompt import DEFAULT_STYLE, PROMPT_STYLES
 from .tokens import PromptTokenizer
 
@@ -27,22 +28,28 @@ IMAGE_ID, VIDEO_ID, END_ID = 714, 715, 713
 TRUE_VISION_LAYERS = 26
 
 
-def _config(tile: int, patch: int, vision: dict[str, int], text: dict[str, Any]) -> Any:
-    config = LlavaOnevisionConfig(
-        vision_config=SiglipVisionConfig(patch_size=patch, image_size=tile, vision_use_head=False, **vision),
-        text_config=Qwen2Config(
-            max_position_embeddings=32768, bos_token_id=None, eos_token_id=END_ID, rope_theta=1e6, **text
-        ),
-        image_token_index=IMAGE_ID,
-        video_token_index=VIDEO_ID,
-        image_grid_pinpoints=[[tile * i, tile * j] for i in range(1, 7) for j in range(1, 7)],
-        tie_word_embeddings=text["tie_word_embeddings"],
+def _config(tile: int, patch: int, vision: dict[str, int], text: dict[str, Any]) -> PlainConfig:
+    config = plain_config(
+        {
+            "vision_config": {
+                "model_type": "siglip_vision_model",
+                "patch_size": patch,
+                "image_size": tile,
+                "vision_use_head": False,
+                **vision,
+            },
+            "text_config": {"model_type": "qwen2", "eos_token_id": END_ID, "rope_theta": 1e6, **text},
+            "image_token_index": IMAGE_ID,
+            "video_token_index": VIDEO_ID,
+            "image_grid_pinpoints": [[tile * i, tile * j] for i in range(1, 7) for j in range(1, 7)],
+            "tie_word_embeddings": text["tie_word_embeddings"],
+        }
     )
-    config.architectures = [ARCHITECTURE]
+    assert config is not None
     return config
 
 
-def nano_config() -> Any:
+def nano_config() -> PlainConfig:
     """The smallest model with all features of the real ones: an odd grid of patches, grouped heads, 36 canvases."""
     vision = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
     text = {
@@ -80,17 +87,17 @@ def _qwen2_half_b(layers: int) -> dict[str, Any]:
     }
 
 
-def slice_config() -> Any:
+def slice_config() -> PlainConfig:
     """The 0.5B at its true widths, two layers of each part: small enough for a CPU, with the true kernels' shapes."""
     return _config(384, 14, _so400m(2), _qwen2_half_b(2))
 
 
-def half_b_config() -> Any:
+def half_b_config() -> PlainConfig:
     """LLaVA-OneVision 0.5B."""
     return _config(384, 14, _so400m(TRUE_VISION_LAYERS), _qwen2_half_b(24))
 
 
-def seven_b_config() -> Any:
+def seven_b_config() -> PlainConfig:
     """LLaVA-OneVision 7B."""
     text = {
         "hidden_size": 3584,
@@ -104,7 +111,7 @@ def seven_b_config() -> Any:
     return _config(384, 14, _so400m(TRUE_VISION_LAYERS), text)
 
 
-SHAPES: dict[str, Callable[[], Any]] = {
+SHAPES: dict[str, Callable[[], PlainConfig]] = {
     "nano": nano_config,
     "slice": slice_config,
     "0.5b": half_b_config,
@@ -112,10 +119,10 @@ SHAPES: dict[str, Callable[[], Any]] = {
 }
 
 
-def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(config: PlainConfig) -> dict[str, tuple[int, ...]]:
     """Shape of every tensor of a model, by name; a tied lm_head is omitted."""
     with torch.device("meta"):
-        model = LlavaOnevisionForConditionalGeneration._from_config(config)
+        model = OneVision(config, "sdpa")
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if config.tie_word_embeddings:
         shapes.pop("lm_head.weight")
@@ -123,7 +130,7 @@ def tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
 
 
 def random_tensors(
-    config: Any, seed: int, device: torch.device, dtype: torch.dtype
+    config: PlainConfig, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Names and random values of all tensors of a model.
 
@@ -131,7 +138,7 @@ def random_tensors(
     end token is zero, so that a greedy answer continues up to `max_new_tokens`.
 
     Args:
-        config: LlavaOnevisionConfig.
+        config: The model's configuration.
         seed: Seed of the weights; the weights also depend on the type of device.
         device: Device of the tensors.
         dtype: Type of the tensors.
@@ -196,11 +203,11 @@ def widened(tokenizer: Path, vocabulary: int) -> PromptTokenizer:
     return PromptTokenizer(Tokenizer.from_str(json.dumps(content)))
 
 
-def write_random_checkpoint(config: Any, tokenizer: Path, directory: Path, seed: int) -> None:
+def write_random_checkpoint(config: PlainConfig, tokenizer: Path, directory: Path, seed: int) -> None:
     """Write a complete checkpoint with random weights: configuration, tokenizer and weights.
 
     Args:
-        config: LlavaOnevisionConfig.
+        config: The model's configuration.
         tokenizer: A tokenizer.json with the vocabulary of the configuration.
         directory: Directory of the checkpoint; it is created, and files of the same names are overwritten.
         seed: Seed of the weights.
@@ -208,5 +215,6 @@ def write_random_checkpoint(config: Any, tokenizer: Path, directory: Path, seed:
     directory.mkdir(parents=True, exist_ok=True)
     tensors = dict(random_tensors(config, seed, torch.device("cpu"), torch.float32))
     save_file(tensors, directory / "model.safetensors")
-    (directory / "config.json").write_text(json.dumps(config.to_dict(), indent=1, default=str))
+    written = {"architectures": [ARCHITECTURE], "model_type": "llava_onevision", **config.fields()}
+    (directory / "config.json").write_text(json.dumps(written, indent=1))
     shutil.copy(tokenizer, directory / "tokenizer.json")

@@ -23,6 +23,7 @@ from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
 from llava_ov_ros.onevision.engine_settings import MIB
 from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
 from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
+from llava_ov_ros.onevision.of_transformers import config_from, empty_model
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk
 from llava_ov_ros.onevision.shapes import SHAPES, tensor_shapes
 
@@ -123,10 +124,7 @@ def test_a_plan_of_the_true_sizes() -> None:
     """Against the published arithmetic: 12,288 and 57,344 bytes of keys and values per token, in bfloat16."""
     for shape, per_token, weights in (("0.5b", 12_288, 1.8e9), ("7b", 57_344, 16.0e9)):
         config = SHAPES[shape]()
-        from transformers import LlavaOnevisionForConditionalGeneration
-
-        with torch.device("meta"):
-            model = LlavaOnevisionForConditionalGeneration._from_config(config)
+        model = empty_model(config_from(config.fields()), "sdpa")
         shapes = {name: tuple(t.shape) for name, t in model.named_parameters()}
         plan, longer = (
             plan_memory(config, shapes, itemsize=2, settings=EngineSettings(clip_frames=frames), device=CPU)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 
 from llava_ov_ros.checkpoints import CheckpointError
 from llava_ov_ros.onevision import Ask, load_engine
+from llava_ov_ros.onevision.plain_config import PlainConfig
 from llava_ov_ros.onevision.shapes import IMAGE_ID, SHAPES, VOCABULARY, random_tensors
 
 # 5 patches of 14 px and 6 px more, as the 27 of 384 px have.
@@ -36,16 +38,18 @@ def original_name(name: str) -> str:
     return name if name.startswith("lm_head") else f"model.{stem}"
 
 
-def twin_config(tied: bool) -> Any:
+def twin_config(tied: bool) -> PlainConfig:
     config = SHAPES["nano"]()
-    # The head width of the true tower, which an original checkpoint does not state.
-    config.vision_config.image_size = TILE
-    config.image_grid_pinpoints = [[TILE * i, TILE * j] for i in range(1, 7) for j in range(1, 7)]
-    config.vision_config.hidden_size = 144
-    config.vision_config.num_attention_heads = 2
-    config.vision_config.intermediate_size = 200
-    config.tie_word_embeddings = config.text_config.tie_word_embeddings = tied
-    return config
+    return replace(
+        config,
+        # The head width of the true tower, which an original checkpoint does not state.
+        vision_config=replace(
+            config.vision_config, image_size=TILE, hidden_size=144, num_attention_heads=2, intermediate_size=200
+        ),
+        image_grid_pinpoints=[[TILE * i, TILE * j] for i in range(1, 7) for j in range(1, 7)],
+        text_config=replace(config.text_config, tie_word_embeddings=tied),
+        tie_word_embeddings=tied,
+    )
 
 
 @pytest.fixture(params=[False, True], ids=["untied", "tied"])
@@ -57,7 +61,8 @@ def twins(request: pytest.FixtureRequest, tmp_path: Path, rooms: Path) -> tuple[
     for directory in (ours, theirs):
         directory.mkdir()
     save_file(tensors, ours / "model.safetensors")
-    (ours / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    architecture = {"architectures": ["LlavaOnevisionForConditionalGeneration"]}
+    (ours / "config.json").write_text(json.dumps(architecture | config.fields()))
     tokenizer = json.loads((rooms / "tokenizer.json").read_text())
     (ours / "tokenizer.json").write_text(json.dumps(tokenizer))
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlavaOnevisionForConditionalGeneration
 
 from llava_ov_ros.bench.plain_path import plain_generate
+from llava_ov_ros.onevision.checkpoint import assembled
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
+from llava_ov_ros.onevision.of_transformers import twin
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
-from llava_ov_ros.onevision.shapes import nano_config
+from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES
+from llava_ov_ros.onevision.shapes import END_ID, nano_config, random_tensors
+from llava_ov_ros.onevision.tokens import PromptTokenizer
 
 NEW_TOKENS = 12
 
@@ -119,28 +124,42 @@ def test_anyres_token_counts_of_the_true_shape(make_clip: Any, size: tuple[int, 
 
 
 @pytest.mark.parametrize("layer", [-4, -3, -2, -1, 0, 1, 2, 3])
-def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(layer: int) -> None:
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
+    rooms: Path, layer: int, attention: str
+) -> None:
     config = nano_config()
-    config.vision_config.num_hidden_layers = 3
-    model = LlavaOnevisionForConditionalGeneration._from_config(config).eval()
-    model.config.vision_feature_layer = layer
+    config = replace(
+        config, vision_config=replace(config.vision_config, num_hidden_layers=3), vision_feature_layer=layer
+    )
+    model = assembled(
+        config,
+        dict(random_tensors(config, 0, torch.device("cpu"), torch.float32)),
+        PromptTokenizer.from_file(rooms / "tokenizer.json"),
+        name="nano",
+        style=PROMPT_STYLES[DEFAULT_STYLE],
+        end_ids=frozenset({END_ID}),
+        device=torch.device("cpu"),
+        attention=attention,
+    ).model
     pixels = torch.randn(2, 3, 70, 70, generator=torch.Generator().manual_seed(0))
-    tower = model.model.vision_tower
-    layers = getattr(tower, "vision_model", tower).encoder.layers
     outputs: list[weakref.ref[torch.Tensor]] = []
     alive: list[int] = []
 
     def note(_: Any, __: Any, output: Any) -> None:
-        outputs.append(weakref.ref(output[0] if isinstance(output, tuple) else output))
+        outputs.append(weakref.ref(output))
         alive.append(sum(one() is not None for one in outputs))
 
-    watched = [one.register_forward_hook(note) for one in layers]
+    watched = [one.register_forward_hook(note) for one in model.model.vision_tower.encoder.layers]
     with torch.inference_mode():
         found = tower_features(model, pixels)
     for one in watched:
         one.remove()
     # The input of a layer and its output; one before them where that is the wanted one.
     assert alive[-1] <= 2 + (layer % 4 == 1)
+    theirs = twin(model)
     with torch.inference_mode():
-        states = tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
-        assert torch.equal(found, model.model.multi_modal_projector(states[layer]))
+        states = theirs.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
+        assert torch.equal(found, theirs.model.multi_modal_projector(states[layer]))
+        # Unusual configurations run through transformers' own tower.
+        assert torch.equal(found, tower_features(theirs, pixels))

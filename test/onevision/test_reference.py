@@ -20,6 +20,7 @@ from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision import Ask, Engine, load_engine, pixels
 from llava_ov_ros.onevision.canonical_names import published_name
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
+from llava_ov_ros.onevision.of_transformers import config_from
 
 REFERENCE = Path(__file__).resolve().parents[1] / "data" / "original"
 CHECKPOINT = REFERENCE / "checkpoint"
@@ -50,7 +51,7 @@ def transformers_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same weights in transformers' layout, under the names of published checkpoints."""
     folder = tmp_path_factory.mktemp("models") / "twin"
     folder.mkdir()
-    config = open_checkpoint(CHECKPOINT).config
+    config = config_from(open_checkpoint(CHECKPOINT).config.fields())
     config.architectures = ["LlavaOnevisionForConditionalGeneration"]
     (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
     tensors = load_file(CHECKPOINT / "model.safetensors")

@@ -139,7 +139,7 @@ def test_a_question_among_many_sees_what_the_engine_shows(tools, made, mode, fra
     seen = pictures(take, Random(5))
     asked = [Question("colour", f"What colour is the {kind}?", "red") for kind in KINDS[:5]]
     picture = (seen[0].shape[0], seen[0].shape[1])
-    learner = tools["learner"].Learner(checkpoint.model, packer)
+    learner = tools["learner"].Learner(Engine(checkpoint).transformers_model, packer)
     learner.model.set_attn_implementation(tools["model"].PLAIN_ATTENTION)
     rows = tools["batches"].pack(packer, [asked], [{}], mode, frames, picture, 256)
     tiles = torch.cat([tools["batches"]._tiles(rgb, mode) for rgb in seen])
