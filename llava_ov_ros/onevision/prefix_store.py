@@ -84,7 +84,6 @@ class PrefixStore:
         self.tokens_reused += entry.ends[kept - 1] if kept else 0
         for chunk in chunks[kept:]:
             self._append(entry, chunk)
-        self._make_room(entry, 0)
         if self._max_bytes == 0:
             self._entries.clear()
         return entry.key_values.shown(entry.ends[len(chunks) - 1])
@@ -125,6 +124,7 @@ class PrefixStore:
         else:
             entry = _Entry([], key_values=PrefixKeyValues(self._model))
         self._entries.append(entry)
+        self._make_room(entry, 0)
         return entry
 
     def _append(self, entry: _Entry, chunk: Chunk) -> None:

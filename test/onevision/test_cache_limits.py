@@ -7,13 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.frames.growing import GrowingClip, GrowthSettings
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
+from llava_ov_ros.onevision.cache_sizes import tokens_of_item
 from llava_ov_ros.onevision.engine_settings import MIB
+from llava_ov_ros.onevision.feature_cache import FeatureCache
 from llava_ov_ros.onevision.features import anyres_token_count
+from llava_ov_ros.onevision.key_values import PrefixKeyValues
 from llava_ov_ros.onevision.pixels import anyres_grid
+from llava_ov_ros.onevision.prefix_store import Chunk, PrefixStore
+from llava_ov_ros.onevision.shapes import SHAPES
 
 S = 10**9
 STANDING = ["Where is the mug?", "Is the way free?", "What moved?", "How many?", "Who?", "Why?", "When?", "What else?"]
@@ -89,6 +95,51 @@ def test_as_much_is_kept_as_is_of_use(
     assert own.prefix_bytes < most.prefix_bytes, "the stream is long enough to fill the caches"
 
 
+@pytest.fixture
+def small_store(nano: Engine) -> PrefixStore:
+    """A store with room for five short prefixes."""
+    model = nano._state.language  # type: ignore[union-attr]
+    return PrefixStore(model, 5 * PrefixKeyValues(model).nbytes)
+
+
+def chunks(*names: str) -> list[Chunk]:
+    """Chunks of two tokens each; equal names are equal chunks."""
+    return [Chunk(name, 2, lambda: torch.zeros(2, 64)) for name in names]
+
+
+def test_the_clips_of_now_and_next_stay_prepared_while_others_are_asked_about(small_store: PrefixStore) -> None:
+    now, coming = chunks("text", "first", "second", "third"), chunks("text", "third")
+    for other in range(20):
+        for some in (now, coming):
+            while small_store.step(some):
+                assert small_store.nbytes <= small_store._max_bytes
+        small_store.get(chunks(f"other text {other}", "other frame"))
+        assert small_store.nbytes <= small_store._max_bytes
+    assert small_store.tokens_prefilled == 2 * (4 + 1 + 20 * 2), "the text of the next clip's prefix is a copy"
+
+
+def test_prefixes_that_a_newer_frame_left_behind_are_dropped_first(small_store: PrefixStore) -> None:
+    other = chunks("other text", "first of another camera", "second of another camera")
+    small_store.get(other)
+    for newest in range(20):
+        small_store.get(chunks("text", "first", "second", f"newest {newest}"))
+        assert small_store.nbytes <= small_store._max_bytes
+    prefilled = small_store.tokens_prefilled
+    small_store.get(other)
+    assert small_store.tokens_prefilled == prefilled
+
+
+def test_features_of_a_clip_stay_while_newest_frames_come_and_go() -> None:
+    cache = FeatureCache(4 * torch.zeros(10).nbytes)
+    for key in ("first", "second"):
+        cache.get(key, lambda: torch.zeros(10))
+    for newest in range(20):
+        cache.touch(["first", "second", "not there"])
+        cache.get(newest, lambda: torch.zeros(10))
+    assert "first" in cache and "second" in cache
+    assert len(cache) == 4
+
+
 @pytest.mark.parametrize("spare_mib", [0, 1, 4, 16])
 def test_the_model_holds_no_more_than_it_may(rooms: Path, spare_mib: int) -> None:
     """At every frame and every token, whatever is asked for; the answers are those of a model that may hold more."""
@@ -133,9 +184,6 @@ def test_too_small_a_limit_is_refused_with_the_numbers(rooms: Path) -> None:
 
 @pytest.mark.parametrize("picture", [(480, 640), (720, 1280), (1080, 1920), (100, 100), (300, 2000)])
 def test_no_picture_has_more_tokens_than_are_planned(picture: tuple[int, int]) -> None:
-    from llava_ov_ros.onevision.cache_sizes import tokens_of_item
-    from llava_ov_ros.onevision.shapes import SHAPES
-
     config = SHAPES["0.5b"]()
     size = config.vision_config.image_size
     side = size // config.vision_config.patch_size
