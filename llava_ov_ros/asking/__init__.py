@@ -1,6 +1,6 @@
 """What an engine is asked and what it gives, without torch: every engine and every caller knows these."""
 
-from .answers_questions import AnswersQuestions, answers_in_order
+from .answers_questions import AnswersQuestions, answers_in_order, may_hold_together
 from .ask import GREEDY, LEAST_TEMPERATURE, Ask, LogitHook, Sampling, stop_wish
 from .generated import Choice, Finish, Generated, NotFiniteError, checked_mode, weighed
 
@@ -17,6 +17,7 @@ __all__ = [
     "Sampling",
     "answers_in_order",
     "checked_mode",
+    "may_hold_together",
     "stop_wish",
     "weighed",
 ]

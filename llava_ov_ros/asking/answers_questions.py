@@ -40,8 +40,8 @@ class AnswersQuestions(Protocol):
         """Bytes in use on the model's device."""
         ...
 
-    def planned_bytes(self) -> int:
-        """Largest size in bytes that weights, features, keys and values may reach; 0: no plan was made."""
+    def may_hold(self) -> dict[str, int]:
+        """Most bytes that weights, caches, ... may come to take on this machine, by name; empty: not planned."""
         ...
 
     def counted(self) -> dict[str, int | str]:
@@ -67,3 +67,12 @@ def answers_in_order(
             raise outcome
         answers[number] = outcome
     return [answers[number] for number in range(len(asks))]
+
+
+def may_hold_together(*engines: AnswersQuestions) -> dict[str, int]:
+    """Most bytes that several engines may take on this machine, by name."""
+    total: dict[str, int] = {}
+    for engine in engines:
+        for name, size in engine.may_hold().items():
+            total[name] = total.get(name, 0) + size
+    return total

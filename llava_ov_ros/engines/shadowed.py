@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..asking import AnswersQuestions, Ask, Generated
+from ..asking import AnswersQuestions, Ask, Generated, may_hold_together
 from ..frames import Clip
 from ..no_op import no_op
 from .agreement import AgreementLog, compared
@@ -58,7 +58,7 @@ class ShadowedEngine:
         self._shadow = shadow
         self._log = log
         # A model on this machine would take the processor, or the GPU, from the first engine.
-        self._yields = shadow.planned_bytes() > 0 or shadow.memory_bytes() > 0
+        self._yields = shadow.memory_bytes() > 0
         self._changed = threading.Condition()
         self._waiting: deque[_Answered] = deque()
         self._asked = 0
@@ -147,9 +147,9 @@ class ShadowedEngine:
         """Bytes in use by both engines."""
         return self._engine.memory_bytes() + self._shadow.memory_bytes()
 
-    def planned_bytes(self) -> int:
-        """Largest size in bytes that both engines may reach."""
-        return self._engine.planned_bytes() + self._shadow.planned_bytes()
+    def may_hold(self) -> dict[str, int]:
+        """Most bytes that both engines may take."""
+        return may_hold_together(self._engine, self._shadow)
 
     def counted(self) -> dict[str, int | str]:
         """What the first engine has counted, and how far the shadow agrees."""

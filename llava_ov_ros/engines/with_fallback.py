@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..asking import AnswersQuestions, Ask, Generated, stop_wish
+from ..asking import AnswersQuestions, Ask, Generated, may_hold_together, stop_wish
 from ..bounds import shortened
 from ..frames import Clip
 from ..remote import ProbeError, RemoteEngine, ServerError
@@ -112,9 +112,9 @@ class EngineWithFallback:
         """Bytes in use on the other model's device."""
         return self._other.memory_bytes()
 
-    def planned_bytes(self) -> int:
-        """Largest size in bytes that the other model may reach; 0: no plan was made."""
-        return self._other.planned_bytes()
+    def may_hold(self) -> dict[str, int]:
+        """Most bytes that the other model and the pictures for the server may take."""
+        return may_hold_together(self._other, self._server)
 
     def counted(self) -> dict[str, int | str]:
         """The counts of both engines by name, and how many answers the other model has given."""

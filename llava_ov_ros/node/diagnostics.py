@@ -157,7 +157,11 @@ def model_status(name: str, model: Model | None, fault: str, settings: Settings,
     values: dict[str, object] = {"model": "", "memory_bytes": 0, "planned_bytes": 0}
     if model is not None:
         message = "resting: loaded again with the next question" if model.is_resting else "loaded"
-        values = {"model": model.name, "memory_bytes": model.memory_bytes(), "planned_bytes": model.planned_bytes}
+        values = {
+            "model": model.name,
+            "memory_bytes": model.memory_bytes(),
+            "planned_bytes": sum(model.may_hold.values()),
+        }
         values |= model.counted()
     # A request that was refused on arrival does not show whether the model works.
     asked = [end for end in ends.within(settings.diagnostics_window_s) if end.status in ASKED_THE_MODEL]

@@ -19,7 +19,6 @@ from rclpy.utilities import remove_ros_args
 from ..missing_module import MODEL_MODULES, require
 from ..settings import ParameterError
 from ..settings.parameters import MOST_TOGETHER, MOST_WAITING
-from .allocator import keep_large_blocks
 from .bring_up import bring_up
 from .node import LlavaOvNode
 from .signals import StopSignals
@@ -83,7 +82,6 @@ def main(signals: StopSignals) -> int:
     Raises:
         ModuleNotFoundError: A module that the node needs for loading a model is not installed.
     """
-    keep_large_blocks()
     if signals.told:
         return 0
     try:

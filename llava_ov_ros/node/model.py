@@ -13,12 +13,14 @@ from ..asking import AnswersQuestions
 from ..checkpoints import find_checkpoint
 from ..engines import open_engine
 from ..frames import Camera, Clip, NoFramesError
+from ..modes import MODES
 from ..planning import MOST_PICTURES
 from ..questions import find_prompts, load_prompts
 from ..remote import RemoteSettings
 from ..settings import Settings
 from .abandonable import in_own_thread
 from .allocator import give_back
+from .memory_limit import model_bytes
 
 _STARTED = time.strftime("%Y%m%d_%H%M%S")
 """Part of the name of the process's file of comparisons."""
@@ -31,12 +33,21 @@ def load_from(settings: Settings) -> AnswersQuestions:
         CheckpointError: A checkpoint is missing (found out before torch is imported) or incomplete, or a server cannot
             be used.
         ValueError: The device, dtype or quantisation is not available, or an address is wrong.
-        MemoryError: The device has too little memory for the model.
+        MemoryError: The device, or `memory_mb`, has too little memory for the model.
     """
+    left = model_bytes(settings)
+
+    def load_local(model: str) -> AnswersQuestions:
+        nonlocal left
+        engine = _load_local(model, settings, left)
+        if left is not None:
+            left -= sum(engine.may_hold().values())
+        return engine
+
     shadow_log = log_folder() / f"llava_ov_shadow_{_STARTED}_{os.getpid()}.jsonl"
     return open_engine(
         settings.model,
-        lambda model: _load_local(model, settings),
+        load_local,
         remote_settings(settings),
         fallback=settings.fallback_model,
         shadow=settings.shadow_model,
@@ -69,27 +80,39 @@ def log_folder() -> Path:
     return Path(os.environ.get("ROS_HOME") or "~/.ros").expanduser() / "log"
 
 
-def _load_local(model: str, settings: Settings) -> AnswersQuestions:
+def _load_local(model: str, settings: Settings, most_bytes: int | None) -> AnswersQuestions:
     directory = find_checkpoint(model)
     from ..onevision import EngineSettings, load_engine
 
     shows_steps = load_prompts(find_prompts(settings.prompts)).planning.shows_steps
     bounds = EngineSettings(
-        feature_bytes=settings.feature_cache_mb * 2**20,
-        prefix_bytes=settings.prefix_cache_mb * 2**20,
+        feature_bytes=_chosen_bytes(settings.feature_cache_mb),
+        prefix_bytes=_chosen_bytes(settings.prefix_cache_mb),
         batch=settings.batch_size,
         clip_frames=settings.clip_frames,
         cameras=len(settings.cameras),
         pictures=MOST_PICTURES + len(settings.cameras) if shows_steps else 0,
+        mode=next(mode for mode in MODES if mode == settings.visual_mode),
+        most_bytes=most_bytes,
     )
-    return load_engine(
-        str(directory),
-        device=settings.device,
-        dtype=settings.dtype,
-        attention=settings.attention,
-        quantize=settings.quantize,
-        settings=bounds,
-    )
+    try:
+        return load_engine(
+            str(directory),
+            device=settings.device,
+            dtype=settings.dtype,
+            attention=settings.attention,
+            quantize=settings.quantize,
+            settings=bounds,
+        )
+    except MemoryError as error:
+        if most_bytes is None:
+            raise
+        raise MemoryError(f"{error} (memory_mb is {settings.memory_mb}, frames and other models included)") from None
+
+
+def _chosen_bytes(megabytes: int) -> int | None:
+    """The size of a cache that a parameter names; None: what the clips need."""
+    return None if megabytes < 0 else megabytes * 2**20
 
 
 class Model:
@@ -100,7 +123,7 @@ class Model:
     Attributes:
         name: Name of the model, for the answers.
         at_once: How many threads may ask the engine at the same time.
-        planned_bytes: Largest size in bytes that the model may reach; 0: no plan was made.
+        may_hold: Most bytes of weights, caches, ... that the model may come to take, by name; empty: no plan was made.
     """
 
     def __init__(self, load: Callable[[], AnswersQuestions], ending: threading.Event | None = None) -> None:
@@ -119,9 +142,11 @@ class Model:
         self._users = 0
         engine = in_own_thread(load, ending or threading.Event(), "llava_ov_load")
         self._engine: AnswersQuestions | None = engine
+        # What imports and the load have freed.
+        give_back()
         self.name = engine.name
         self.at_once = engine.at_once
-        self.planned_bytes = engine.planned_bytes()
+        self.may_hold = engine.may_hold()
 
     @property
     def is_resting(self) -> bool:

@@ -42,6 +42,7 @@ from .configured import Configuration, Configured
 from .dispatch import Submitting
 from .hint_server import HintServer
 from .logs import passed_on
+from .memory_limit import buffer_bytes, held_at_most
 from .model import Model, load_from, prepare_ahead
 from .own_name import OwnName
 from .plan_server import PlanServer
@@ -174,7 +175,9 @@ class LlavaOvNode(LifecycleNode):
         _, configured = self._configuration.change(lambda now: replace(now, words=words))
         settings = configured.settings
         names = enumerate(settings.cameras)
-        self._cameras = {name: Camera(name, camera_settings(settings, index)) for index, name in names}
+        most = buffer_bytes(settings, model.may_hold)
+        bounds = {name: replace(camera_settings(settings, index), buffer_bytes=most) for index, name in names}
+        self._cameras = {name: Camera(name, bound) for name, bound in bounds.items()}
         self._recent = {name: RecentCounts(time.monotonic()) for name in self._cameras}
         self._intake = Intake(self, settings, self._cameras, self._on_admitted)
         held = f"loaded ({model.memory_bytes() / 2**20:.0f} MiB)" if model.memory_bytes() else "ready"
@@ -202,6 +205,7 @@ class LlavaOvNode(LifecycleNode):
         self._bond.start()
         topics = ", ".join(f"{name} on {intake.topic(name)}" for name in self._cameras)
         self.get_logger().info(f"active; cameras: {topics}; ask on {self.get_fully_qualified_name()}/ask")
+        self.get_logger().info(held_at_most(settings, model.may_hold))
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

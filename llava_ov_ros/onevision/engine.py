@@ -83,9 +83,9 @@ class Engine:
             return int(torch.cuda.memory_allocated(device))
         return state.nbytes
 
-    def planned_bytes(self) -> int:
-        """Bytes that the model may need at most, as planned before it was loaded; 0 without a plan."""
-        return self.plan.total if self.plan is not None else 0
+    def may_hold(self) -> dict[str, int]:
+        """Most bytes of weights, caches and intermediate results, as planned before loading; empty without a plan."""
+        return self.plan.may_hold() if self.plan is not None else {}
 
     def counters(self) -> Counters:
         """The counters of the work since the model was loaded."""
@@ -171,8 +171,10 @@ class Engine:
             Whether a chunk was prefilled.
         """
         state = self._loaded()
+        checked = checked_mode(clips, mode)
         with on_device(self.device):
-            chunks, _ = state.parts.head(clips, checked_mode(clips, mode))
+            chunks, _ = state.parts.head(clips, checked)
+            state.visual.touch([frame for clip in clips for frame in clip.frames], checked)
             return state.prefixes.step(chunks)
 
     def prepare_steps(self) -> None:
@@ -285,9 +287,11 @@ class Engine:
         own = {number: own[number] for number in wanted}
         if not own:
             return
+        pictures = [part for part in before if isinstance(part, Frame)]
+        shown = [*pictures, *(frame for clip in clips for frame in clip.frames)]
+        state.visual.touch(shown, mode)
         if mode != "image":
-            pictures = [part for part in before if isinstance(part, Frame)]
-            state.visual.encode([*pictures, *(frame for clip in clips for frame in clip.frames)], mode)
+            state.visual.encode(shown, mode)
         prefix = state.prefixes.get(chunks)
         lengths = {number: len(its.suffix) for number, its in own.items()}
         # Sorted by content, so that equal sets of questions give equal batches and equal numbers.

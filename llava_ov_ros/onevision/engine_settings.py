@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..bounds import check_whole
+from ..modes import Mode
 from ..settings import DEFAULTS
 
 # Larger batches gain a CPU nothing, and a single new frame would cost the work of a whole batch.
@@ -19,8 +20,8 @@ class EngineSettings:
     """Limits of an engine's caches and batches, and the clips for which its memory is planned.
 
     Attributes:
-        feature_bytes: Most bytes of cached visual tokens; 0 keeps none.
-        prefix_bytes: Most bytes of cached prefixes (keys and values); 0 keeps none.
+        feature_bytes: Most bytes of cached visual tokens; 0 keeps none, None keeps what the clips need.
+        prefix_bytes: Most bytes of cached prefixes (keys and values); 0 keeps none, None keeps what the clips need.
         batch: Most questions that are answered together.
         tower_batch: Tiles per pass of the vision tower; None is 1 on a CPU and 4 on CUDA.
         static_steps: Whether decode steps have fixed shapes, as captured graphs on CUDA; None does so on CUDA only.
@@ -29,13 +30,15 @@ class EngineSettings:
             clip_frames, for callers that do not say how long their clips will be.
         cameras: Number of clips for which memory is planned, one per camera.
         pictures: Most pictures between the texts of a prompt, for which memory is planned in addition; 0 plans none.
+        mode: How the frames of most clips become visual tokens.
+        most_bytes: Most bytes of weights, caches and intermediate results together; None: as many as are free.
 
     Raises:
         ValueError: A number is no integer or too small.
     """
 
-    feature_bytes: int = DEFAULTS.feature_cache_mb * MIB
-    prefix_bytes: int = DEFAULTS.prefix_cache_mb * MIB
+    feature_bytes: int | None = None
+    prefix_bytes: int | None = None
     batch: int = DEFAULTS.batch_size
     tower_batch: int | None = None
     static_steps: bool | None = None
@@ -43,14 +46,17 @@ class EngineSettings:
     clip_frames: int = 16
     cameras: int = 1
     pictures: int = 0
+    mode: Mode = "video"
+    most_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch", "clip_frames", "cameras"):
             check_whole(name, getattr(self, name), 1)
-        for name in ("feature_bytes", "prefix_bytes", "step_bytes", "pictures"):
+        for name in ("step_bytes", "pictures"):
             check_whole(name, getattr(self, name), 0)
-        if self.tower_batch is not None:
-            check_whole("tower_batch", self.tower_batch, 1)
+        for name, least in (("feature_bytes", 0), ("prefix_bytes", 0), ("most_bytes", 0), ("tower_batch", 1)):
+            if (value := getattr(self, name)) is not None:
+                check_whole(name, value, least)
 
     def has_fixed_steps(self, device: torch.device) -> bool:
         """Whether decode steps have fixed shapes on a device."""

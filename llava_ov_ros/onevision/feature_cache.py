@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 import torch
 
@@ -57,6 +57,12 @@ class FeatureCache:
                 _, dropped = self._entries.popitem(last=False)
                 self.nbytes -= dropped.nbytes
         return made
+
+    def touch(self, keys: Iterable[Hashable]) -> None:
+        """Mark the tensors of some keys as the most recently used, where the cache has them."""
+        for key in keys:
+            if key in self._entries:
+                self._entries.move_to_end(key)
 
     def clear(self) -> None:
         """Drop all tensors."""

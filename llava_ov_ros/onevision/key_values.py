@@ -58,12 +58,23 @@ class PrefixKeyValues:
         begun.length = length
         return begun
 
-    def _reserve(self, length: int) -> None:
+    def growth(self, tokens: int) -> int:
+        """Bytes by which the buffers grow when so many tokens are appended."""
+        capacity = self._keys.shape[2]
+        return self.nbytes // capacity * (self._capacity_for(self.length + tokens) - capacity)
+
+    def _capacity_for(self, length: int) -> int:
         capacity = self._keys.shape[2]
         if length <= capacity:
-            return
+            return capacity
         # Grow by half, so that a clip that grows frame by frame is copied only a few times.
-        grown = min(_blocks(max(length, capacity * 3 // 2)), _blocks(self._model.context))
+        return max(capacity, min(_blocks(max(length, capacity * 3 // 2)), _blocks(self._model.context)))
+
+    def reserve(self, length: int) -> None:
+        """Make room for so many positions in all, which loses none."""
+        grown = self._capacity_for(length)
+        if grown == self._keys.shape[2]:
+            return
         for name in ("_keys", "_values"):
             larger = self._empty(grown)
             larger[:, :, : self.length] = getattr(self, name)[:, :, : self.length]
@@ -77,7 +88,7 @@ class PrefixKeyValues:
         """
         begin, count = self.length, x.shape[1]
         end = begin + count
-        self._reserve(end)
+        self.reserve(end)
         device = x.device
         visible = torch.arange(end, device=device) <= torch.arange(begin, end, device=device)[:, None]
         group = self._model.group

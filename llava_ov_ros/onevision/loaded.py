@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .cache_sizes import CacheSizes, cache_sizes
 from .checkpoint import Checkpoint
 from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
@@ -29,6 +30,7 @@ class Loaded:
         visual: Encodes frames to visual tokens.
         parts: Builds prompts.
         prefixes: Cache of prefixes' keys and values.
+        sizes: Most bytes of the two caches.
         static_steps: Runs decode steps in fixed shapes, as graphs on CUDA; None runs each in the shape of the batch.
         grammars: Compiles grammars to hooks that constrain answers.
     """
@@ -39,6 +41,7 @@ class Loaded:
     visual: VisualEncoder
     parts: PromptParts
     prefixes: PrefixStore
+    sizes: CacheSizes
     static_steps: StaticSteps | None
     grammars: Grammars
     _twin: Any = None
@@ -64,10 +67,11 @@ class Loaded:
 
 
 def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
-    """The model with empty caches, whose sizes are those of the settings."""
-    device = checkpoint.model.lm_head.weight.device
+    """The model with empty caches, whose sizes are those of the settings, or follow from the clips there."""
+    head = checkpoint.model.lm_head.weight
+    device, sizes = head.device, cache_sizes(checkpoint.model.config, head.itemsize, settings)
     language = language_model(checkpoint.model)
-    features = FeatureCache(settings.feature_bytes)
+    features = FeatureCache(sizes.features)
     visual = VisualEncoder(checkpoint.model, features, settings.tiles_at_once(device))
     capture = Graphs(device).capture if device.type == "cuda" else None
     return Loaded(
@@ -76,7 +80,8 @@ def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
         features,
         visual,
         PromptParts(checkpoint, visual, language.context),
-        PrefixStore(language, settings.prefix_bytes),
+        PrefixStore(language, sizes.prefixes),
+        sizes,
         StaticSteps(language, settings.step_bytes, capture) if settings.has_fixed_steps(device) else None,
         Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
     )

@@ -132,7 +132,7 @@ def _planned(
     files = open_checkpoint(find_checkpoint(model))
     planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
     plan = planned(settings=settings)
-    check_fits(plan, model_name(files.directory), place)
+    check_fits(plan, model_name(files.directory), place, settings.most_bytes)
     settings = within(settings, plan, free_bytes(place))
     return files, planned(settings=settings), settings
 

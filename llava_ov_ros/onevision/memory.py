@@ -10,22 +10,17 @@ from typing import Any
 import psutil
 import torch
 
-from .engine_settings import EngineSettings
+from .cache_sizes import STEP_TOKENS, CacheSizes, bytes_per_token, cache_sizes, longest_prefix, needed, tokens_of_item
+from .engine_settings import MIB, EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
+from .prefix_store import LONGEST_PIECE
 
 GIB = 2**30
-# A clip's prefix is kept together with the one that it will re-anchor to; so is the prefix of a prompt with pictures
-# together with that of the next prompt, which has another picture of now.
-PREFIXES_PER_CAMERA = 2
-# Tokens of the text with a picture of a step that is done.
-STEP_TOKENS = 32
 # Usual tokens of a prompt's text, and of a question with its answer.
 TEXT_TOKENS = 128
 # Copies of the attention scores during the softmax: scores, weights, and weights in the model's number format.
 SCORE_COPIES = 2.5
-# Factor for the spare capacity of a growing prefix, up to half of its length.
-SPARE = 1.5
 # Share of the free memory that caches may fill; the rest is for the driver and for fragmentation.
 CERTAIN = 0.95
 # Texts of plain RuntimeErrors of torch's CPU allocator (c10/core/impl/alloc_cpu.cpp), of CUDA's own allocations for
@@ -45,7 +40,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a model needs at most, for clips in mode video and one prompt with pictures between its texts.
+    """Bytes that a model needs at most, for clips in one mode and one prompt with pictures between its texts.
 
     Attributes:
         weights: Bytes of all tensors.
@@ -55,7 +50,9 @@ class MemoryPlan:
         steps: Bytes of the buffers of decode steps in fixed shapes; 0 if steps are eager.
         workspace: Bytes of intermediate results of the tower and of a batch of questions, and of captured steps, whose
             memory serves nothing else.
-        spare: Bytes that caches and buffers may use beyond that, up to their limits.
+        spare_features: Bytes that the cache of visual tokens may use beyond that, up to its limit.
+        spare_key_values: Bytes that the cache of keys and values may use beyond that, up to its limit.
+        spare_steps: Bytes that the buffers of decode steps may use beyond that, up to their limit.
         frames: Frames of a clip for which the plan is made.
         cameras: Cameras for which the plan is made.
         pictures: Pictures of a prompt for which the plan is made, encoded as in mode multi_image.
@@ -68,7 +65,9 @@ class MemoryPlan:
     key_values: int
     steps: int
     workspace: int
-    spare: int
+    spare_features: int
+    spare_key_values: int
+    spare_steps: int
     frames: int
     cameras: int
     pictures: int = 0
@@ -78,6 +77,11 @@ class MemoryPlan:
     def needed(self) -> int:
         """Bytes that the model must have: everything but `spare`."""
         return self.weights + self.tables + self.features + self.key_values + self.steps + self.workspace
+
+    @property
+    def spare(self) -> int:
+        """Bytes that caches and buffers may use beyond what is needed."""
+        return self.spare_features + self.spare_key_values + self.spare_steps
 
     @property
     def total(self) -> int:
@@ -93,20 +97,25 @@ class MemoryPlan:
             (self.steps, "decode steps"),
             (self.workspace, "workspace"),
         )
-        return f"{self.needed / GIB:.2f} GiB: " + ", ".join(f"{size / GIB:.2f} {what}" for size, what in parts)
+        unit, name, digits = (GIB, "GiB", 2) if self.needed >= GIB else (MIB, "MiB", 1)
+        shares = ", ".join(f"{size / unit:.{digits}f} {what}" for size, what in parts)
+        return f"{self.needed / unit:.{digits}f} {name}: {shares}"
+
+    def may_hold(self) -> dict[str, int]:
+        """The parts of `total`, by name."""
+        return {
+            "weights": self.weights + self.tables,
+            "features": self.features + self.spare_features,
+            "keys and values": self.key_values + self.spare_key_values,
+            "decode steps": self.steps + self.spare_steps,
+            "workspace": self.workspace,
+        }
 
 
 def usual_batch(config: Any, settings: EngineSettings) -> Capacity:
     """The largest batch for which memory is planned: full clips of all cameras in mode video, and short questions."""
-    return Capacity(
-        settings.batch, settings.cameras * (settings.clip_frames * _tokens_per_frame(config) + TEXT_TOKENS), TEXT_TOKENS
-    )
-
-
-def _tokens_per_frame(config: Any) -> int:
-    """Visual tokens of a frame in mode video."""
-    side = config.vision_config.image_size // config.vision_config.patch_size
-    return int(((side + 1) // 2) ** 2)
+    tokens = settings.clip_frames * tokens_of_item(config, "video") + TEXT_TOKENS
+    return Capacity(settings.batch, settings.cameras * tokens, TEXT_TOKENS)
 
 
 def plan_memory(
@@ -122,27 +131,22 @@ def plan_memory(
         device: Device of the model.
     """
     vision, text = config.vision_config, config.text_config
-    batch, pictures = settings.batch, settings.pictures
+    batch = settings.batch
     patches = (vision.image_size // vision.patch_size) ** 2
-    per_frame = _tokens_per_frame(config)
-    tokens = settings.clip_frames * per_frame + BLOCK_TOKENS
-    per_picture = patches + 1
-    of_pictures = pictures * (per_picture + STEP_TOKENS) + BLOCK_TOKENS if pictures else 0
     head = text.hidden_size // text.num_attention_heads
-    per_token = 2 * text.num_hidden_layers * text.num_key_value_heads * head * itemsize
+    per_token = bytes_per_token(config, itemsize)
+    need, limits = (find(config, itemsize, settings) for find in (_needed_in_mode, cache_sizes))
     attention = vision.num_attention_heads * patches**2 * itemsize
     tiles = settings.tiles_at_once(device)
     tower = tiles * (patches * (4 * vision.hidden_size + vision.intermediate_size) * itemsize + attention)
-    chunk = (per_picture if pictures else per_frame) * (4 * text.hidden_size + 3 * text.intermediate_size) * itemsize
-    longest = max(settings.cameras * tokens, of_pictures) + BLOCK_TOKENS
+    piece = tokens_of_item(config, "multi_image" if settings.pictures and settings.mode == "video" else settings.mode)
+    chunk = min(piece, LONGEST_PIECE) * (4 * text.hidden_size + 3 * text.intermediate_size) * itemsize
+    longest = longest_prefix(config, settings, settings.mode) + BLOCK_TOKENS
     per_score = text.num_attention_heads * SCORE_COPIES * torch.float32.itemsize
     scores = round(batch * STEP_TOKENS * longest * per_score)
     logits = 3 * batch * text.vocab_size * 4
     # Keys and values of the questions' suffixes and of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
-    features = (settings.cameras * settings.clip_frames * per_frame + pictures * per_picture) * text.hidden_size
-    features *= itemsize
-    key_values = round((settings.cameras * tokens + of_pictures) * PREFIXES_PER_CAMERA * SPARE * per_token)
     steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
         usual = bucketed(usual_batch(config, settings))
@@ -153,38 +157,46 @@ def plan_memory(
     return MemoryPlan(
         weights=sum(math.prod(shape) for shape in shapes.values()) * itemsize,
         tables=2 * text.max_position_embeddings * head * itemsize,
-        features=features,
-        key_values=key_values,
+        features=need.features,
+        key_values=need.prefixes,
         steps=min(steps, settings.step_bytes),
         workspace=max(tower, chunk) + scores + logits + suffixes + captured,
-        spare=max(0, settings.feature_bytes - features) + max(0, settings.prefix_bytes - key_values) + spare_steps,
-        frames=settings.clip_frames,
-        cameras=settings.cameras,
-        pictures=pictures,
+        spare_features=max(0, limits.features - need.features),
+        spare_key_values=max(0, limits.prefixes - need.prefixes),
+        spare_steps=spare_steps,
+        frames=1 if settings.mode == "image" else settings.clip_frames,
+        cameras=1 if settings.mode == "image" else settings.cameras,
+        pictures=settings.pictures,
         itemsize=itemsize,
     )
 
 
+def _needed_in_mode(config: Any, itemsize: int, settings: EngineSettings) -> CacheSizes:
+    return needed(config, itemsize, settings, settings.mode)
+
+
 def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSettings:
-    """Reduce the limits of caches and buffers to the free memory; what the plan needs is not reduced.
+    """Reduce the limits of caches and buffers to the memory that is free and allowed; what is needed is not reduced.
 
     Args:
         settings: The settings that the user wants.
         plan: The memory plan of these settings.
         free: Bytes that can be allocated.
     """
-    share = max(0.0, free * CERTAIN - plan.needed) / plan.spare if plan.spare else 1.0
+    most = free * CERTAIN if settings.most_bytes is None else min(free * CERTAIN, settings.most_bytes)
+    share = max(0.0, most - plan.needed) / plan.spare if plan.spare else 1.0
     if share >= 1:
         return settings
 
-    def bound(wished: int, needed: int) -> int:
-        return min(wished, needed + int(share * max(0, wished - needed)))
+    def bound(chosen: int | None, need: int, spare: int) -> int:
+        most = need + int(share * spare)
+        return most if chosen is None else min(chosen, most)
 
     return replace(
         settings,
-        feature_bytes=bound(settings.feature_bytes, plan.features),
-        prefix_bytes=bound(settings.prefix_bytes, plan.key_values),
-        step_bytes=bound(settings.step_bytes, plan.steps),
+        feature_bytes=bound(settings.feature_bytes, plan.features, plan.spare_features),
+        prefix_bytes=bound(settings.prefix_bytes, plan.key_values, plan.spare_key_values),
+        step_bytes=bound(settings.step_bytes, plan.steps, plan.spare_steps),
     )
 
 
@@ -195,16 +207,25 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def check_fits(plan: MemoryPlan, name: str, device: torch.device) -> None:
-    """Check that a device has enough free memory for a model.
+def check_fits(plan: MemoryPlan, name: str, device: torch.device, most_bytes: int | None = None) -> None:
+    """Check that a model fits into the free memory of a device, and into the memory that it may use.
+
+    Args:
+        plan: What the model needs.
+        name: The model's name.
+        device: Where the model will be.
+        most_bytes: Bytes that the model may use; None: all that are free.
 
     Raises:
-        MemoryError: It has not; the message gives the numbers.
+        MemoryError: It does not; the message gives the numbers.
     """
+    smaller_dtype = "dtype bfloat16, " if plan.itemsize > torch.bfloat16.itemsize else ""
+    remedy = f"take a smaller model, {smaller_dtype}or fewer frames in a clip (parameter clip_frames, option --frames)"
     free = free_bytes(device)
     if plan.needed > free:
-        smaller_dtype = "dtype bfloat16, " if plan.itemsize > torch.bfloat16.itemsize else ""
+        raise MemoryError(f"model {name!r} needs {plan}; {device} has {free / GIB:.2f} GiB free: {remedy}")
+    if most_bytes is not None and plan.needed > most_bytes:
         raise MemoryError(
-            f"model {name!r} needs {plan}; {device} has {free / GIB:.2f} GiB free: take a smaller model, "
-            f"{smaller_dtype}or fewer frames in a clip (parameter clip_frames, option --frames)"
+            f"model {name!r} needs {plan}; it may use {most_bytes / MIB:.1f} MiB: allow more (parameter memory_mb), "
+            f"{remedy}"
         )

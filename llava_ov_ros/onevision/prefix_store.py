@@ -11,6 +11,8 @@ from .key_values import PrefixKeyValues
 from .language import LanguageModel
 
 LONGEST_PIECE = 1024
+# The growing clips of all cameras, the clips that they will re-anchor to, and a clip that was asked for.
+NEVER_LEFT = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class _Entry:
     keys: list[Hashable]
     ends: list[int] = field(default_factory=list)
     key_values: PrefixKeyValues = field(kw_only=True)
+    # Whether a newer prefix went another way after the first text and picture, as a clip does when a newer frame takes
+    # the place of its newest: nobody asks about the older one again, and the newer one has all else of it.
+    is_left: bool = False
 
 
 def _common(keys: Sequence[Hashable], chunks: Sequence[Chunk]) -> int:
@@ -45,7 +50,9 @@ def _common(keys: Sequence[Hashable], chunks: Sequence[Chunk]) -> int:
 
 
 class PrefixStore:
-    """Prefixes by their chunks; beyond the limit of bytes the least recently used prefixes are dropped.
+    """Prefixes by their chunks; beyond the limit of bytes those are dropped that a newer one has left behind.
+
+    If there are none, the least recently used is dropped.
 
     Chunks are canonical: a prefix has the same keys and values to the bit whether it was prefilled at once, grew
     chunk by chunk over minutes, or started as a copy of the beginning of another prefix.
@@ -70,10 +77,6 @@ class PrefixStore:
         """Drop all prefixes."""
         self._entries.clear()
 
-    def missing(self, chunks: Sequence[Chunk]) -> int:
-        """Number of the chunks that are not prefilled yet."""
-        return len(chunks) - max((_common(entry.keys, chunks) for entry in self._entries), default=0)
-
     def get(self, chunks: Sequence[Chunk]) -> PrefixKeyValues:
         """Keys and values of the chunks; missing chunks are prefilled first. Nothing may be appended to the result."""
         entry = self._entry_for(chunks)
@@ -81,21 +84,25 @@ class PrefixStore:
         self.tokens_reused += entry.ends[kept - 1] if kept else 0
         for chunk in chunks[kept:]:
             self._append(entry, chunk)
-        self._drop_oldest_but(entry)
+        if self._max_bytes == 0:
+            self._entries.clear()
         return entry.key_values.shown(entry.ends[len(chunks) - 1])
 
     def step(self, chunks: Sequence[Chunk]) -> bool:
         """Prefill only the first missing chunk, so that an urgent request need not wait for all of them.
 
         Returns:
-            Whether a chunk was prefilled. Always False if the store keeps nothing (`max_bytes` 0), since the chunk
-            would stay missing.
+            Whether a chunk was prefilled; if none is missing, the prefix counts as used all the same. Always False if
+            the store keeps nothing (`max_bytes` 0), since the chunk would stay missing.
         """
-        if self._max_bytes == 0 or self.missing(chunks) == 0:
+        if self._max_bytes == 0:
             return False
+        # Also where nothing is missing: what somebody may ask for next is not dropped before what nobody waits for.
         entry = self._entry_for(chunks)
-        self._append(entry, chunks[_common(entry.keys, chunks)])
-        self._drop_oldest_but(entry)
+        kept = _common(entry.keys, chunks)
+        if kept == len(chunks):
+            return False
+        self._append(entry, chunks[kept])
         return True
 
     def _entry_for(self, chunks: Sequence[Chunk]) -> _Entry:
@@ -103,23 +110,29 @@ class PrefixStore:
 
         If the best entry differs from the chunks after a common beginning, that beginning is copied to a new entry.
         """
-        best = max(self._entries, key=lambda entry: _common(entry.keys, chunks), default=None)
+        # Of several, the newest: the older ones are left behind already.
+        best = max(reversed(self._entries), key=lambda entry: _common(entry.keys, chunks), default=None)
         kept = _common(best.keys, chunks) if best is not None else 0
         if best is not None and (kept == len(chunks) or kept == len(best.keys)):
             self._entries.remove(best)
             entry = best
+            entry.is_left = False
         elif best is not None and kept > 0:
             beginning = best.key_values.beginning(best.ends[kept - 1])
             entry = _Entry(best.keys[:kept], best.ends[:kept], key_values=beginning)
+            best.is_left = kept > 1
         else:
             entry = _Entry([], key_values=PrefixKeyValues(self._model))
         self._entries.append(entry)
+        self._make_room(entry, 0)
         return entry
 
     def _append(self, entry: _Entry, chunk: Chunk) -> None:
         rows = chunk.rows()
+        self._make_room(entry, entry.key_values.growth(len(rows)))
         begin = entry.key_values.length
         try:
+            entry.key_values.reserve(begin + len(rows))
             for piece in torch.split(rows, LONGEST_PIECE):
                 entry.key_values.append(piece[None])
         except BaseException:
@@ -130,8 +143,8 @@ class PrefixStore:
         entry.ends.append(entry.key_values.length)
         self.tokens_prefilled += len(rows)
 
-    def _drop_oldest_but(self, used: _Entry) -> None:
-        while self.nbytes > self._max_bytes and self._entries[0] is not used:
-            self._entries.pop(0)
-        if self._max_bytes == 0:
-            self._entries.clear()
+    def _make_room(self, used: _Entry, coming: int) -> None:
+        """Drop prefixes, but not the one in use, until so many bytes may come."""
+        while self.nbytes + coming > self._max_bytes and self._entries[0] is not used:
+            left = (entry for entry in self._entries[:-NEVER_LEFT] if entry.is_left)
+            self._entries.remove(next(left, self._entries[0]))

@@ -69,6 +69,10 @@ class VisualEncoder:
         """A frame's visual tokens, (tokens, hidden): its pooled map in mode video, its map with newlines otherwise."""
         return self._cache.get(self.key(frame, mode), lambda: self._encode([frame], mode)[0])
 
+    def touch(self, frames: Sequence[Frame], mode: Mode) -> None:
+        """Keep the frames' tokens in the cache longer than those of frames that nobody asks about any more."""
+        self._cache.touch([self.key(frame, mode) for frame in frames])
+
     def encode(self, frames: Sequence[Frame], mode: Mode) -> None:
         """Encode the frames that are not in the cache, together if the tower's batch is larger than 1."""
         missing = [frame for frame in frames if not self.is_ready(frame, mode)]

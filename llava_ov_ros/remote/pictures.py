@@ -16,18 +16,23 @@ from ..frames import Frame
 from .remote_settings import RemoteSettings
 from .squash import squashed
 
+MOST_BYTES = 64 * 2**20
+"""Most bytes of encoded pictures that are kept. A frame of 384 x 384 pixels takes about 60 KB, as PNG 400 KB."""
+
 
 @dataclass
 class Pictures:
-    """The encoded pictures of the frames that somebody still holds; the buffers of the cameras bound their number.
+    """The encoded pictures of the frames that somebody still holds, the newest up to a number of bytes.
 
     Attributes:
         settings: Format and size.
+        most_bytes: Most bytes that are kept.
         encoded: How many pictures were encoded.
         reused: How often a picture was there already.
     """
 
     settings: RemoteSettings
+    most_bytes: int = MOST_BYTES
     encoded: int = 0
     reused: int = 0
     _kept: WeakKeyDictionary[Frame, dict[bool, Future[str]]] = field(default_factory=WeakKeyDictionary)
@@ -61,7 +66,28 @@ class Pictures:
                 with self._lock:
                     del kept[whole]
                 picture.set_exception(error)
+            else:
+                self._drop_oldest_but(frame)
         return picture.result()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pictures that are kept."""
+        with self._lock:
+            return sum(map(_nbytes, self._kept.values()))
+
+    def _drop_oldest_but(self, frame: Frame) -> None:
+        """Drop the pictures of the frames that were encoded first, until few enough bytes are left."""
+        with self._lock:
+            sizes = {kept: _nbytes(pictures) for kept, pictures in self._kept.items()}
+            total = sum(sizes.values())
+            for kept, size in sizes.items():
+                if total <= self.most_bytes:
+                    break
+                # A picture that is being encoded counts nothing yet, and others may wait for it.
+                if size and kept is not frame:
+                    del self._kept[kept]
+                    total -= size
 
     def missing(self, frames: Sequence[Frame], whole: bool) -> Frame | None:
         """The first frame whose picture has not been encoded yet; None: there is none."""
@@ -75,6 +101,10 @@ class Pictures:
     def video_url(self, frames: Sequence[Frame]) -> str:
         """A data URL of a clip: `video/jpeg` is vLLM's name for a list of pictures, whatever their own format."""
         return "data:video/jpeg;base64," + ",".join(self.of(frame, whole=False) for frame in frames)
+
+
+def _nbytes(pictures: dict[bool, Future[str]]) -> int:
+    return sum(len(picture.result()) for picture in pictures.values() if picture.done() and not picture.exception())
 
 
 def _encoded(rgb: np.ndarray, settings: RemoteSettings) -> str:

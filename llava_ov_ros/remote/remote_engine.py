@@ -20,7 +20,7 @@ from .breaker import Admission, Breaker
 from .chat import items_of, messages
 from .connection import Connection
 from .open_questions import OpenQuestion, QuestionEvent, cancel, timed, unwanted
-from .pictures import Pictures
+from .pictures import MOST_BYTES, Pictures
 from .probe import Capabilities, Probe
 from .remote_counters import Counts, RemoteCounters
 from .remote_settings import RemoteSettings
@@ -284,9 +284,9 @@ class RemoteEngine:
         """Bytes in use on this machine for the model: none."""
         return 0
 
-    def planned_bytes(self) -> int:
-        """Largest size in bytes that the model may reach on this machine: none."""
-        return 0
+    def may_hold(self) -> dict[str, int]:
+        """Most bytes that the pictures for the server may take on this machine."""
+        return {"pictures for a server": MOST_BYTES}
 
     def counters(self) -> RemoteCounters:
         """The counts of the work so far, and what is known of the server."""

@@ -161,8 +161,19 @@ class Settings:
     batch_size: int = described(
         16, "Most waiting questions about one clip that are answered together", low=1, high=MOST_TOGETHER
     )
-    feature_cache_mb: int = described(256, "Megabytes of frames' features kept; 0: none", low=0, high=1_000_000)
-    prefix_cache_mb: int = described(1024, "Megabytes of keys and values of clips kept; 0: none", low=0, high=1_000_000)
+    memory_mb: int = described(
+        0,
+        "Megabytes that model, caches, buffered frames and pictures for a server may take together, beside the "
+        "libraries' own; 0: no limit but the caches' and buffers' own",
+        low=0,
+        high=1_000_000,
+    )
+    feature_cache_mb: int = described(
+        -1, "Megabytes of frames' features kept; -1: what the clips need, 0: none", low=-1, high=1_000_000
+    )
+    prefix_cache_mb: int = described(
+        -1, "Megabytes of keys and values of clips kept; -1: what the clips need, 0: none", low=-1, high=1_000_000
+    )
     prepare_ahead_s: float = described(
         30.0,
         "New frames are encoded before anybody asks, for so many seconds after the last question; 0: never",

@@ -45,7 +45,9 @@ class ScriptedEngine:
         """As many bytes as the test says."""
         return self._memory
 
-    planned_bytes = memory_bytes
+    def may_hold(self) -> dict[str, int]:
+        """The same bytes, as weights."""
+        return {"weights": self._memory} if self._memory else {}
 
     def counted(self) -> dict[str, int | str]:
         """The number of questions."""

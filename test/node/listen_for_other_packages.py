@@ -55,7 +55,9 @@ class Model:
         """Holds nothing."""
         return 0
 
-    planned_bytes = memory_bytes
+    def may_hold(self) -> dict[str, int]:
+        """Needs nothing."""
+        return {}
 
     def counted(self) -> dict[str, int | str]:
         """Computes nothing."""

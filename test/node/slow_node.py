@@ -22,7 +22,7 @@ def load(settings):
         name="slow",
         stream=lambda clips, asks, **how: NEVER.wait(),
         prepare=lambda clips, **how: False,
-        planned_bytes=lambda: 0,
+        may_hold=dict,
         memory_bytes=lambda: 0,
         counted=dict,
         at_once=1,

@@ -42,9 +42,9 @@ class Batches:
         """Holds nothing."""
         return 0
 
-    def planned_bytes(self):
+    def may_hold(self):
         """Needs nothing."""
-        return 0
+        return {}
 
     def counted(self):
         """Computes nothing."""

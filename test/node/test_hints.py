@@ -230,7 +230,9 @@ class Shown:
         """Holds nothing."""
         return 0
 
-    planned_bytes = memory_bytes
+    def may_hold(self):
+        """Needs nothing."""
+        return {}
 
     def counted(self):
         """Computes nothing."""

@@ -83,6 +83,23 @@ def test_pictures_vanish_with_their_frames():
     assert list(pictures._kept) == shown
 
 
+def test_the_newest_pictures_are_kept_up_to_a_number_of_bytes():
+    settings = RemoteSettings(image_px=16, image_format="png")
+    shown = [frame(number) for number in range(20)]
+    of_one = len(Pictures(settings).of(shown[0], whole=True))
+    pictures = Pictures(settings, most_bytes=5 * of_one)
+    for one in shown:
+        given = pictures.of(one, whole=True)
+        np.testing.assert_array_equal(decoded(given), one.rgb)
+        assert pictures.nbytes <= 5 * of_one
+    assert pictures.nbytes >= 4 * of_one - 100
+    assert pictures.missing(shown[-4:], whole=True) is None
+    assert pictures.missing(shown, whole=True) is shown[0]
+    least = Pictures(settings, most_bytes=1)
+    assert [least.of(one, whole=True) for one in shown] == [pictures.of(one, whole=True) for one in shown]
+    assert list(least._kept) == shown[-1:], "the picture in use stays, however large"
+
+
 @dataclass(eq=False)
 class Slow:
     """Stored values that are rendered when all threads ask for them."""
