@@ -24,6 +24,7 @@ from .devices import each_on_device, free_unused, on_device
 from .engine_settings import Counters, EngineSettings
 from .grammar import GrammarError
 from .key_values import PrefixKeyValues
+from .language import fill_modules
 from .loaded import Loaded, with_caches
 from .memory import MemoryPlan, is_out_of_memory, usual_batch
 from .prompt import Segment, dialogue
@@ -60,9 +61,19 @@ class Engine:
         return self._loaded().language.embedding.device
 
     @property
+    def config(self) -> Any:
+        """The model's LlavaOnevisionConfig."""
+        return self._loaded().checkpoint.model.config
+
+    @property
     def transformers_model(self) -> Any:
-        """The LlavaOnevisionForConditionalGeneration whose weights the engine uses."""
-        return self._loaded().checkpoint.model
+        """The LlavaOnevisionForConditionalGeneration with the engine's weights, for comparisons.
+
+        Where the engine has packed weights, its modules get copies of them, which stay.
+        """
+        checkpoint = self._loaded().checkpoint
+        fill_modules(checkpoint.model, checkpoint.language)
+        return checkpoint.model
 
     def prefix_length(self, clips: Sequence[Clip], mode: str = "video") -> int:
         """Number of tokens of the prefix that questions about these clips share."""

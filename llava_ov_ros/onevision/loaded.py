@@ -9,7 +9,7 @@ from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
-from .language import LanguageModel, language_model
+from .language import LanguageModel, packed_bytes
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
 from .steps import StaticSteps
@@ -22,7 +22,6 @@ class Loaded:
 
     Attributes:
         checkpoint: The model, its tokenizer and its rules.
-        language: The language model's weights as plain tensors.
         features: Cache of frames' visual tokens.
         visual: Encodes frames to visual tokens.
         parts: Builds prompts.
@@ -32,7 +31,6 @@ class Loaded:
     """
 
     checkpoint: Checkpoint
-    language: LanguageModel
     features: FeatureCache
     visual: VisualEncoder
     parts: PromptParts
@@ -41,24 +39,36 @@ class Loaded:
     grammars: Grammars
 
     @property
+    def language(self) -> LanguageModel:
+        """The language model's weights as plain tensors."""
+        return self.checkpoint.language
+
+    @property
     def nbytes(self) -> int:
         """Bytes of weights, tables, caches and buffers."""
-        weights = {tensor.data_ptr(): tensor.nbytes for tensor in self.checkpoint.model.parameters()}
+        parameters = self.checkpoint.model.parameters()
+        weights = {tensor.data_ptr(): tensor.nbytes for tensor in parameters if not tensor.is_meta}
         steps = 0 if self.static_steps is None else self.static_steps.nbytes
         tables = self.language.cos.nbytes + self.language.sin.nbytes
-        return int(sum(weights.values()) + tables + self.features.nbytes + self.prefixes.nbytes + steps)
+        return int(
+            sum(weights.values())
+            + packed_bytes(self.language)
+            + tables
+            + self.features.nbytes
+            + self.prefixes.nbytes
+            + steps
+        )
 
 
 def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
     """The model with empty caches, whose sizes are those of the settings."""
-    device = checkpoint.model.lm_head.weight.device
-    language = language_model(checkpoint.model)
+    language = checkpoint.language
+    device = language.embedding.device
     features = FeatureCache(settings.feature_bytes)
     visual = VisualEncoder(checkpoint.model, features, settings.tiles_at_once(device))
     capture = Graphs(device).capture if device.type == "cuda" else None
     return Loaded(
         checkpoint,
-        language,
         features,
         visual,
         PromptParts(checkpoint, visual, language.context),

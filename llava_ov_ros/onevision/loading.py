@@ -13,12 +13,11 @@ from ..checkpoints import find_checkpoint, model_name
 from ..settings import DEFAULTS
 from .checkpoint import check_loadable, load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
-from .devices import on_device
 from .engine import Engine
 from .engine_settings import EngineSettings
 from .load_errors import with_plain_errors
 from .memory import MemoryPlan, check_fits, free_bytes, plan_memory, within
-from .quantise import check_quantisation, quantise
+from .quantise import check_quantisation
 from .smoke import smoke_test
 
 LOG = logging.getLogger(__name__)
@@ -108,10 +107,7 @@ def load_engine(
     check_quantisation(quantize, place, number_format)
     settings = settings or EngineSettings()
     files, plan, settings = _planned(model, place, number_format, settings)
-    checkpoint = load_checkpoint(files, place, number_format, attention)
-    if quantize != "none":
-        with on_device(place):
-            quantise(checkpoint.model, quantize)
+    checkpoint = load_checkpoint(files, place, number_format, attention, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
         taken_s = smoke_test(Engine(checkpoint, settings, plan), f"model directory {files.directory}")
@@ -130,7 +126,7 @@ def _planned(
 ) -> tuple[CheckpointFiles, MemoryPlan, EngineSettings]:
     """A model's files, its memory plan, and the settings with limits reduced to the free memory."""
     files = open_checkpoint(find_checkpoint(model))
-    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
+    planned = partial(plan_memory, files.config, files.shapes, dtype=number_format, device=place)
     plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place)
     settings = within(settings, plan, free_bytes(place))

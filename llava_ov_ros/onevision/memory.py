@@ -13,6 +13,7 @@ import torch
 from .engine_settings import EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
+from .linear import packs_weights
 
 GIB = 2**30
 # A clip's prefix is kept together with the one that it will re-anchor to; so is the prefix of a prompt with pictures
@@ -110,17 +111,23 @@ def _tokens_per_frame(config: Any) -> int:
 
 
 def plan_memory(
-    config: Any, shapes: Mapping[str, tuple[int, ...]], *, itemsize: int, settings: EngineSettings, device: torch.device
+    config: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: torch.dtype,
+    settings: EngineSettings,
+    device: torch.device,
 ) -> MemoryPlan:
     """Predict the memory of a model from its configuration.
 
     Args:
         config: LlavaOnevisionConfig.
         shapes: Shape of each tensor, by name.
-        itemsize: Bytes of a number.
+        dtype: Number format of the weights.
         settings: Clips and batches for which memory is planned, and limits of the caches.
         device: Device of the model.
     """
+    itemsize = dtype.itemsize
     vision, text = config.vision_config, config.text_config
     batch, pictures = settings.batch, settings.pictures
     patches = (vision.image_size // vision.patch_size) ** 2
@@ -143,6 +150,9 @@ def plan_memory(
     features = (settings.cameras * settings.clip_frames * per_frame + pictures * per_picture) * text.hidden_size
     features *= itemsize
     key_values = round((settings.cameras * tokens + of_pictures) * PREFIXES_PER_CAMERA * SPARE * per_token)
+    # A head that is the embedding is packed beside it.
+    is_tied = not any(name.endswith("lm_head.weight") for name in shapes)
+    packed_head = text.vocab_size * text.hidden_size if is_tied and packs_weights(device, dtype) else 0
     steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
         usual = bucketed(usual_batch(config, settings))
@@ -151,7 +161,7 @@ def plan_memory(
             captured = round(usual.rows * (usual.prefix + usual.suffix) * per_score) + logits
         spare_steps = max(0, settings.step_bytes - steps)
     return MemoryPlan(
-        weights=sum(math.prod(shape) for shape in shapes.values()) * itemsize,
+        weights=(sum(math.prod(shape) for shape in shapes.values()) + packed_head) * itemsize,
         tables=2 * text.max_position_embeddings * head * itemsize,
         features=features,
         key_values=key_values,

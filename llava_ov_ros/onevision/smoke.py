@@ -37,7 +37,7 @@ def smoke_test(engine: Engine, origin: str) -> float:
     begun_s = time.monotonic()
     rng = np.random.default_rng(0)
     frame = Frame("smoke", 0, "", rng.integers(0, 256, (*PICTURE, 3), dtype=np.uint8))
-    rows = engine.transformers_model.lm_head.weight.shape[0]
+    rows = engine.config.text_config.vocab_size
     for mode in MODES:
         shapes: list[torch.Size] = []
 

@@ -34,7 +34,7 @@ class Difference:
 
 def one_shot(engine: Engine, clips: list[Clip], ids: list[int | None], mode: str) -> tuple[list[int], torch.Tensor]:
     """Tokens of transformers' `generate`, and the logits of each step."""
-    model = engine._state.checkpoint.model
+    model = engine.transformers_model
     dtype = model.lm_head.weight.dtype
     config, size = model.config, model.config.vision_config.image_size
     side = size // config.vision_config.patch_size

@@ -85,7 +85,7 @@ def answered(
     # Imported here, because torch takes long to import and reading results does not need it.
     from ...onevision import NotFiniteError
 
-    size: int = engine.transformers_model.config.vision_config.image_size
+    size: int = engine.config.vision_config.image_size
     frames = [squashed_frame(file, size) for file in item.images]
     prompt: list[Segment] = []
     answer: tuple[int, ...] = ()
