@@ -88,6 +88,7 @@ def _load_local(model: str, settings: Settings) -> AnswersQuestions:
         dtype=settings.dtype,
         attention=settings.attention,
         quantize=settings.quantize,
+        bfloat16_on_cpu=True,
         settings=bounds,
     )
 
