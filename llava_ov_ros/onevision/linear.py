@@ -1,4 +1,4 @@
-"""Linear layers as the engine computes them: those of one input as one product, packed for bfloat16 on a CPU."""
+"""Linear layers as the engine computes them: those of one input as one product, packed once on a CPU."""
 
 from __future__ import annotations
 
@@ -37,18 +37,16 @@ class JoinedLinear:
 
 
 def packs_weights(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether weights of a number format are packed on a device: bfloat16 on an x86-64 CPU that oneDNN has kernels for.
+    """Whether weights of a number format are packed on a device: for oneDNN's kernels on an x86-64 CPU.
 
-    Packed weights take as much memory as others, and their products have the same bits as `functional.linear`, which
-    packs the weight anew in each call.
+    Packed weights take as much memory as others. In bfloat16 their products have the same bits as `functional.linear`,
+    which packs the weight anew in each call; in float32 that is another library's, which adds in another order.
     """
-    return (
-        device.type == "cpu"
-        and dtype == torch.bfloat16
-        and platform.machine() in X86_64
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+    if device.type != "cpu" or platform.machine() not in X86_64:
+        return False
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def packed(weight: torch.Tensor) -> torch.Tensor:
@@ -106,8 +104,8 @@ def _assign(modules: Sequence[nn.Linear], weight: torch.Tensor) -> None:
 def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """A linear layer, (..., inputs) to (..., outputs).
 
-    On a CPU in float32, BLAS multiplies a large matrix with a few columns two to three times faster than a few rows
-    with its transpose. Its product with a single vector uses one core only, so a single row is computed twice.
+    On a CPU that packs no weights, BLAS multiplies a large matrix with a few columns two to three times faster than a
+    few rows with its transpose. Its product with a single vector uses one core only, so a single row is computed twice.
 
     Args:
         x: (..., inputs).
