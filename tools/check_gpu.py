@@ -20,6 +20,7 @@ from llava_ov_ros.bench.plain_path import plain_generate, plain_inputs
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 from llava_ov_ros.onevision.checkpoint import Checkpoint
 from llava_ov_ros.onevision.graphs import Capture, Graphs
+from llava_ov_ros.onevision.language import fill_modules, language_model
 from llava_ov_ros.onevision.loading import place_and_dtype
 from llava_ov_ros.onevision.memory import GIB
 from llava_ov_ros.onevision.quantise import quantise
@@ -72,10 +73,11 @@ def tokenizer() -> Path:
 
 def rounded(checkpoint: Checkpoint) -> Checkpoint:
     """The same weights in bfloat16. Buffers, such as the frequencies of the position embedding, stay as they are."""
+    fill_modules(checkpoint.model, checkpoint.language)
     model = copy.deepcopy(checkpoint.model)
     for parameter in model.parameters():
         parameter.data = parameter.data.bfloat16()
-    return replace(checkpoint, model=model)
+    return replace(checkpoint, model=model, language=language_model(model))
 
 
 def with_steps(checkpoint: Checkpoint, capture: Capture | None) -> Engine:
@@ -279,6 +281,7 @@ def quantised(place: Place, quantisation: str) -> Iterator[Check]:
     checkpoint = place.checkpoint(torch.bfloat16)
     before = torch.cuda.memory_allocated(place.device)
     quantise(checkpoint.model, quantisation)
+    checkpoint = replace(checkpoint, language=language_model(checkpoint.model, quantised=True))
     torch.cuda.empty_cache()
     after = torch.cuda.memory_allocated(place.device)
     yield Check("less memory", after < before, {"before": before, "after": after})

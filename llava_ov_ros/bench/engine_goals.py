@@ -298,7 +298,7 @@ def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype) -> No
         MemoryError: The model does not fit; the text gives the numbers.
     """
     config, settings = SHAPES[shape](), EngineSettings(clip_frames=clip_frames(device))
-    plan = plan_memory(config, tensor_shapes(config), itemsize=dtype.itemsize, settings=settings, device=device)
+    plan = plan_memory(config, tensor_shapes(config), dtype=dtype, settings=settings, device=device)
     check_fits(plan, f"random {shape}", device)
 
 

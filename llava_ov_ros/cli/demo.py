@@ -163,6 +163,7 @@ def _introduce(
 
 
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
+    from ..live.number_format import comparable_dtype
     from ..live.playback import LiveSession
     from ..live.player import staged_base
     from ..live.process import NodeProcess, use_large_segments
@@ -177,6 +178,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
         {
             "use_sim_time": True,
             **node_parameters(args),
+            "dtype": comparable_dtype(args.model),
             "cameras": [names[topic.name] for topic in topics],
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],

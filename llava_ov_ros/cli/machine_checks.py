@@ -214,7 +214,7 @@ def check_model(model: str, device: str) -> Iterator[Check]:
     try:
         from ..onevision.loading import check_model as planned
 
-        plan = planned(str(directory), device=device)
+        plan = planned(str(directory), device=device, bfloat16_on_cpu=True)
     except DamageError as error:
         yield Check("model", Level.FAIL, str(error), "download it again, or name another directory")
     except CheckpointError as error:

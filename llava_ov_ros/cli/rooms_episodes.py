@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..live.episode_playback import live_episodes
+    from ..live.number_format import comparable_dtype
     from ..live.session import LiveError
     from ..rooms.record import RecordingSettings, plan_recording, truth_path, write_recording
 
@@ -62,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            live_episodes(node_parameters(args) | {"device": args.device}, Path(folder) / "node.log") as episodes,
+            live_episodes(
+                node_parameters(args) | {"device": args.device, "dtype": comparable_dtype(args.model, args.device)},
+                Path(folder) / "node.log",
+            ) as episodes,
         ):
             for seed in tqdm(seeds, unit="episode", disable=None, leave=False):
                 bag = Path(folder) / f"{seed}.mcap"

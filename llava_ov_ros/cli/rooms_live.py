@@ -33,6 +33,7 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
     from tqdm import tqdm
 
     from ..evaluation.rooms.accuracy import compare
+    from ..live.number_format import comparable_dtype
     from ..live.picture_questions import live_rooms
     from ..live.session import LiveError
 
@@ -41,7 +42,8 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
         with (
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
-                node_parameters(args) | {"device": args.device, "dtype": args.dtype},
+                node_parameters(args)
+                | {"device": args.device, "dtype": comparable_dtype(args.model, args.device, args.dtype)},
                 Path(folder) / "node.log",
                 mode=args.mode,
                 max_new_tokens=longest,

@@ -41,6 +41,7 @@ from ..replay import AnswerRecord, BagError, PlanRecord, Schedule
 from ..settings import DEFAULTS
 from ..settings.value_range import DEFAULT
 from .message_records import answer_record, plan_record
+from .number_format import comparable_dtype
 from .playback import LiveSession, request_window_s
 from .player import staged_base
 from .process import NodeProcess, use_large_segments
@@ -126,7 +127,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         "model": named_model(job.suite),
         **_remote_parameters(job.suite.server),
         "device": model.device,
-        "dtype": model.dtype,
+        "dtype": comparable_dtype(model.model, model.device, model.dtype),
         "prompts": named_prompts(job.suite),
         "actions": named_actions(job.suite),
         "cameras": [one.name for one in shard.cameras],

@@ -102,6 +102,7 @@ def _load_local(model: str, settings: Settings, most_bytes: int | None) -> Answe
             dtype=settings.dtype,
             attention=settings.attention,
             quantize=settings.quantize,
+            bfloat16_on_cpu=True,
             settings=bounds,
         )
     except MemoryError as error:

@@ -17,9 +17,12 @@ from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
 from .canonical_names import canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
+from .devices import on_device
+from .language import LanguageModel, language_model
 from .modules import OneVision, RotaryEmbedding
 from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
+from .quantise import quantise
 from .token_rules import TokenRules
 from .tokens import PromptTokenizer
 
@@ -35,6 +38,8 @@ class Checkpoint:
     Attributes:
         name: The model's name in answers.
         model: OneVision in evaluation mode; LlavaOnevisionForConditionalGeneration if the configuration is not plain.
+            Modules of its language model may lack their weights, which `language` then has in another layout.
+        language: The language model's weights as the engine uses them.
         tokenizer: The model's tokenizer.
         style: Template of its prompts.
         end_ids: Tokens that end an answer.
@@ -43,13 +48,16 @@ class Checkpoint:
 
     name: str
     model: Any
+    language: LanguageModel
     tokenizer: PromptTokenizer
     style: PromptStyle
     end_ids: frozenset[int]
     rules: TokenRules = field(default_factory=TokenRules)
 
 
-def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.dtype, attention: str) -> Checkpoint:
+def load_checkpoint(
+    files: CheckpointFiles, device: torch.device, dtype: torch.dtype, attention: str, quantize: str = "none"
+) -> Checkpoint:
     """Load the tokenizer and the weights of a checkpoint.
 
     Args:
@@ -57,10 +65,12 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         device: Device of the weights.
         dtype: Floating-point type of the weights.
         attention: Attention implementation of the vision tower: sdpa or eager.
+        quantize: none, or how the language model's layers are quantised (see `quantise`).
 
     Raises:
         CheckpointError: A file is missing, a tensor is missing, superfluous, misshapen or not finite, or the tokenizer
             does not fit the model.
+        ValueError: The layers cannot be quantised so.
     """
     tokenizer, style, end_id = _read_prompting(files)
     directory = files.directory
@@ -74,6 +84,7 @@ def load_checkpoint(files: CheckpointFiles, device: torch.device, dtype: torch.d
         rules=files.rules,
         device=device,
         attention=attention,
+        quantize=quantize,
         origin=f"model directory {directory}",
     )
 
@@ -94,7 +105,7 @@ def check_loadable(files: CheckpointFiles) -> None:
 
 def assembled(
     config: Any,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: dict[str, torch.Tensor],
     tokenizer: PromptTokenizer,
     *,
     name: str,
@@ -102,6 +113,7 @@ def assembled(
     end_ids: frozenset[int],
     device: torch.device,
     attention: str,
+    quantize: str = "none",
     rules: TokenRules | None = None,
     origin: str = "model",
 ) -> Checkpoint:
@@ -109,24 +121,32 @@ def assembled(
 
     Args:
         config: PlainConfig, or LlavaOnevisionConfig.
-        tensors: The weights, by names in transformers' format or the original layout.
+        tensors: The weights, by names in transformers' format or the original layout. The dictionary is emptied, so
+            that each weight can be freed as soon as it is quantised, joined or packed.
         tokenizer: The model's tokenizer.
         name: The model's name in answers.
         style: Template of its prompts.
         end_ids: Tokens that end an answer.
         device: Device of the tensors.
         attention: Attention implementation of the vision tower: sdpa or eager.
+        quantize: none, or how the language model's layers are quantised (see `quantise`).
         rules: The rules about earlier tokens; None: no rules.
         origin: Source of the tensors, with which error messages begin.
 
     Raises:
         CheckpointError: A tensor is missing, superfluous or misshapen, or `config` describes no model.
+        ValueError: The layers cannot be quantised so.
     """
     model = _empty_model(config, attention, origin)
     _fill(model, tensors, origin)
+    tensors.clear()
     _fill_computed_buffers(model, device, origin)
     model.eval()
-    return Checkpoint(name, model, tokenizer, style, end_ids, rules or TokenRules())
+    if quantize != "none":
+        with on_device(device):
+            quantise(model, quantize)
+    language = language_model(model, quantised=quantize != "none")
+    return Checkpoint(name, model, language, tokenizer, style, end_ids, rules or TokenRules())
 
 
 def _read_prompting(files: CheckpointFiles) -> tuple[PromptTokenizer, PromptStyle, int]:

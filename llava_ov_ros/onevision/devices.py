@@ -1,14 +1,18 @@
-"""Runs work on one of several devices, and copies values to a device without waiting for it."""
+"""Runs work on one of several devices, copies values to one without waiting for it, and tells what a CPU can do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 Yielded = TypeVar("Yielded")
+CPU_INFO = Path("/proc/cpuinfo")
+# Linux's names of instructions for products of bfloat16: AVX-512-BF16 and AMX.
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
 def on_device(device: torch.device) -> AbstractContextManager[object]:
@@ -17,6 +21,20 @@ def on_device(device: torch.device) -> AbstractContextManager[object]:
     Tensors carry their device, but graphs, streams and kernels of other packages use the current device.
     """
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def multiplies_bfloat16(cpu_info: Path = CPU_INFO) -> bool:
+    """Whether this machine's CPU has instructions for products of bfloat16; False where Linux does not tell.
+
+    Args:
+        cpu_info: The kernel's description of the CPU.
+    """
+    try:
+        lines = cpu_info.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return not BFLOAT16_FLAGS.isdisjoint(flags)
 
 
 def each_on_device(device: torch.device, items: Iterator[Yielded]) -> Iterator[Yielded]:

@@ -68,7 +68,8 @@ class Engine:
     def transformers_model(self) -> Any:
         """A LlavaOnevisionForConditionalGeneration with the engine's own weights, for comparisons.
 
-        The first call makes it, which imports transformers.
+        The first call makes it, which imports transformers. Where the engine has packed weights, the model gets copies
+        of them, which stay.
         """
         return self._loaded().transformers_model()
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-FEW_ROWS = 16
+from .linear import JoinedLinear, give_back, joined, packed, packs_weights, project
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
@@ -22,28 +22,39 @@ Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Weights of one decoder layer; q, k and v are each a weight and a bias."""
+    """Weights of one decoder layer.
+
+    Attributes:
+        input_norm: (hidden,).
+        qkv: Makes queries, keys and values.
+        o: Output of the attention.
+        post_norm: (hidden,).
+        gate_up: Makes the gate and what it gates.
+        down: Output of the MLP.
+    """
 
     input_norm: torch.Tensor
-    q: tuple[torch.Tensor, torch.Tensor]
-    k: tuple[torch.Tensor, torch.Tensor]
-    v: tuple[torch.Tensor, torch.Tensor]
-    o: torch.Tensor
+    qkv: JoinedLinear
+    o: JoinedLinear
     post_norm: torch.Tensor
-    gate: torch.Tensor
-    up: torch.Tensor
-    down: torch.Tensor
+    gate_up: JoinedLinear
+    down: JoinedLinear
+
+    @property
+    def products(self) -> tuple[JoinedLinear, ...]:
+        """All linear layers."""
+        return self.qkv, self.o, self.gate_up, self.down
 
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """Qwen2's weights and shapes; all tensors are those of the loaded model, none is copied.
+    """Qwen2's weights and shapes.
 
     Attributes:
         layers: The decoder's layers.
         embedding: (vocabulary, hidden).
         norm: (hidden,).
-        head: (vocabulary, hidden); the embedding itself if the two are tied.
+        head: (vocabulary, hidden); the embedding itself if the two are tied and it is not packed.
         cos: Rotary table, (context, head width).
         sin: Rotary table, (context, head width).
         epsilon: Epsilon of the norms.
@@ -69,33 +80,33 @@ class LanguageModel:
         return self.cos.shape[0]
 
 
-@torch.inference_mode()
-def language_model(model: Any) -> LanguageModel:
-    """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration, without copies."""
+@torch.no_grad()
+def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
+    """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration.
+
+    Weights are joined, and packed where that is faster (see `linear.joined`). Their modules then have views of them or
+    meta tensors, so this is done once for a model.
+
+    Args:
+        model: The model.
+        quantised: Whether the weights of its layers are quantised.
+    """
     inner, config = model.model.language_model, model.config.text_config
-    positions = torch.arange(config.max_position_embeddings, device=model.lm_head.weight.device)[None]
-    cos, sin = inner.rotary_emb(inner.embed_tokens.weight[:1, :1], positions)
+    embedding = inner.embed_tokens.weight
+    positions = torch.arange(config.max_position_embeddings, device=embedding.device)[None]
+    cos, sin = inner.rotary_emb(embedding[:1, :1], positions)
     layers = []
     for layer in inner.layers:
-        attention, mlp = layer.self_attn, layer.mlp
-        layers.append(
-            Layer(
-                input_norm=layer.input_layernorm.weight,
-                q=(attention.q_proj.weight, attention.q_proj.bias),
-                k=(attention.k_proj.weight, attention.k_proj.bias),
-                v=(attention.v_proj.weight, attention.v_proj.bias),
-                o=attention.o_proj.weight,
-                post_norm=layer.post_attention_layernorm.weight,
-                gate=mlp.gate_proj.weight,
-                up=mlp.up_proj.weight,
-                down=mlp.down_proj.weight,
-            )
-        )
+        qkv, o, gate_up, down = (joined(modules, quantised=quantised) for modules in _products(layer))
+        norms = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+        layers.append(Layer(norms[0], qkv, o, norms[1], gate_up, down))
+    # A head that is the embedding is packed beside it, because the embedding's rows are read one by one.
+    is_shared = packs_weights(embedding.device, embedding.dtype) and model.lm_head.weight.is_set_to(embedding)
     return LanguageModel(
         layers=tuple(layers),
-        embedding=inner.embed_tokens.weight,
+        embedding=embedding,
         norm=inner.norm.weight,
-        head=model.lm_head.weight,
+        head=packed(embedding) if is_shared else joined([model.lm_head]).weights[0],
         cos=cos[0],
         sin=sin[0],
         epsilon=config.rms_norm_eps,
@@ -105,19 +116,35 @@ def language_model(model: Any) -> LanguageModel:
     )
 
 
-def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """A linear layer, (..., inputs) to (..., outputs).
+def _products(layer: Any) -> tuple[list[Any], ...]:
+    """The linear layers of a decoder layer, those of one input together: those of `Layer.qkv`, o, gate_up and down."""
+    attention, mlp = layer.self_attn, layer.mlp
+    return (
+        [attention.q_proj, attention.k_proj, attention.v_proj],
+        [attention.o_proj],
+        [mlp.gate_proj, mlp.up_proj],
+        [mlp.down_proj],
+    )
 
-    On a CPU, BLAS multiplies a large matrix with a few columns two to three times faster than a few rows with its
-    transpose. Its product with a single vector uses one core only, so a single row is computed twice.
+
+def fill_modules(model: Any, language: LanguageModel) -> None:
+    """Give the modules of a model, whose weights the engine may have packed, their weights again.
+
+    Args:
+        model: LlavaOnevisionForConditionalGeneration.
+        language: What `language_model` made of it.
     """
-    rows = x.numel() // x.shape[-1]
-    if x.device.type != "cpu" or rows > FEW_ROWS:
-        return functional.linear(x, weight, bias)
-    columns = x.reshape(rows, -1)
-    columns = weight @ (columns if rows > 1 else columns.repeat(2, 1)).T
-    result = columns[:, :rows].T
-    return (result if bias is None else result + bias).reshape(*x.shape[:-1], -1)
+    for theirs, ours in zip(model.model.language_model.layers, language.layers, strict=True):
+        for modules, product in zip(_products(theirs), ours.products, strict=True):
+            give_back(modules, product.weights[0])
+    give_back([model.lm_head], language.head)
+
+
+def packed_bytes(language: LanguageModel) -> int:
+    """Bytes of the packed weights, which are no longer weights of the model's modules."""
+    products = (product for layer in language.layers for product in layer.products)
+    weights = [weight for product in products for weight in product.weights] + [language.head]
+    return sum(weight.nbytes for weight in weights if weight.is_mkldnn)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
@@ -156,19 +183,18 @@ def run_layers(model: LanguageModel, x: torch.Tensor, positions: torch.Tensor, a
     """
     batch, length, _ = x.shape
     cos, sin = model.cos[positions][:, None], model.sin[positions][:, None]
+    heads = model.kv_heads * model.group
     for index, layer in enumerate(model.layers):
         normed = rms_norm(x, layer.input_norm, model.epsilon)
-        q, k, v = (
-            project(normed, *weights).view(batch, length, -1, model.width).transpose(1, 2)
-            for weights in (layer.q, layer.k, layer.v)
-        )
-        q = rotated(q, cos, sin).view(batch, model.kv_heads, model.group, length, model.width)
-        attended = attend(index, q, rotated(k, cos, sin), v)
+        qkv = layer.qkv(normed).view(batch, length, -1, model.width).transpose(1, 2)
+        # Queries and keys are rotated together.
+        q, k = torch.split(rotated(qkv[:, : -model.kv_heads], cos, sin), [heads, model.kv_heads], dim=1)
+        q = q.reshape(batch, model.kv_heads, model.group, length, model.width)
+        attended = attend(index, q, k, qkv[:, -model.kv_heads :])
         attended = attended.reshape(batch, -1, length, model.width).transpose(1, 2).reshape(batch, length, -1)
-        x = x + project(attended, layer.o)
-        normed = rms_norm(x, layer.post_norm, model.epsilon)
-        gated = functional.silu(project(normed, layer.gate)) * project(normed, layer.up)
-        x = x + project(gated, layer.down)
+        x = x + layer.o(attended)
+        gate, up = layer.gate_up(rms_norm(x, layer.post_norm, model.epsilon)).chunk(2, dim=-1)
+        x = x + layer.down(functional.silu(gate) * up)
     return x
 
 

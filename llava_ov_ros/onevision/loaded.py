@@ -11,7 +11,7 @@ from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
-from .language import LanguageModel, language_model
+from .language import LanguageModel, fill_modules, packed_bytes
 from .modules import OneVision
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
@@ -25,7 +25,6 @@ class Loaded:
 
     Attributes:
         checkpoint: The model, its tokenizer and its rules.
-        language: The language model's weights as plain tensors.
         features: Cache of frames' visual tokens.
         visual: Encodes frames to visual tokens.
         parts: Builds prompts.
@@ -36,7 +35,6 @@ class Loaded:
     """
 
     checkpoint: Checkpoint
-    language: LanguageModel
     features: FeatureCache
     visual: VisualEncoder
     parts: PromptParts
@@ -50,6 +48,7 @@ class Loaded:
         """A LlavaOnevisionForConditionalGeneration with the same weights; the first call makes it."""
         if self._twin is None:
             model = self.checkpoint.model
+            fill_modules(model, self.checkpoint.language)
             if isinstance(model, OneVision):
                 from .of_transformers import twin
 
@@ -58,25 +57,37 @@ class Loaded:
         return self._twin
 
     @property
+    def language(self) -> LanguageModel:
+        """The language model's weights as plain tensors."""
+        return self.checkpoint.language
+
+    @property
     def nbytes(self) -> int:
         """Bytes of weights, tables, caches and buffers."""
-        weights = {tensor.data_ptr(): tensor.nbytes for tensor in self.checkpoint.model.parameters()}
+        parameters = self.checkpoint.model.parameters()
+        weights = {tensor.data_ptr(): tensor.nbytes for tensor in parameters if not tensor.is_meta}
         steps = 0 if self.static_steps is None else self.static_steps.nbytes
         tables = self.language.cos.nbytes + self.language.sin.nbytes
-        return int(sum(weights.values()) + tables + self.features.nbytes + self.prefixes.nbytes + steps)
+        return int(
+            sum(weights.values())
+            + packed_bytes(self.language)
+            + tables
+            + self.features.nbytes
+            + self.prefixes.nbytes
+            + steps
+        )
 
 
 def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
     """The model with empty caches, whose sizes are those of the settings, or follow from the clips there."""
-    head = checkpoint.model.lm_head.weight
-    device, sizes = head.device, cache_sizes(checkpoint.model.config, head.itemsize, settings)
-    language = language_model(checkpoint.model)
+    language = checkpoint.language
+    embedding = language.embedding
+    device, sizes = embedding.device, cache_sizes(checkpoint.model.config, embedding.itemsize, settings)
     features = FeatureCache(sizes.features)
     visual = VisualEncoder(checkpoint.model, features, settings.tiles_at_once(device))
     capture = Graphs(device).capture if device.type == "cuda" else None
     return Loaded(
         checkpoint,
-        language,
         features,
         visual,
         PromptParts(checkpoint, visual, language.context),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +15,12 @@ from ..checkpoints import find_checkpoint, model_name
 from ..settings import DEFAULTS
 from .checkpoint import check_loadable, load_checkpoint
 from .checkpoint_files import CheckpointFiles, open_checkpoint
-from .devices import on_device
+from .devices import multiplies_bfloat16
 from .engine import Engine
 from .engine_settings import EngineSettings
 from .load_errors import with_plain_errors
 from .memory import MemoryPlan, check_fits, free_bytes, plan_memory, within
-from .quantise import check_quantisation, quantise
+from .quantise import check_quantisation
 from .smoke import smoke_test
 
 LOG = logging.getLogger(__name__)
@@ -27,11 +29,14 @@ _PROVEN: OrderedDict[tuple[object, ...], None] = OrderedDict()
 """Models that passed the smoke test in this process, by their files, device, number format and options. A node with
 `idle_unload_s` loads its model many times, and need not test it each time."""
 
+BFLOAT16_PAYS_ABOVE = 100_000_000
+"""Numbers of a model's weights above which bfloat16 is faster than float32 on a CPU that has instructions for it."""
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """The device and number format of two settings, each of which may be `auto`.
+    """The device and number format of two settings, each of which may be `auto`; that of a CPU is float32 then.
 
     Raises:
         ValueError: The device or dtype is unknown or not available.
@@ -57,13 +62,16 @@ def place_and_dtype(device: str, dtype: str) -> tuple[torch.device, torch.dtype]
 
 
 @with_plain_errors
-def check_model(model: str, *, device: str = DEFAULTS.device, dtype: str = DEFAULTS.dtype) -> MemoryPlan:
+def check_model(
+    model: str, *, device: str = DEFAULTS.device, dtype: str = DEFAULTS.dtype, bfloat16_on_cpu: bool = False
+) -> MemoryPlan:
     """Check everything that `load_engine` checks before it reads a weight.
 
     Args:
         model: See `load_engine`.
         device: See `load_engine`.
         dtype: See `load_engine`.
+        bfloat16_on_cpu: See `load_engine`.
 
     Returns:
         The memory that the model will need.
@@ -73,7 +81,9 @@ def check_model(model: str, *, device: str = DEFAULTS.device, dtype: str = DEFAU
         ValueError: The device or dtype is unknown or not available.
         MemoryError: The device has too little memory; the message gives the numbers.
     """
-    files, plan, _ = _planned(model, *place_and_dtype(device, dtype), EngineSettings())
+    place, _ = place_and_dtype(device, dtype)
+    files = open_checkpoint(find_checkpoint(model))
+    plan, _ = _planned(files, place, _number_format(files, device, dtype, bfloat16_on_cpu), EngineSettings())
     check_loadable(files)
     return plan
 
@@ -86,6 +96,7 @@ def load_engine(
     dtype: str = DEFAULTS.dtype,
     attention: str = DEFAULTS.attention,
     quantize: str = DEFAULTS.quantize,
+    bfloat16_on_cpu: bool = False,
     settings: EngineSettings | None = None,
 ) -> Engine:
     """Load a model, and test it with a smoke question in each mode.
@@ -93,9 +104,11 @@ def load_engine(
     Args:
         model: A shipped name (`rooms`), else a directory, else a hub name `organisation/model`.
         device: auto (CUDA if available), cpu, cuda, cuda:1, ...
-        dtype: auto (bfloat16 on CUDA, float32 on a CPU), float32, bfloat16 or float16.
+        dtype: auto (bfloat16 on CUDA, float32 on a CPU, but see `bfloat16_on_cpu`), float32, bfloat16 or float16.
         attention: Attention implementation of the vision tower: sdpa or eager.
         quantize: none, or on CUDA int8 or int4, which quantise the language model's layers through torchao.
+        bfloat16_on_cpu: Whether `auto` is bfloat16 on a CPU where that is faster (`bfloat16_pays`). The node wants
+            that; answers that are compared or repeated are not to depend on the CPU of a machine.
         settings: Limits of the caches and batches; None uses the defaults.
 
     Raises:
@@ -106,12 +119,10 @@ def load_engine(
     """
     place, number_format = place_and_dtype(device, dtype)
     check_quantisation(quantize, place, number_format)
-    settings = settings or EngineSettings()
-    files, plan, settings = _planned(model, place, number_format, settings)
-    checkpoint = load_checkpoint(files, place, number_format, attention)
-    if quantize != "none":
-        with on_device(place):
-            quantise(checkpoint.model, quantize)
+    files = open_checkpoint(find_checkpoint(model))
+    number_format = _number_format(files, device, dtype, bfloat16_on_cpu)
+    plan, settings = _planned(files, place, number_format, settings or EngineSettings())
+    checkpoint = load_checkpoint(files, place, number_format, attention, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
         taken_s = smoke_test(Engine(checkpoint, settings, plan), f"model directory {files.directory}")
@@ -125,16 +136,38 @@ def load_engine(
     return engine
 
 
+def bfloat16_pays(place: torch.device, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether bfloat16 is faster than float32 for a model on a CPU, as docs/performance.md has it measured.
+
+    The CPU must have instructions for it, since it is emulated otherwise, and the model must be so large that the time
+    goes into reading its weights.
+
+    Args:
+        place: Device of the model.
+        shapes: Shape of each tensor, by name.
+    """
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    return place.type == "cpu" and numbers >= BFLOAT16_PAYS_ABOVE and multiplies_bfloat16()
+
+
+def _number_format(files: CheckpointFiles, device: str, dtype: str, bfloat16_on_cpu: bool) -> torch.dtype:
+    """The number format of a model's weights; see `load_engine`."""
+    place, number_format = place_and_dtype(device, dtype)
+    if bfloat16_on_cpu and dtype == "auto" and bfloat16_pays(place, files.shapes):
+        LOG.info("model %s: dtype auto is bfloat16 on this CPU", model_name(files.directory))
+        return torch.bfloat16
+    return number_format
+
+
 def _planned(
-    model: str, place: torch.device, number_format: torch.dtype, settings: EngineSettings
-) -> tuple[CheckpointFiles, MemoryPlan, EngineSettings]:
-    """A model's files, its memory plan, and the settings with limits reduced to the free memory."""
-    files = open_checkpoint(find_checkpoint(model))
-    planned = partial(plan_memory, files.config, files.shapes, itemsize=number_format.itemsize, device=place)
+    files: CheckpointFiles, place: torch.device, number_format: torch.dtype, settings: EngineSettings
+) -> tuple[MemoryPlan, EngineSettings]:
+    """A model's memory plan, and the settings with limits reduced to the free memory."""
+    planned = partial(plan_memory, files.config, files.shapes, dtype=number_format, device=place)
     plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place, settings.most_bytes)
     settings = within(settings, plan, free_bytes(place))
-    return files, planned(settings=settings), settings
+    return planned(settings=settings), settings
 
 
 def _fingerprint(files: CheckpointFiles) -> tuple[tuple[Path, int, int], ...]:

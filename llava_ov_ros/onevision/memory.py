@@ -14,6 +14,7 @@ from .cache_sizes import STEP_TOKENS, CacheSizes, bytes_per_token, cache_sizes, 
 from .engine_settings import MIB, EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
+from .linear import packs_weights
 from .prefix_store import LONGEST_PIECE
 
 GIB = 2**30
@@ -119,17 +120,23 @@ def usual_batch(config: Any, settings: EngineSettings) -> Capacity:
 
 
 def plan_memory(
-    config: Any, shapes: Mapping[str, tuple[int, ...]], *, itemsize: int, settings: EngineSettings, device: torch.device
+    config: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: torch.dtype,
+    settings: EngineSettings,
+    device: torch.device,
 ) -> MemoryPlan:
     """Predict the memory of a model from its configuration.
 
     Args:
         config: PlainConfig or LlavaOnevisionConfig.
         shapes: Shape of each tensor, by name.
-        itemsize: Bytes of a number.
+        dtype: Number format of the weights.
         settings: Clips and batches for which memory is planned, and limits of the caches.
         device: Device of the model.
     """
+    itemsize = dtype.itemsize
     vision, text = config.vision_config, config.text_config
     batch = settings.batch
     patches = (vision.image_size // vision.patch_size) ** 2
@@ -147,6 +154,9 @@ def plan_memory(
     logits = 3 * batch * text.vocab_size * 4
     # Keys and values of the questions' suffixes and of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
+    # A head that is the embedding is packed beside it.
+    is_tied = not any(name.endswith("lm_head.weight") for name in shapes)
+    packed_head = text.vocab_size * text.hidden_size if is_tied and packs_weights(device, dtype) else 0
     steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
         usual = bucketed(usual_batch(config, settings))
@@ -155,7 +165,7 @@ def plan_memory(
             captured = round(usual.rows * (usual.prefix + usual.suffix) * per_score) + logits
         spare_steps = max(0, settings.step_bytes - steps)
     return MemoryPlan(
-        weights=sum(math.prod(shape) for shape in shapes.values()) * itemsize,
+        weights=(sum(math.prod(shape) for shape in shapes.values()) + packed_head) * itemsize,
         tables=2 * text.max_position_embeddings * head * itemsize,
         features=need.features,
         key_values=need.prefixes,

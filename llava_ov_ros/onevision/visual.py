@@ -90,7 +90,7 @@ class VisualEncoder:
 
     @torch.inference_mode()
     def _encode(self, frames: Sequence[Frame], mode: Mode) -> list[torch.Tensor]:
-        weight = self._model.lm_head.weight
+        weight = self._model.model.image_newline
         cut = [self._tiles(frame, mode) for frame in frames]
         pixels = torch.cat([tiles.pixels for tiles in cut])
         features = []

@@ -29,7 +29,11 @@ class Settings:
 
     model: str = described("rooms", f"Checkpoint: {MODEL_FORMS}; or {ADDRESS_FORM}")
     device: str = described("auto", "Where the model runs: auto, cpu, cuda, cuda:0, ...")
-    dtype: str = described("auto", "Number format of the weights", choices=("auto", "float32", "bfloat16", "float16"))
+    dtype: str = described(
+        "auto",
+        "Number format of the weights; auto: bfloat16 on CUDA, and for large models on CPUs that compute in it",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
     attention: str = described("sdpa", "Attention implementation", choices=("sdpa", "eager"))
     quantize: str = described(
         "none",

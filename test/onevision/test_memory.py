@@ -22,6 +22,7 @@ from llava_ov_ros.onevision import engine as engines
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
 from llava_ov_ros.onevision.engine_settings import MIB
 from llava_ov_ros.onevision.key_values import PrefixKeyValues, attention
+from llava_ov_ros.onevision.linear import packs_weights
 from llava_ov_ros.onevision.memory import GIB, SCORE_COPIES, check_fits, free_bytes, plan_memory, within
 from llava_ov_ros.onevision.of_transformers import config_from, empty_model
 from llava_ov_ros.onevision.prefix_store import LONGEST_PIECE, Chunk
@@ -70,7 +71,7 @@ def test_caches_leave_room_where_memory_is_scarce() -> None:
     settings = EngineSettings(static_steps=True)
 
     def planned(some: EngineSettings) -> MemoryPlan:
-        return plan_memory(files.config, files.shapes, itemsize=4, settings=some, device=CPU)
+        return plan_memory(files.config, files.shapes, dtype=torch.float32, settings=some, device=CPU)
 
     plan = planned(settings)
     assert within(settings, plan, round(1.06 * plan.total)) == settings
@@ -84,7 +85,7 @@ def test_steps_of_the_7b_are_planned() -> None:
     """A copy of the prefix for each of four shapes took 2.9 GiB; the shapes share one now."""
     config = SHAPES["7b"]()
     settings = EngineSettings(clip_frames=32, static_steps=True)
-    plan = plan_memory(config, tensor_shapes(config), itemsize=2, settings=settings, device=CPU)
+    plan = plan_memory(config, tensor_shapes(config), dtype=torch.bfloat16, settings=settings, device=CPU)
     per_token = 57_344
     assert plan.steps == (7168 + 16 * 128) * per_token + 16 * (152_064 * 4 + 16) + 8
     assert plan.steps < 0.6 * GIB
@@ -96,7 +97,7 @@ def test_captured_steps_keep_intermediate_results_of_their_own() -> None:
     config = SHAPES["7b"]()
     settings = EngineSettings(clip_frames=32, static_steps=True, tower_batch=1)
     computed, captured = (
-        plan_memory(config, tensor_shapes(config), itemsize=2, settings=settings, device=device)
+        plan_memory(config, tensor_shapes(config), dtype=torch.bfloat16, settings=settings, device=device)
         for device in (CPU, torch.device("cuda"))
     )
     assert replace(captured, workspace=computed.workspace) == computed
@@ -121,17 +122,28 @@ def test_scores_take_what_is_planned(dtype: torch.dtype) -> None:
 
 
 def test_a_plan_of_the_true_sizes() -> None:
-    """Against the published arithmetic: 12,288 and 57,344 bytes of keys and values per token, in bfloat16."""
+    """Against the published arithmetic: 12,288 and 57,344 bytes of keys and values per token, in 16 bits."""
     for shape, per_token, weights in (("0.5b", 12_288, 1.8e9), ("7b", 57_344, 16.0e9)):
         config = SHAPES[shape]()
         model = empty_model(config_from(config.fields()), "sdpa")
         shapes = {name: tuple(t.shape) for name, t in model.named_parameters()}
         plan, longer = (
-            plan_memory(config, shapes, itemsize=2, settings=EngineSettings(clip_frames=frames), device=CPU)
+            plan_memory(config, shapes, dtype=torch.float16, settings=EngineSettings(clip_frames=frames), device=CPU)
             for frames in (16, 32)
         )
         assert longer.key_values - plan.key_values == round(3 * 16 * 196 * per_token)
         assert plan.weights == pytest.approx(weights, rel=0.06)
+
+
+@pytest.mark.parametrize(("shape", "copied"), [("0.5b", 151_936 * 896 * 2), ("7b", 0)])
+def test_a_tied_head_that_is_packed_is_planned(shape: str, copied: int) -> None:
+    config = SHAPES[shape]()
+    shapes = tensor_shapes(config)
+    packed, plain = (
+        plan_memory(config, shapes, dtype=dtype, settings=EngineSettings(), device=CPU).weights
+        for dtype in (torch.bfloat16, torch.float16)
+    )
+    assert packed - plain == (copied if packs_weights(CPU, torch.bfloat16) else 0)
 
 
 def test_a_plan_covers_a_prompt_with_pictures(nano_directory: Path, make_clip: Any) -> None:
@@ -157,7 +169,7 @@ def test_a_plan_covers_a_prompt_with_pictures(nano_directory: Path, make_clip: A
 def test_too_large_a_model_is_refused_with_the_numbers() -> None:
     files = open_checkpoint(find_checkpoint("rooms"))
     settings = EngineSettings(clip_frames=4, cameras=2)
-    plan = plan_memory(files.config, files.shapes, itemsize=4, settings=settings, device=CPU)
+    plan = plan_memory(files.config, files.shapes, dtype=torch.float32, settings=settings, device=CPU)
     check_fits(plan, "rooms", CPU)
     huge = replace(plan, weights=free_bytes(CPU) + GIB)
     with pytest.raises(MemoryError, match=r"model 'rooms' needs \d+\.\d\d GiB: .* weights, .* 4 frames of 2 cameras"):
