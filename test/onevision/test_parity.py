@@ -13,6 +13,7 @@ import torch
 from llava_ov_ros.bench.plain_path import plain_generate
 from llava_ov_ros.onevision.checkpoint import assembled
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
+from llava_ov_ros.onevision.language import fill_modules
 from llava_ov_ros.onevision.of_transformers import twin
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES
@@ -132,7 +133,7 @@ def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
     config = replace(
         config, vision_config=replace(config.vision_config, num_hidden_layers=3), vision_feature_layer=layer
     )
-    model = assembled(
+    checkpoint = assembled(
         config,
         dict(random_tensors(config, 0, torch.device("cpu"), torch.float32)),
         PromptTokenizer.from_file(rooms / "tokenizer.json"),
@@ -141,7 +142,8 @@ def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
         end_ids=frozenset({END_ID}),
         device=torch.device("cpu"),
         attention=attention,
-    ).model
+    )
+    model = checkpoint.model
     pixels = torch.randn(2, 3, 70, 70, generator=torch.Generator().manual_seed(0))
     outputs: list[weakref.ref[torch.Tensor]] = []
     alive: list[int] = []
@@ -157,6 +159,7 @@ def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
         one.remove()
     # The input of a layer and its output; one before them where that is the wanted one.
     assert alive[-1] <= 2 + (layer % 4 == 1)
+    fill_modules(model, checkpoint.language)
     theirs = twin(model)
     with torch.inference_mode():
         states = theirs.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
