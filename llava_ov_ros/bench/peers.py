@@ -17,7 +17,7 @@ NEW_TOKENS = 32
 CAMERAS, STANDING, STANDING_TOKENS = 4, 8, 16
 LEAST_TOKENS = 2
 
-Timed = tuple[float, list[Generated]]
+TimedAnswers = tuple[float, list[Generated]]
 """Seconds, and the answers that took them."""
 
 
@@ -36,7 +36,7 @@ class PeerGoal:
     name: str
     what: str
     target: float
-    measure: Callable[[AnswersQuestions, int, int], Timed]
+    measure: Callable[[AnswersQuestions, int, int], TimedAnswers]
 
 
 @dataclass(frozen=True)
@@ -68,34 +68,34 @@ class PeerMeasurement:
     equal_answers: int
 
 
-def _asked(side: AnswersQuestions, clip: Clip, questions: Sequence[str], tokens: int) -> Timed:
+def _asked(side: AnswersQuestions, clip: Clip, questions: Sequence[str], tokens: int) -> TimedAnswers:
     asks = [Ask(question, max_new_tokens=tokens) for question in questions]
     started_s = time.perf_counter()
     answers = answers_in_order(side, [clip], asks, mode="video")
     return time.perf_counter() - started_s, answers
 
 
-def _new_clip(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _new_clip(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     return _asked(side, clip_of(camera_frames(frames, seed)), QUESTIONS[:1], 1)
 
 
-def _same_clip(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _same_clip(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     clip = clip_of(camera_frames(frames, seed))
     _asked(side, clip, ["Is it light?"], 1)
     return _asked(side, clip, QUESTIONS[:1], 1)
 
 
-def _one_more_frame(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _one_more_frame(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     shown = camera_frames(frames, seed)
     _asked(side, clip_of(shown[:-1]), ["Is it light?"], 1)
     return _asked(side, clip_of(shown), QUESTIONS[:1], 1)
 
 
-def _questions_together(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _questions_together(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     return _asked(side, clip_of(camera_frames(frames, seed)), QUESTIONS, NEW_TOKENS)
 
 
-def _per_token(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _per_token(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     clip = clip_of(camera_frames(frames, seed))
     _asked(side, clip, ["Is it light?"], 1)
     _, answers = _asked(side, clip, QUESTIONS[:1], NEW_TOKENS)
@@ -108,7 +108,7 @@ def _per_token(side: AnswersQuestions, frames: int, seed: int) -> Timed:
     return (answer.total_s - answer.time_to_first_token_s) / (answer.new_tokens - 1), answers
 
 
-def _saturation(side: AnswersQuestions, frames: int, seed: int) -> Timed:
+def _saturation(side: AnswersQuestions, frames: int, seed: int) -> TimedAnswers:
     """Each camera's clip is known but for its newest frame; eight questions about each camera wait at once."""
     shown = [camera_frames(frames, seed * CAMERAS + camera) for camera in range(CAMERAS)]
     for frames_of_camera in shown:
@@ -178,7 +178,7 @@ def peer_benchmark(
     for goal in GOALS:
         if goal.name not in goals:
             continue
-        runs: list[tuple[Timed, Timed]] = []
+        runs: list[tuple[TimedAnswers, TimedAnswers]] = []
         for repeat in range(repeats):
             note(f"measuring {goal.name}, pair {repeat + 1} of {repeats}")
             seed = (GOALS.index(goal) + 1) * 1000 + repeat
