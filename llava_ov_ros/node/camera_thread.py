@@ -23,6 +23,8 @@ from rclpy.task import Task
 # The last picture may still be being decoded. If that takes longer, what the thread uses is destroyed when it ends.
 END_S = 2.0
 FOREVER_NS = -1
+PAUSE_S = 0.1
+"""Pause after a callback has failed: a wait that fails again and again must not take the processor."""
 
 
 class CameraGroup(MutuallyExclusiveCallbackGroup):
@@ -80,6 +82,7 @@ class CameraThread:
                     if not self._context.ok():
                         return
                     self._log.error("a callback failed: " + "".join(traceback.format_exception(error)))
+                    self._ending.wait(PAUSE_S)
 
     def _take_next(self, wait_set: Any) -> None:
         """Wait for a message, an event or the end, and run the callback."""
