@@ -72,7 +72,7 @@ def test_a_fault_of_the_program_stays_what_it_is():
 
 def test_a_refusal_with_its_numbers_stays_what_it_is(monkeypatch):
     monkeypatch.setattr("llava_ov_ros.onevision.memory.free_bytes", lambda device: 1)
-    with pytest.raises(MemoryError, match=r"^model 'rooms' needs \d+\.\d\d GiB"):
+    with pytest.raises(MemoryError, match=r"^model 'rooms' needs \d+\.\d MiB"):
         load_engine("rooms", device="cpu")
 
 
