@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import ADDRESS_FORM, find_checkpoint, is_address
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype
+from .model_options import add_device, add_dtype, add_model_name
 from .options import count, whole_between
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def add_peers(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     peers.set_defaults(run=run_peers)
     peers.add_argument("--server", required=True, metavar="URL", help=ADDRESS_FORM)
-    peers.add_argument("--model", required=True, help="folder of the checkpoint that the server runs")
+    add_model_name(peers, served=False)
     peers.add_argument(
         "--remote-model", default="", metavar="NAME", help="the model's name there, if there are several"
     )

@@ -29,6 +29,8 @@ COMMANDS = {
     "bench callbacks": [],
     "bench idle": [],
     "bench engine": [],
+    "bench peers": ["--server", "http://127.0.0.1:1/v1"],
+    "bench weights": ["out/weights"],
     "rooms evaluate": [],
     "rooms record": ["out.mcap"],
     "rooms episodes": [],

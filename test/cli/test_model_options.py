@@ -82,7 +82,7 @@ def test_a_model_that_does_not_fit_is_one_line_with_numbers_and_remedy(capsys, m
     words = {**places, "OUT": str(tmp_path / "out")}
     assert main([words.get(word, word) for word in LOADING[command]]) == 1
     err = capsys.readouterr().err
-    assert "GiB: " in err
+    assert "iB: " in err
     assert "cpu has 0.00 GiB free: take a smaller model, dtype bfloat16, or fewer frames in a clip" in err
     assert "Traceback" not in err
     assert err.count("llava-ov: error: ") == 1
