@@ -28,13 +28,20 @@ _WEIGHTS = """\
 Write random weights in a true shape as a checkpoint that both this engine and servers load. Its answers have no
 meaning and never end early, so that each side writes the same number of tokens.
 """
-_EPILOG = """\
-example, of which the first two lines run once, and the server in a terminal of its own:
-  llava-ov bench weights out/half --shape 0.5b --dtype bfloat16
-  vllm serve out/half --dtype bfloat16 --served-model-name half ... (docs/servers.md has the options)
-  llava-ov bench peers --model out/half --server http://127.0.0.1:8000/v1 --dtype bfloat16
-
+_EXIT_CODES = """
 exit codes: 0 measured, whatever came of it; 1 model, server or memory is not to be had; 2 wrong usage; 130 Ctrl-C
+"""
+_PEERS_EPILOG = f"""\
+example, with the server in a terminal of its own (docs/servers.md has its options):
+  llava-ov bench weights out/half --shape 0.5b --dtype bfloat16
+  vllm serve out/half --dtype bfloat16 --served-model-name half ...
+  llava-ov bench peers --model out/half --server http://127.0.0.1:8000/v1 --dtype bfloat16
+{_EXIT_CODES}"""
+_WEIGHTS_EPILOG = """\
+example:
+  llava-ov bench weights out/half --shape 0.5b --dtype bfloat16
+
+exit codes: 0 written; 1 the weights cannot be written; 2 wrong usage, or the folder exists; 130 Ctrl-C
 """
 _GOALS = ("P10", "P1", "P2", "P4", "P3", "P11")
 # More than any server answers at once here, so that the server decides.
@@ -48,7 +55,7 @@ def add_peers(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "peers",
         help="how fast beside a server with the same weights?",
         description=_PEERS,
-        epilog=_EPILOG,
+        epilog=_PEERS_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     peers.set_defaults(run=run_peers)
@@ -69,7 +76,7 @@ def add_peers(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "weights",
         help="random weights for `bench peers`",
         description=_WEIGHTS,
-        epilog=_EPILOG,
+        epilog=_WEIGHTS_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     weights.set_defaults(run=run_weights)
