@@ -24,6 +24,9 @@ from ..onevision.pixels import normalised, squashed
 from ..onevision.shapes import SHAPES, random_checkpoint, tensor_shapes, widened
 from .measuring import (
     HEIGHT,
+    NEW_TOKENS,
+    QUESTIONS,
+    STANDING_TOKENS,
     WIDTH,
     Bench,
     Measurement,
@@ -37,9 +40,6 @@ from .measuring import (
 )
 from .plain_path import TokenTimes, plain_generate, plain_inputs
 
-QUESTIONS = [f"Question {number}: what stands on the table now?" for number in range(16)]
-NEW_TOKENS = 32
-STANDING_TOKENS = 16
 # A plan of 16 steps, 8 actions and 80 places, which never ends before.
 ACTIONS = " | ".join(f'"Action{number}"' for number in range(8))
 PLACES = " | ".join(f'"place{number}"' for number in range(80))

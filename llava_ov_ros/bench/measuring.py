@@ -17,6 +17,9 @@ from ..frames.growing import GrowthSettings
 from ..onevision.engine import Engine
 
 HEIGHT, WIDTH = 720, 1280
+QUESTIONS = [f"Question {number}: what stands on the table now?" for number in range(16)]
+NEW_TOKENS = 32
+STANDING_TOKENS = 16
 # Bytes and operations per second that a device's data sheet allows in practice (docs/performance.md).
 PEAKS = {"H200": (790e12, 4.3e12), "H100": (790e12, 3.0e12)}
 

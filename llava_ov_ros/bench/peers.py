@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from ..asking import AnswersQuestions, Ask, Generated, answers_in_order
 from ..frames import Clip, Frame
-from .measuring import camera_frames, clip_of
+from .measuring import NEW_TOKENS, QUESTIONS, STANDING_TOKENS, camera_frames, clip_of
 
-QUESTIONS = [f"Question {number}: what stands on the table now?" for number in range(16)]
-NEW_TOKENS = 32
-CAMERAS, STANDING, STANDING_TOKENS = 4, 8, 16
+CAMERAS, STANDING = 4, 8
 LEAST_TOKENS = 2
 
 TimedAnswers = tuple[float, list[Generated]]

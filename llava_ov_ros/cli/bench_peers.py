@@ -122,7 +122,7 @@ def run_peers(args: argparse.Namespace) -> int:
     """
     if not is_address(args.server):
         raise CommandError(f"--server {args.server} is no address: give {ADDRESS_FORM}", USAGE)
-    from ..bench.peers import peer_benchmark
+    from ..bench.peers import CAMERAS, peer_benchmark
     from ..engines import open_engine
     from ..onevision import EngineSettings, load_engine
     from ..remote import RemoteSettings, ServerError
@@ -135,7 +135,7 @@ def run_peers(args: argparse.Namespace) -> int:
     try:
         directory = find_checkpoint(args.model)
         note(f"loading {args.model} ...")
-        settings = EngineSettings(clip_frames=args.frames, cameras=4)
+        settings = EngineSettings(clip_frames=args.frames, cameras=CAMERAS)
         ours = load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
         opened.append(ours)
         remote = RemoteSettings(

@@ -20,18 +20,16 @@ class JoinedLinear:
     """Linear layers that have the same input, such as those of queries, keys and values.
 
     Attributes:
-        weights: One weight with the outputs of all layers, (sum of widths, inputs); each layer's own weight if they are
+        weights: One weight with the outputs of all layers, (sum of outputs, inputs); each layer's own weight if they are
             quantised, because quantised weights cannot be joined.
         biases: The bias of each weight; None if it has none.
-        widths: Number of outputs of each layer.
     """
 
     weights: tuple[torch.Tensor, ...]
     biases: tuple[torch.Tensor | None, ...]
-    widths: tuple[int, ...]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """The outputs of all layers one behind the other, (..., inputs) to (..., sum of widths)."""
+        """The outputs of all layers one behind the other, (..., inputs) to (..., sum of outputs)."""
         parts = [project(x, weight, bias) for weight, bias in zip(self.weights, self.biases, strict=True)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
@@ -71,17 +69,16 @@ def joined(modules: Sequence[nn.Linear], *, quantised: bool = False) -> JoinedLi
         modules: The layers; either all have a bias or none has.
         quantised: Whether the weights are quantised; they are then used as they are.
     """
-    widths = tuple(module.out_features for module in modules)
     weights: list[torch.Tensor] = [module.weight for module in modules]
     biases: list[torch.Tensor] = [module.bias for module in modules if module.bias is not None]
     if quantised:
-        return JoinedLinear(tuple(weights), tuple(module.bias for module in modules), widths)
+        return JoinedLinear(tuple(weights), tuple(module.bias for module in modules))
     # A single weight stays where it is.
     whole = torch.cat(weights) if len(weights) > 1 else weights[0]
     bias = torch.cat(biases) if biases else None
     packing = packed(whole)
     _assign(modules, torch.empty_like(whole, device="meta") if packing.is_mkldnn else whole)
-    return JoinedLinear((packing,), (bias,), widths)
+    return JoinedLinear((packing,), (bias,))
 
 
 def give_back(modules: Sequence[nn.Linear], weight: torch.Tensor) -> None:

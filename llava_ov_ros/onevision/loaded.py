@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .cache_sizes import CacheSizes, cache_sizes
+from .cache_sizes import cache_sizes
 from .checkpoint import Checkpoint
 from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
@@ -29,7 +29,6 @@ class Loaded:
         visual: Encodes frames to visual tokens.
         parts: Builds prompts.
         prefixes: Cache of prefixes' keys and values.
-        sizes: Most bytes of the two caches.
         static_steps: Runs decode steps in fixed shapes, as graphs on CUDA; None runs each in the shape of the batch.
         grammars: Compiles grammars to hooks that constrain answers.
     """
@@ -39,7 +38,6 @@ class Loaded:
     visual: VisualEncoder
     parts: PromptParts
     prefixes: PrefixStore
-    sizes: CacheSizes
     static_steps: StaticSteps | None
     grammars: Grammars
     _twin: Any = None
@@ -92,7 +90,6 @@ def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
         visual,
         PromptParts(checkpoint, visual, language.context),
         PrefixStore(language, sizes.prefixes),
-        sizes,
         StaticSteps(language, settings.step_bytes, capture) if settings.has_fixed_steps(device) else None,
         Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from .cache_sizes import STEP_TOKENS, CacheSizes, bytes_per_token, cache_sizes, longest_prefix, needed, tokens_of_item
+from .cache_sizes import STEP_TOKENS, bytes_per_token, cache_sizes, longest_prefix, needed, tokens_of_item
 from .engine_settings import MIB, EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
 from .key_values import BLOCK_TOKENS
@@ -142,7 +142,8 @@ def plan_memory(
     patches = (vision.image_size // vision.patch_size) ** 2
     head = text.hidden_size // text.num_attention_heads
     per_token = bytes_per_token(config, itemsize)
-    need, limits = (find(config, itemsize, settings) for find in (_needed_in_mode, cache_sizes))
+    need = needed(config, itemsize, settings, settings.mode)
+    limits = cache_sizes(config, itemsize, settings)
     attention = vision.num_attention_heads * patches**2 * itemsize
     tiles = settings.tiles_at_once(device)
     tower = tiles * (patches * (4 * vision.hidden_size + vision.intermediate_size) * itemsize + attention)
@@ -179,10 +180,6 @@ def plan_memory(
         pictures=settings.pictures,
         itemsize=itemsize,
     )
-
-
-def _needed_in_mode(config: Any, itemsize: int, settings: EngineSettings) -> CacheSizes:
-    return needed(config, itemsize, settings, settings.mode)
 
 
 def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSettings:
