@@ -20,8 +20,8 @@ class JoinedLinear:
     """Linear layers that have the same input, such as those of queries, keys and values.
 
     Attributes:
-        weights: One weight with the outputs of all layers, (sum of outputs, inputs); each layer's own weight if they are
-            quantised, because quantised weights cannot be joined.
+        weights: One weight with the outputs of all layers, (sum of outputs, inputs); each layer's own weight if they
+            are quantised, because quantised weights cannot be joined.
         biases: The bias of each weight; None if it has none.
     """
 
