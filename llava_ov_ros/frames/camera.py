@@ -108,6 +108,16 @@ class Camera:
         """How much later than the clock a stamp may be, in nanoseconds."""
         return self._settings.future_tolerance_ns
 
+    def is_of_future(self, stamp_ns: int, now_ns: int) -> bool:
+        """Whether a message of this stamp would be refused now because its stamp lies in the future.
+
+        Args:
+            stamp_ns: The message's own stamp in nanoseconds; 0, which is no stamp, never lies there.
+            now_ns: The clock's time in nanoseconds.
+        """
+        is_time = self._settings.stamp_source is not StampSource.ARRIVAL and stamp_ns != 0
+        return is_time and stamp_ns > now_ns + self._settings.future_tolerance_ns
+
     @property
     def buffered(self) -> tuple[int, int]:
         """Number and bytes of the buffered frames."""
@@ -241,7 +251,7 @@ class Camera:
         elif stamp == 0:
             stamp = now_ns
             self._counts = replace(self._counts, zero_stamps=self._counts.zero_stamps + 1)
-        elif stamp > now_ns + self._settings.future_tolerance_ns:
+        elif self.is_of_future(stamp, now_ns):
             return Outcome.FUTURE_STAMP
         if self._newest_seen_ns is not None and stamp <= self._newest_seen_ns:
             # After the clock was set back, the buffered frames lie in the future: then any earlier stamp empties the

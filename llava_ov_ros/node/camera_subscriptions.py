@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from ..bounds import quoted
-from ..frames import SINGLE_PICTURE_TYPES, Camera, ImageError, Outcome, read_head
+from ..frames import SINGLE_PICTURE_TYPES, Camera, ImageError, Outcome, read_head, stamp_and_frame
 from ..frames.video import NEEDS_AV, has_av
 from ..message_types import TRANSPORTS, VIDEO_TYPES, appends
 from ..questions.freshness import OTHER_CLOCK
@@ -24,6 +25,9 @@ from .camera_thread import CameraGroup, CameraThread
 from .image_messages import message_class, type_name
 
 WARN_PERIOD_S = 5.0
+# For how long a picture waits for a simulated clock that is behind it, and how often the thread looks at the clock.
+CLOCK_WAIT_S = 1.0
+CLOCK_LOOK_S = 0.005
 
 
 def full_name(endpoint: TopicEndpointInfo) -> str:
@@ -99,6 +103,9 @@ class Intake:
 
     Each camera has a thread of its own, so that no camera waits for another, and pictures do not wake the node's
     executor. At an admission rate, most pictures are not due: these are not deserialised.
+
+    Topics have no order among each other: a picture may come before the message on /clock that was sent ahead of it.
+    Such a picture waits until the simulated time has come, at most 1 s; if that was in vain, the next ones do not wait.
     """
 
     def __init__(
@@ -109,6 +116,8 @@ class Intake:
         self._cameras = cameras
         self._on_admitted = on_admitted
         self._warned_s: dict[str, float] = {}
+        self._waited_in_vain: set[str] = set()
+        self._closing = threading.Event()
         self._topics = dict(zip(cameras, camera_topics(settings, node.resolve_topic_name), strict=True))
         self._full_names = {name: node.resolve_topic_name(topic) for name, (topic, _) in self._topics.items()}
         self._reliable = dict.fromkeys(cameras, False)
@@ -117,6 +126,7 @@ class Intake:
 
     def open(self) -> None:
         """Subscribe to all cameras."""
+        self._closing.clear()
         for name in self._cameras:
             self._reliable[name] = self._wants_reliable(name, self._publishers(name))
             self._subscribe(name)
@@ -192,6 +202,7 @@ class Intake:
 
     def close(self) -> None:
         """Destroy all subscriptions, and discard the state of the cameras' video decoders."""
+        self._closing.set()
         for thread in self._threads.values():
             thread.stop()
         for name in list(self._subscriptions):
@@ -200,14 +211,15 @@ class Intake:
             camera.end_stream()
 
     def _take(self, camera: Camera, message: Any) -> None:
-        self._offer(camera, partial(camera.offer, message))
+        stamp_ns, _ = stamp_and_frame(message)
+        self._offer(camera, stamp_ns, partial(camera.offer, message))
 
     def _take_unread(self, camera: Camera, message_type: type, kind: str, data: bytes) -> None:
         """Take a serialised message, and deserialise it if it is needed: it is due, or a video, or not understood."""
         read = partial(_deserialised, camera.name, message_type, data)
         head = read_head(kind, data)
         if head is not None and head.is_single_picture:
-            self._offer(camera, partial(camera.offer_unread, head.stamp_ns, read))
+            self._offer(camera, head.stamp_ns, partial(camera.offer_unread, head.stamp_ns, read))
             return
         try:
             message = read()
@@ -217,10 +229,11 @@ class Intake:
         else:
             self._take(camera, message)
 
-    def _offer(self, camera: Camera, offer: Callable[[int], Outcome]) -> None:
-        """Offer a message to its camera at the node's time, and tell of the outcome."""
+    def _offer(self, camera: Camera, stamp_ns: int, offer: Callable[[int], Outcome]) -> None:
+        """Offer a message with a stamp to its camera at the node's time, and tell of the outcome."""
         damaged = camera.counts.damaged
-        outcome = offer(self._node.get_clock().now().nanoseconds)
+        self._await_clock(camera, stamp_ns)
+        outcome = offer(self._now_ns())
         counts = camera.counts
         if outcome is Outcome.MALFORMED or counts.damaged > damaged:
             self._warn(camera.name, counts.last_error)
@@ -232,6 +245,24 @@ class Intake:
                 f"camera {camera.name!r}: refused a frame stamped in the future (parameter future_tolerance_s): "
                 f"{OTHER_CLOCK}",
             )
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
+
+    def _await_clock(self, camera: Camera, stamp_ns: int) -> None:
+        """Wait for a simulated time at which a picture of this stamp is not of the future, unless that was in vain."""
+        if not self._node.get_clock().ros_time_is_active:
+            return
+        if not camera.is_of_future(stamp_ns, self._now_ns()):
+            self._waited_in_vain.discard(camera.name)
+            return
+        if camera.name in self._waited_in_vain:
+            return
+        until_s = time.monotonic() + CLOCK_WAIT_S
+        while camera.is_of_future(stamp_ns, self._now_ns()):
+            if time.monotonic() >= until_s or self._closing.wait(CLOCK_LOOK_S):
+                self._waited_in_vain.add(camera.name)
+                return
 
     def _warn(self, camera: str, text: str) -> None:
         """Log a warning, at most one per camera in five seconds."""
