@@ -165,7 +165,7 @@ def _introduce(
 def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], questions: Sequence[TimedQuestion]) -> int:
     from ..live.number_format import comparable_dtype
     from ..live.playback import LiveSession
-    from ..live.player import staged_base
+    from ..live.player import RECEIVES_ALL, staged_base
     from ..live.process import NodeProcess, use_large_segments
     from ..live.session import LiveError
     from ..replay import camera_names
@@ -183,7 +183,7 @@ def _play(args: argparse.Namespace, bag: Path, topics: Sequence[ImageTopic], que
             "image_topics": [staged_base(topic, namespace) for topic in topics],
             "image_transport": [topic.transport for topic in topics],
             "value_range": args.value_range,
-            "image_qos": "match",
+            **RECEIVES_ALL,
             "evidence": False,
         },
         args.out.with_suffix(".log"),

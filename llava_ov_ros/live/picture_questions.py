@@ -22,7 +22,7 @@ from ..node.messages import to_stamp
 from ..questions import Status
 from ..replay import ImageTopic
 from ..settings import Value
-from .player import staged_base
+from .player import RECEIVES_ALL, staged_base
 from .process import NodeProcess, use_large_segments
 from .session import DiagnosticsReport, LiveError, Session
 
@@ -55,8 +55,7 @@ PARAMETERS: dict[str, Value] = {
     "use_sim_time": True,
     "cameras": [CAMERA],
     "image_transport": [TOPIC.transport],
-    "image_qos": "match",
-    "image_qos_depth": 100,
+    **RECEIVES_ALL,
     "admission_rate_hz": 0.0,
     "admission_min_change": 0.0,
     "admission_min_sharpness": 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rclpy.duration import Duration
@@ -22,6 +23,8 @@ from ..replay import BagMessage, ImageTopic
 
 CLOCK_PERIOD_S = 0.02
 PUBLISHER_DEPTH = 50
+RECEIVES_ALL: Mapping[str, str | int] = MappingProxyType({"image_qos": "match", "image_qos_depth": 100})
+"""Parameters of a node that shall receive every message that is played, also on a busy machine."""
 
 
 class Player:

@@ -43,7 +43,7 @@ from ..settings.value_range import DEFAULT
 from .message_records import answer_record, plan_record
 from .number_format import comparable_dtype
 from .playback import LiveSession, request_window_s
-from .player import staged_base
+from .player import RECEIVES_ALL, staged_base
 from .process import NodeProcess, use_large_segments
 from .session import DiagnosticsReport, LiveError
 
@@ -137,8 +137,7 @@ def _parameters(job: Job, shard: Shard, namespace: str) -> dict[str, Any]:
         # As in process.
         "max_image_pixels": RECORDED_PIXELS,
         "value_range": [one.value_range for one in shard.cameras],
-        "image_qos": "match",
-        "image_qos_depth": 100,
+        **RECEIVES_ALL,
         "admission_rate_hz": float(clip.rate_hz),
         # Where windows are longer than the default buffer, the growing clip may hold older frames than in process.
         "buffer_frames": max(camera.buffer_frames, kept_frames(job, shard)),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from rclpy.clock import ROSClock
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -251,7 +252,8 @@ class Intake:
 
     def _await_clock(self, camera: Camera, stamp_ns: int) -> None:
         """Wait for a simulated time at which a picture of this stamp is not of the future, unless that was in vain."""
-        if not self._node.get_clock().ros_time_is_active:
+        clock = self._node.get_clock()
+        if not isinstance(clock, ROSClock) or not clock.ros_time_is_active:
             return
         if not camera.is_of_future(stamp_ns, self._now_ns()):
             self._waited_in_vain.discard(camera.name)

@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="a live replay needs ROS 2")
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.live.playback import LiveSession
+from llava_ov_ros.live.player import RECEIVES_ALL
 from llava_ov_ros.live.process import NodeProcess
 from llava_ov_ros.rooms.room_questions import CANNOT_TELL
 from llava_ov_ros.rooms.world import COLOURS
@@ -38,7 +39,7 @@ def domain_of_its_own(monkeypatch, domain_of_children):
 @contextmanager
 def running(folder, bag, active=True, **parameters):
     """A node for the bag's topic, brought up and ended."""
-    values = {"use_sim_time": True, "image_topics": [TOPIC], "image_qos": "match", "evidence": False} | parameters
+    values = {"use_sim_time": True, "image_topics": [TOPIC], **RECEIVES_ALL, "evidence": False} | parameters
     with NodeProcess(ROBOT, values, folder / "node.log") as node:
         with LiveSession(bag, [TOPIC], node.name, 1.0, check=node.check) as session:
             session.wait_until_up(60)

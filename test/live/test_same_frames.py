@@ -15,7 +15,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.frames import stamp_ns
 from llava_ov_ros.live.playback import LiveSession
-from llava_ov_ros.live.player import staged_base
+from llava_ov_ros.live.player import RECEIVES_ALL, staged_base
 from llava_ov_ros.live.process import NodeProcess
 from llava_ov_ros.replay import Schedule, TimedQuestion, camera_names, image_topics
 from llava_ov_ros.share import shipped
@@ -88,7 +88,7 @@ def running_node(bag, topics, model, log):
         "cameras": list(camera_names(topics).values()),
         "image_topics": [staged_base(known[name]) for name in topics],
         "image_transport": [known[name].transport for name in topics],
-        "image_qos": "match",
+        **RECEIVES_ALL,
     }
     with NodeProcess(ROBOT, values, log) as node:
         with LiveSession(bag, topics, node.name, RATE, check=node.check) as session:
