@@ -6,7 +6,11 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
@@ -40,7 +44,8 @@ def one_thread() -> Iterator[None]:
 
 def as_tensor(rgb: Rgb) -> torch.Tensor:
     """A frame as uint8 (1, 3, height, width). The tensor shares the frame's memory and must not be written."""
-    return torch.from_numpy(rgb).permute(2, 0, 1)[None]
+    # In this order of the steps, torch sees that the channels come last; otherwise its resizing copies the picture.
+    return torch.from_numpy(rgb)[None].permute(0, 3, 1, 2)
 
 
 def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -54,18 +59,38 @@ def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
         width: New width in pixels.
 
     Returns:
-        uint8 (n, 3, height, width).
+        uint8 (n, 3, height, width), of one frame contiguous.
     """
     if pixels.shape[-2:] == (height, width):
         return pixels
     with one_thread():
-        return functional.interpolate(pixels, size=(height, width), mode="bicubic", antialias=True)
+        small = functional.interpolate(pixels, size=(height, width), mode="bicubic", antialias=True)
+    if len(small) > 1 or small.is_contiguous():
+        return small
+    # OpenCV does in a third of torch's time what `contiguous` does.
+    planes = torch.empty(small.shape, dtype=torch.uint8)
+    cv2.split(small[0].permute(1, 2, 0).numpy(), list(planes[0].numpy()))
+    return planes
 
 
 def normalised(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Normalise uint8 pixels for the tower: (value / 255 - mean) / std, same shape, of type `dtype`."""
-    with one_thread():
-        return pixels.to(torch.float32).mul_(1 / 255).sub_(MEAN).div_(STD).to(dtype)
+    if pixels.device.type != "cpu":
+        return _normalised(pixels).to(dtype)
+    # On a CPU, looking up the 256 results takes half the time of computing all of them, and gives the same bits.
+    looked_up = cv2.LUT(pixels.reshape(-1, pixels.shape[-1]).numpy(), _table(dtype))
+    return torch.from_numpy(looked_up).view(dtype).view(pixels.shape)
+
+
+@cache
+def _table(dtype: torch.dtype) -> npt.NDArray[np.generic]:
+    """The normalised values of 0 to 255 in the bits of `dtype`, (256,): float32, or int16 in place of half of it."""
+    table = _normalised(torch.arange(256, dtype=torch.uint8)).to(dtype)
+    return (table.view(torch.int16) if dtype.itemsize == 2 else table).numpy()
+
+
+def _normalised(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.to(torch.float32).mul_(1 / 255).sub_(MEAN).div_(STD)
 
 
 def squashed(rgb: Rgb, size: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from rosbags.highlevel import AnyReader
+from transformers import SiglipImageProcessor
 
 from llava_ov_ros.frames import DecodeOptions, decode
 from llava_ov_ros.onevision import pixels
@@ -104,6 +105,18 @@ def test_padding_of_the_canvas_is_black() -> None:
 def test_normalised_is_minus_one_to_one() -> None:
     values = normalised(torch.tensor([[[[0, 255]]]], dtype=torch.uint8), torch.float32)
     assert values.flatten().tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_normalised_values_are_those_of_the_processor_of_siglip(dtype: torch.dtype) -> None:
+    every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    processor = SiglipImageProcessor(do_resize=False)
+    theirs = torch.from_numpy(processor(every, return_tensors="np", input_data_format="channels_last").pixel_values)
+    for given in (pixels.as_tensor(every), pixels.as_tensor(every).contiguous()):
+        ours = normalised(given, dtype)
+        assert (ours.dtype, ours.shape) == (dtype, theirs.shape)
+        # Theirs divides by 255 in float64, so that a value may be rounded to the other side.
+        torch.testing.assert_close(ours, theirs.to(dtype), rtol=torch.finfo(dtype).eps, atol=1e-7)
 
 
 def test_a_read_only_frame_is_taken() -> None:
