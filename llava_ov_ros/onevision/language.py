@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from .linear import JoinedLinear, give_back, joined, packed, packs_weights, project
+from .linear import JoinedLinear, Weight, give_back, is_taken, joined, packed, packs_weights, project
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
@@ -54,7 +54,7 @@ class LanguageModel:
         layers: The decoder's layers.
         embedding: (vocabulary, hidden).
         norm: (hidden,).
-        head: (vocabulary, hidden); the embedding itself if the two are tied and it is not packed.
+        head: (vocabulary, hidden); the embedding itself if the two are tied and it is neither packed nor quantised.
         cos: Rotary table, (context, head width).
         sin: Rotary table, (context, head width).
         epsilon: Epsilon of the norms.
@@ -66,13 +66,18 @@ class LanguageModel:
     layers: tuple[Layer, ...]
     embedding: torch.Tensor
     norm: torch.Tensor
-    head: torch.Tensor
+    head: Weight
     cos: torch.Tensor
     sin: torch.Tensor
     epsilon: float
     kv_heads: int
     group: int
     width: int
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that have a logit."""
+        return self.embedding.shape[0]
 
     @property
     def context(self) -> int:
@@ -140,11 +145,11 @@ def fill_modules(model: Any, language: LanguageModel) -> None:
     give_back([model.lm_head], language.head)
 
 
-def packed_bytes(language: LanguageModel) -> int:
-    """Bytes of the packed weights, which are no longer weights of the model's modules."""
+def taken_bytes(language: LanguageModel) -> int:
+    """Bytes of the packed and quantised weights, which are no longer weights of the model's modules."""
     products = (product for layer in language.layers for product in layer.products)
     weights = [weight for product in products for weight in product.weights] + [language.head]
-    return sum(weight.nbytes for weight in weights if weight.is_mkldnn)
+    return sum(weight.nbytes for weight in weights if is_taken(weight))
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:
