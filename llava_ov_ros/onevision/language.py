@@ -6,11 +6,12 @@ values in a layout (a prefix shared by all rows, a suffix per row) that no cache
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from .linear import JoinedLinear, Weight, give_back, is_taken, joined, packed, packs_weights, project
@@ -18,6 +19,9 @@ from .linear import JoinedLinear, Weight, give_back, is_taken, joined, packed, p
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
 (B, kv heads, T, D)) to (B, kv heads, group, T, D)."""
+
+Take = Callable[[Sequence[nn.Linear]], JoinedLinear]
+"""Takes over the weights of layers that have the same input, such as `linear.joined`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +90,7 @@ class LanguageModel:
 
 
 @torch.no_grad()
-def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
+def language_model(model: Any, *, take: Take = joined, take_head: Take | None = None) -> LanguageModel:
     """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration.
 
     Weights are joined, and packed where that is faster (see `linear.joined`). Their modules then have views of them or
@@ -94,7 +98,8 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
 
     Args:
         model: The model.
-        quantised: Whether the weights of its layers are quantised.
+        take: Takes over the weights of layers that have the same input.
+        take_head: Takes over the head's weight; None: it is packed where that is faster.
     """
     inner, config = model.model.language_model, model.config.text_config
     embedding = inner.embed_tokens.weight
@@ -102,16 +107,14 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
     cos, sin = inner.rotary_emb(embedding[:1, :1], positions)
     layers = []
     for layer in inner.layers:
-        qkv, o, gate_up, down = (joined(modules, quantised=quantised) for modules in _products(layer))
+        qkv, o, gate_up, down = (take(modules) for modules in _products(layer))
         norms = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
         layers.append(Layer(norms[0], qkv, o, norms[1], gate_up, down))
-    # A head that is the embedding is packed beside it, because the embedding's rows are read one by one.
-    is_shared = packs_weights(embedding.device, embedding.dtype) and model.lm_head.weight.is_set_to(embedding)
     return LanguageModel(
         layers=tuple(layers),
         embedding=embedding,
         norm=inner.norm.weight,
-        head=packed(embedding) if is_shared else joined([model.lm_head]).weights[0],
+        head=_head(model.lm_head, embedding) if take_head is None else take_head([model.lm_head]).weights[0],
         cos=cos[0],
         sin=sin[0],
         epsilon=config.rms_norm_eps,
@@ -119,6 +122,13 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
         group=config.num_attention_heads // config.num_key_value_heads,
         width=inner.layers[0].self_attn.head_dim,
     )
+
+
+def _head(module: nn.Linear, embedding: torch.Tensor) -> Weight:
+    # A head that is the embedding is packed beside it, because the embedding's rows are read one by one.
+    if packs_weights(embedding.device, embedding.dtype) and module.weight.is_set_to(embedding):
+        return packed(embedding)
+    return joined([module]).weights[0]
 
 
 def _products(layer: Any) -> tuple[list[Any], ...]:
