@@ -20,10 +20,11 @@ from llava_ov_ros.bench.plain_path import plain_generate, plain_inputs
 from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 from llava_ov_ros.onevision.checkpoint import Checkpoint
 from llava_ov_ros.onevision.graphs import Capture, Graphs
+from llava_ov_ros.onevision.int8 import why_no_int8
 from llava_ov_ros.onevision.language import fill_modules, language_model
 from llava_ov_ros.onevision.loading import place_and_dtype
 from llava_ov_ros.onevision.memory import GIB
-from llava_ov_ros.onevision.quantise import quantise
+from llava_ov_ros.onevision.quantise import quantised_language_model
 from llava_ov_ros.onevision.shapes import random_checkpoint
 from llava_ov_ros.onevision.steps import StaticSteps
 from llava_ov_ros.share import shipped
@@ -265,12 +266,14 @@ def capture(place: Place) -> Iterator[Check]:
 
 
 def quantised(place: Place, quantisation: str) -> Iterator[Check]:
-    """Quantised weights answer, in captured steps too, in less memory; a CPU refuses them."""
+    """Quantised weights answer, in captured steps too, in less memory; a CPU refuses int4."""
     if not place.on_cuda:
+        refusal = ""
         try:
             load_engine("rooms", device="cpu", quantize=quantisation)
         except ValueError as error:
-            yield Check("a CPU refuses", "quantised weights are for CUDA" in str(error), str(error))
+            refusal = str(error)
+        yield Check("a CPU refuses int4", bool(refusal) == (quantisation == "int4" or why_no_int8() != ""), refusal)
         return
     plain = load_engine("rooms", device=str(place.device), dtype="bfloat16")
     small = load_engine("rooms", device=str(place.device), dtype="bfloat16", quantize=quantisation)
@@ -280,8 +283,8 @@ def quantised(place: Place, quantisation: str) -> Iterator[Check]:
     )
     checkpoint = place.checkpoint(torch.bfloat16)
     before = torch.cuda.memory_allocated(place.device)
-    quantise(checkpoint.model, quantisation)
-    checkpoint = replace(checkpoint, language=language_model(checkpoint.model, quantised=True))
+    language = quantised_language_model(checkpoint.model, quantisation, place.device)
+    checkpoint = replace(checkpoint, language=language)
     torch.cuda.empty_cache()
     after = torch.cuda.memory_allocated(place.device)
     yield Check("less memory", after < before, {"before": before, "after": after})

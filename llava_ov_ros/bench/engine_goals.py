@@ -286,19 +286,21 @@ def clip_frames(device: torch.device) -> int:
     return 16 if device.type == "cuda" else 4
 
 
-def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype) -> None:
+def check_shape_fits(shape: str, device: torch.device, dtype: torch.dtype, quantize: str) -> None:
     """Check that the device has room for a model of a shape.
 
     Args:
         shape: A key of SHAPES.
         device: Device to measure on.
         dtype: Number format of the weights.
+        quantize: none, or how the language model's layers are quantised.
 
     Raises:
         MemoryError: The model does not fit; the text gives the numbers.
     """
     config, settings = SHAPES[shape](), EngineSettings(clip_frames=clip_frames(device))
-    plan = plan_memory(config, tensor_shapes(config), dtype=dtype, settings=settings, device=device)
+    shapes = tensor_shapes(config)
+    plan = plan_memory(config, shapes, dtype=dtype, settings=settings, device=device, quantize=quantize)
     check_fits(plan, f"random {shape}", device)
 
 
@@ -308,6 +310,7 @@ def engine_benchmark(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    quantize: str = "none",
     repeats: int,
     goals: Sequence[str],
     note: Callable[[str], None],
@@ -319,6 +322,7 @@ def engine_benchmark(
         tokenizer: Path of the tokenizer.json of models/rooms.
         device: Device to measure on.
         dtype: Number format of the weights.
+        quantize: none, or how the engine's layers are quantised; transformers has what the quantised weights stand for.
         repeats: How often each side runs; the median counts.
         goals: The goals to measure, of P1 to P9.
         note: Called with one line about each step.
@@ -327,7 +331,7 @@ def engine_benchmark(
         The measurement of each goal.
     """
     note(f"making random weights of shape {shape} on {device}")
-    checkpoint = random_checkpoint(shape, tokenizer, device=device, dtype=dtype)
+    checkpoint = random_checkpoint(shape, tokenizer, device=device, dtype=dtype, quantize=quantize)
     bench = Bench(Engine(checkpoint, EngineSettings(clip_frames=clip_frames(device))), clip_frames(device), repeats)
     bench.engine.prepare_steps()
     warm_up = clip_of(camera_frames(1, seed=900))

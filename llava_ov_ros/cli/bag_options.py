@@ -12,7 +12,7 @@ from ..settings import DEFAULTS, nanoseconds, parameter
 from ..settings.allowed_values import ROTATIONS_DEG
 from ..settings.value_range import DEFAULT
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype, add_model_name, add_server
+from .model_options import add_device, add_model_name, add_number_format, add_server
 from .options import count, not_negative, not_negative_s, positive_s, value_range, whole
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def add_model(parser: argparse.ArgumentParser) -> Any:
     model = parser.add_argument_group("model")
     add_model_name(model)
     add_device(model)
-    add_dtype(model)
+    add_number_format(model)
     model.add_argument(
         "--mode",
         default=DEFAULTS.visual_mode,

@@ -10,7 +10,7 @@ from typing import Any
 
 from .bench_peers import add_peers
 from .errors import CommandError
-from .model_options import add_device, add_dtype
+from .model_options import add_device, add_number_format
 from .options import count, positive_s
 
 _CALLBACKS = """\
@@ -106,7 +106,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="of the model; slice has the 0.5B's true widths and two layers of each part (default: %(default)s)",
     )
     add_device(engine)
-    add_dtype(engine)
+    add_number_format(engine)
     engine.add_argument(
         "--repeats", type=count, default=7, metavar="N", help="runs of each side; medians count (default: %(default)s)"
     )
@@ -173,10 +173,11 @@ def run_engine(args: argparse.Namespace) -> int:
     """Run `bench engine` and return the exit code.
 
     Raises:
-        CommandError: The device is not available, or the model does not fit into its memory.
+        CommandError: The device or quantisation is not available, or the model does not fit into memory.
     """
     from ..bench.engine_goals import check_shape_fits, engine_benchmark
     from ..onevision.loading import place_and_dtype
+    from ..onevision.quantise import check_quantisation
     from ..share import shipped
 
     tokenizer = shipped("models/rooms/tokenizer.json")
@@ -184,7 +185,8 @@ def run_engine(args: argparse.Namespace) -> int:
         raise CommandError("the shipped model models/rooms is missing: install the package again")
     try:
         device, dtype = place_and_dtype(args.device, args.dtype)
-        check_shape_fits(args.shape, device, dtype)
+        check_quantisation(args.quantize, device, dtype)
+        check_shape_fits(args.shape, device, dtype, args.quantize)
     except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from None
 
@@ -199,6 +201,7 @@ def run_engine(args: argparse.Namespace) -> int:
         tokenizer,
         device=device,
         dtype=dtype,
+        quantize=args.quantize,
         repeats=args.repeats,
         goals=tuple(args.goal or _GOALS),
         note=note,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..checkpoints import ADDRESS_FORM, find_checkpoint, is_address
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype, add_model_name
+from .model_options import add_device, add_model_name, add_number_format
 from .options import count, whole_between
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def add_peers(benches: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--remote-model", default="", metavar="NAME", help="the model's name there, if there are several"
     )
     add_device(peers)
-    add_dtype(peers)
+    add_number_format(peers)
     peers.add_argument(
         "--frames", type=whole_between(2, 32), default=4, metavar="N", help="frames of a clip (default: %(default)s)"
     )
@@ -136,7 +136,9 @@ def run_peers(args: argparse.Namespace) -> int:
         directory = find_checkpoint(args.model)
         note(f"loading {args.model} ...")
         settings = EngineSettings(clip_frames=args.frames, cameras=CAMERAS)
-        ours = load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
+        ours = load_engine(
+            str(directory), device=args.device, dtype=args.dtype, quantize=args.quantize, settings=settings
+        )
         opened.append(ours)
         remote = RemoteSettings(
             model=args.remote_model,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .errors import CommandError
-from .model_options import add_device, add_dtype, add_model_name, load_checkpoint
+from .model_options import add_device, add_model_name, add_number_format, load_checkpoint
 from .options import count
 from .parsers import CommandParser
 
@@ -51,7 +51,7 @@ def add_interleave(evaluation: CommandParser) -> None:
     # Its prompts show several whole pictures each, which servers cut into tiles.
     add_model_name(parser, served=False)
     add_device(parser)
-    add_dtype(parser)
+    add_number_format(parser)
     parser.add_argument("--dataset", action="append", default=[], metavar="NAME", help="only this data set; repeatable")
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N items of each data set")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")

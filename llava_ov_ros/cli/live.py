@@ -24,6 +24,7 @@ _OF_THE_NODE = {
     **{name: name for name in SERVER_PARAMETERS},
     "device": "device",
     "dtype": "dtype",
+    "quantize": "quantize",
     "mode": "visual_mode",
     "max_new_tokens": "max_new_tokens",
     "frames": "clip_frames",

@@ -71,13 +71,19 @@ def add_device(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_dtype(parser: argparse._ActionsContainer) -> None:
-    """Add --dtype."""
+def add_number_format(parser: argparse._ActionsContainer) -> None:
+    """Add --dtype and --quantize."""
     parser.add_argument(
         "--dtype",
         default=DEFAULTS.dtype,
         choices=parameter("dtype").choices,
         help="number format of the weights; auto: bfloat16 on CUDA, float32 on a CPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quantize",
+        default=DEFAULTS.quantize,
+        choices=parameter("quantize").choices,
+        help="smaller weights of the language model: int8, or on CUDA int4 (default: %(default)s)",
     )
 
 
@@ -159,7 +165,7 @@ def load_model(args: argparse.Namespace, *, clip_frames: int | None = None, came
 
 
 def load_checkpoint(args: argparse.Namespace, *, clip_frames: int | None = None, cameras: int = 1) -> Engine:
-    """Load the checkpoint that --model, --device and --dtype name, and print on standard error how long that took.
+    """Load the checkpoint that the options of a model name, and print on standard error how long that took.
 
     Args:
         args: The parsed arguments.
@@ -182,7 +188,9 @@ def load_checkpoint(args: argparse.Namespace, *, clip_frames: int | None = None,
     if clip_frames is not None:
         settings = EngineSettings(clip_frames=clip_frames, cameras=cameras)
     try:
-        engine = load_engine(str(directory), device=args.device, dtype=args.dtype, settings=settings)
+        engine = load_engine(
+            str(directory), device=args.device, dtype=args.dtype, quantize=args.quantize, settings=settings
+        )
     except (ValueError, MemoryError) as error:
         raise CommandError(str(error)) from None
     print(f"loaded in {time.monotonic() - started_s:.1f} s", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from ..modes import MODES
 from ..settings import DEFAULTS
 from . import rooms_episodes, rooms_record
 from .errors import USAGE, CommandError
-from .model_options import add_device, add_dtype, add_model_name, add_server, load_model
+from .model_options import add_device, add_model_name, add_number_format, add_server, load_model
 from .options import count, whole
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="also show N wrong answers; with --live: N that differ; with --recordings: N others than `cannot tell`",
     )
     add_device(evaluate)
-    add_dtype(evaluate)
+    add_number_format(evaluate)
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
     add_server(evaluate)
     record = commands.add_parser(

@@ -43,7 +43,11 @@ def run_live(args: argparse.Namespace, here: Answerer, fresh: Iterator[RoomTrial
             tempfile.TemporaryDirectory() as folder,
             live_rooms(
                 node_parameters(args)
-                | {"device": args.device, "dtype": comparable_dtype(args.model, args.device, args.dtype)},
+                | {
+                    "device": args.device,
+                    "dtype": comparable_dtype(args.model, args.device, args.dtype),
+                    "quantize": args.quantize,
+                },
                 Path(folder) / "node.log",
                 mode=args.mode,
                 max_new_tokens=longest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+HEAD = "lm_head.weight"
 # The parts of the model; versions of transformers and the original code put different prefixes before them.
 _PARTS = (
     (re.compile(r"vision_tower\.(?:vision_tower\.)?(?:vision_model\.)?(.*)"), "vision_tower."),
@@ -23,6 +24,11 @@ def canonical_name(name: str) -> str:
         if match:
             return prefix + match.group(1)
     return name
+
+
+def is_product(name: str) -> bool:
+    """Whether a canonical name is of the weight of a linear layer of the language model, its head included."""
+    return name == HEAD or (name.startswith("language_model.layers.") and name.endswith("_proj.weight"))
 
 
 def published_name(name: str) -> str:

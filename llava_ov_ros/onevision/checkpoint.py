@@ -15,18 +15,16 @@ from safetensors.torch import load_file
 from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
-from .canonical_names import canonical_name
+from .canonical_names import HEAD, canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
-from .devices import on_device
-from .language import LanguageModel, language_model
+from .language import LanguageModel
 from .modules import OneVision, RotaryEmbedding
 from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
-from .quantise import quantise
+from .quantise import quantised_language_model
 from .token_rules import TokenRules
 from .tokens import PromptTokenizer
 
-HEAD = "lm_head.weight"
 PROBE = "Is there a red mug on the table?"
 LOG = logging.getLogger(__name__)
 
@@ -65,7 +63,7 @@ def load_checkpoint(
         device: Device of the weights.
         dtype: Floating-point type of the weights.
         attention: Attention implementation of the vision tower: sdpa or eager.
-        quantize: none, or how the language model's layers are quantised (see `quantise`).
+        quantize: none, or how the language model's layers are quantised (see `quantised_language_model`).
 
     Raises:
         CheckpointError: A file is missing, a tensor is missing, superfluous, misshapen or not finite, or the tokenizer
@@ -129,7 +127,7 @@ def assembled(
         end_ids: Tokens that end an answer.
         device: Device of the tensors.
         attention: Attention implementation of the vision tower: sdpa or eager.
-        quantize: none, or how the language model's layers are quantised (see `quantise`).
+        quantize: none, or how the language model's layers are quantised (see `quantised_language_model`).
         rules: The rules about earlier tokens; None: no rules.
         origin: Source of the tensors, with which error messages begin.
 
@@ -142,10 +140,7 @@ def assembled(
     tensors.clear()
     _fill_computed_buffers(model, device, origin)
     model.eval()
-    if quantize != "none":
-        with on_device(device):
-            quantise(model, quantize)
-    language = language_model(model, quantised=quantize != "none")
+    language = quantised_language_model(model, quantize, device)
     return Checkpoint(name, model, language, tokenizer, style, end_ids, rules or TokenRules())
 
 

@@ -82,7 +82,7 @@ class StepBuffers:
         self.keys, self.values = (new(layers, capacity.rows, heads, capacity.suffix, width) for _ in range(2))
         self.ids, self.lengths = (torch.zeros(capacity.rows, dtype=torch.long, device=device) for _ in range(2))
         self.prefix_length = torch.ones((), dtype=torch.long, device=device)
-        self.logits = new(capacity.rows, model.head.shape[0], dtype=torch.float32)
+        self.logits = new(capacity.rows, model.vocabulary, dtype=torch.float32)
 
     @property
     def nbytes(self) -> int:

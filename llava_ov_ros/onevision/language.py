@@ -6,18 +6,22 @@ values in a layout (a prefix shared by all rows, a suffix per row) that no cache
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
-from .linear import JoinedLinear, give_back, joined, packed, packs_weights, project
+from .linear import JoinedLinear, Weight, give_back, is_taken, joined, packed, packs_weights, project
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
 (B, kv heads, T, D)) to (B, kv heads, group, T, D)."""
+
+Take = Callable[[Sequence[nn.Linear]], JoinedLinear]
+"""Takes over the weights of layers that have the same input, such as `linear.joined`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,7 @@ class LanguageModel:
         layers: The decoder's layers.
         embedding: (vocabulary, hidden).
         norm: (hidden,).
-        head: (vocabulary, hidden); the embedding itself if the two are tied and it is not packed.
+        head: (vocabulary, hidden); the embedding itself if the two are tied and it is neither packed nor quantised.
         cos: Rotary table, (context, head width).
         sin: Rotary table, (context, head width).
         epsilon: Epsilon of the norms.
@@ -66,7 +70,7 @@ class LanguageModel:
     layers: tuple[Layer, ...]
     embedding: torch.Tensor
     norm: torch.Tensor
-    head: torch.Tensor
+    head: Weight
     cos: torch.Tensor
     sin: torch.Tensor
     epsilon: float
@@ -75,13 +79,18 @@ class LanguageModel:
     width: int
 
     @property
+    def vocabulary(self) -> int:
+        """Number of tokens that have a logit."""
+        return self.embedding.shape[0]
+
+    @property
     def context(self) -> int:
         """Most positions of a prompt with its answer."""
         return self.cos.shape[0]
 
 
 @torch.no_grad()
-def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
+def language_model(model: Any, *, take: Take = joined, take_head: Take | None = None) -> LanguageModel:
     """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration.
 
     Weights are joined, and packed where that is faster (see `linear.joined`). Their modules then have views of them or
@@ -89,7 +98,8 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
 
     Args:
         model: The model.
-        quantised: Whether the weights of its layers are quantised.
+        take: Takes over the weights of layers that have the same input.
+        take_head: Takes over the head's weight; None: it is packed where that is faster.
     """
     inner, config = model.model.language_model, model.config.text_config
     embedding = inner.embed_tokens.weight
@@ -97,16 +107,14 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
     cos, sin = inner.rotary_emb(embedding[:1, :1], positions)
     layers = []
     for layer in inner.layers:
-        qkv, o, gate_up, down = (joined(modules, quantised=quantised) for modules in _products(layer))
+        qkv, o, gate_up, down = (take(modules) for modules in _products(layer))
         norms = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
         layers.append(Layer(norms[0], qkv, o, norms[1], gate_up, down))
-    # A head that is the embedding is packed beside it, because the embedding's rows are read one by one.
-    is_shared = packs_weights(embedding.device, embedding.dtype) and model.lm_head.weight.is_set_to(embedding)
     return LanguageModel(
         layers=tuple(layers),
         embedding=embedding,
         norm=inner.norm.weight,
-        head=packed(embedding) if is_shared else joined([model.lm_head]).weights[0],
+        head=_head(model.lm_head, embedding) if take_head is None else take_head([model.lm_head]).weights[0],
         cos=cos[0],
         sin=sin[0],
         epsilon=config.rms_norm_eps,
@@ -114,6 +122,13 @@ def language_model(model: Any, *, quantised: bool = False) -> LanguageModel:
         group=config.num_attention_heads // config.num_key_value_heads,
         width=inner.layers[0].self_attn.head_dim,
     )
+
+
+def _head(module: nn.Linear, embedding: torch.Tensor) -> Weight:
+    # A head that is the embedding is packed beside it, because the embedding's rows are read one by one.
+    if packs_weights(embedding.device, embedding.dtype) and module.weight.is_set_to(embedding):
+        return packed(embedding)
+    return joined([module]).weights[0]
 
 
 def _products(layer: Any) -> tuple[list[Any], ...]:
@@ -140,11 +155,11 @@ def fill_modules(model: Any, language: LanguageModel) -> None:
     give_back([model.lm_head], language.head)
 
 
-def packed_bytes(language: LanguageModel) -> int:
-    """Bytes of the packed weights, which are no longer weights of the model's modules."""
+def taken_bytes(language: LanguageModel) -> int:
+    """Bytes of the packed and quantised weights, which are no longer weights of the model's modules."""
     products = (product for layer in language.layers for product in layer.products)
     weights = [weight for product in products for weight in product.weights] + [language.head]
-    return sum(weight.nbytes for weight in weights if weight.is_mkldnn)
+    return sum(weight.nbytes for weight in weights if is_taken(weight))
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -15,17 +16,38 @@ FEW_ROWS = 16
 X86_64 = ("x86_64", "AMD64")
 
 
+class QuantisedWeight(Protocol):
+    """A linear layer's weight as integers and scales, with a product of its own."""
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the layer."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors that the weight holds."""
+
+    def product(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """The linear layer, (..., inputs) to (..., outputs), in the number format of x."""
+
+    def to_dense(self) -> torch.Tensor:
+        """The weight that the integers stand for, (outputs, inputs), in the model's number format."""
+
+
+Weight = torch.Tensor | QuantisedWeight
+
+
 @dataclass(frozen=True, eq=False)
 class JoinedLinear:
     """Linear layers that have the same input, such as those of queries, keys and values.
 
     Attributes:
         weights: One weight with the outputs of all layers, (sum of outputs, inputs); each layer's own weight if they
-            are quantised, because quantised weights cannot be joined.
+            are tensors that torchao has quantised, because these cannot be joined.
         biases: The bias of each weight; None if it has none.
     """
 
-    weights: tuple[torch.Tensor, ...]
+    weights: tuple[Weight, ...]
     biases: tuple[torch.Tensor | None, ...]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -67,9 +89,9 @@ def joined(modules: Sequence[nn.Linear], *, quantised: bool = False) -> JoinedLi
 
     Args:
         modules: The layers; either all have a bias or none has.
-        quantised: Whether the weights are quantised; they are then used as they are.
+        quantised: Whether torchao has quantised the weights; they are then used as they are.
     """
-    weights: list[torch.Tensor] = [module.weight for module in modules]
+    weights = [module.weight for module in modules]
     biases: list[torch.Tensor] = [module.bias for module in modules if module.bias is not None]
     if quantised:
         return JoinedLinear(tuple(weights), tuple(module.bias for module in modules))
@@ -81,14 +103,20 @@ def joined(modules: Sequence[nn.Linear], *, quantised: bool = False) -> JoinedLi
     return JoinedLinear((packing,), (bias,))
 
 
-def give_back(modules: Sequence[nn.Linear], weight: torch.Tensor) -> None:
+def is_taken(weight: Weight) -> bool:
+    """Whether a weight is packed or quantised, so that the modules that it came from no longer have it."""
+    return not isinstance(weight, torch.Tensor) or weight.is_mkldnn
+
+
+def give_back(modules: Sequence[nn.Linear], weight: Weight) -> None:
     """Give modules whose weights were packed their weights again, as a copy with the same bits.
 
     Args:
         modules: The layers, as they were given to `joined`.
-        weight: The joined weight; one that is not packed is still the modules' own, and nothing is done.
+        weight: The joined weight. A quantised one gives what its integers stand for. One that is not taken is still the
+            modules' own, and nothing is done.
     """
-    if weight.is_mkldnn and modules[0].weight.is_meta:
+    if is_taken(weight) and modules[0].weight.is_meta:
         _assign(modules, weight.to_dense())
 
 
@@ -98,7 +126,7 @@ def _assign(modules: Sequence[nn.Linear], weight: torch.Tensor) -> None:
         module.weight = nn.Parameter(part, requires_grad=False)
 
 
-def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+def project(x: torch.Tensor, weight: Weight, bias: torch.Tensor | None = None) -> torch.Tensor:
     """A linear layer, (..., inputs) to (..., outputs).
 
     On a CPU that packs no weights, BLAS multiplies a large matrix with a few columns two to three times faster than a
@@ -106,9 +134,11 @@ def project(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
 
     Args:
         x: (..., inputs).
-        weight: (outputs, inputs), packed or not.
+        weight: (outputs, inputs), packed or not; or a quantised weight.
         bias: (outputs,); None without.
     """
+    if not isinstance(weight, torch.Tensor):
+        return weight.product(x, bias)
     if weight.is_mkldnn:
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return product

@@ -11,7 +11,7 @@ from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
-from .language import LanguageModel, fill_modules, packed_bytes
+from .language import LanguageModel, fill_modules, taken_bytes
 from .modules import OneVision
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
@@ -68,7 +68,7 @@ class Loaded:
         tables = self.language.cos.nbytes + self.language.sin.nbytes
         return int(
             sum(weights.values())
-            + packed_bytes(self.language)
+            + taken_bytes(self.language)
             + tables
             + self.features.nbytes
             + self.prefixes.nbytes
@@ -91,5 +91,5 @@ def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
         PromptParts(checkpoint, visual, language.context),
         PrefixStore(language, sizes.prefixes),
         StaticSteps(language, settings.step_bytes, capture) if settings.has_fixed_steps(device) else None,
-        Grammars(checkpoint.tokenizer, language.head.shape[0], checkpoint.end_ids),
+        Grammars(checkpoint.tokenizer, language.vocabulary, checkpoint.end_ids),
     )

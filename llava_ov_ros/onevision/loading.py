@@ -106,7 +106,7 @@ def load_engine(
         device: auto (CUDA if available), cpu, cuda, cuda:1, ...
         dtype: auto (bfloat16 on CUDA, float32 on a CPU, but see `bfloat16_on_cpu`), float32, bfloat16 or float16.
         attention: Attention implementation of the vision tower: sdpa or eager.
-        quantize: none, or on CUDA int8 or int4, which quantise the language model's layers through torchao.
+        quantize: none; int8, which quantises the language model's layers (on CUDA through torchao); or int4, on CUDA.
         bfloat16_on_cpu: Whether `auto` is bfloat16 on a CPU where that is faster (`bfloat16_pays`). The node wants
             that; answers that are compared or repeated are not to depend on the CPU of a machine.
         settings: Limits of the caches and batches; None uses the defaults.
@@ -121,7 +121,7 @@ def load_engine(
     check_quantisation(quantize, place, number_format)
     files = open_checkpoint(find_checkpoint(model))
     number_format = _number_format(files, device, dtype, bfloat16_on_cpu)
-    plan, settings = _planned(files, place, number_format, settings or EngineSettings())
+    plan, settings = _planned(files, place, number_format, settings or EngineSettings(), quantize)
     checkpoint = load_checkpoint(files, place, number_format, attention, quantize)
     key = (*_fingerprint(files), str(place), number_format, attention, quantize)
     if key not in _PROVEN:
@@ -160,10 +160,14 @@ def _number_format(files: CheckpointFiles, device: str, dtype: str, bfloat16_on_
 
 
 def _planned(
-    files: CheckpointFiles, place: torch.device, number_format: torch.dtype, settings: EngineSettings
+    files: CheckpointFiles,
+    place: torch.device,
+    number_format: torch.dtype,
+    settings: EngineSettings,
+    quantize: str = "none",
 ) -> tuple[MemoryPlan, EngineSettings]:
     """A model's memory plan, and the settings with limits reduced to the free memory."""
-    planned = partial(plan_memory, files.config, files.shapes, dtype=number_format, device=place)
+    planned = partial(plan_memory, files.config, files.shapes, dtype=number_format, device=place, quantize=quantize)
     plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place, settings.most_bytes)
     settings = within(settings, plan, free_bytes(place))

@@ -11,8 +11,10 @@ import psutil
 import torch
 
 from .cache_sizes import STEP_TOKENS, bytes_per_token, cache_sizes, longest_prefix, needed, tokens_of_item
+from .canonical_names import HEAD, canonical_name, is_product
 from .engine_settings import MIB, EngineSettings
 from .fixed_step import Capacity, bucketed, buffer_bytes
+from .int8 import int8_bytes
 from .key_values import BLOCK_TOKENS
 from .linear import packs_weights
 from .prefix_store import LONGEST_PIECE
@@ -58,6 +60,8 @@ class MemoryPlan:
         cameras: Cameras for which the plan is made.
         pictures: Pictures of a prompt for which the plan is made, encoded as in mode multi_image.
         itemsize: Bytes of a number.
+        loading: Bytes of all tensors while the model is loaded, if they are more than `weights` because its layers are
+            rounded to int8 afterwards; else 0.
     """
 
     weights: int
@@ -73,6 +77,7 @@ class MemoryPlan:
     cameras: int
     pictures: int = 0
     itemsize: int = 4
+    loading: int = 0
 
     @property
     def needed(self) -> int:
@@ -126,6 +131,7 @@ def plan_memory(
     dtype: torch.dtype,
     settings: EngineSettings,
     device: torch.device,
+    quantize: str = "none",
 ) -> MemoryPlan:
     """Predict the memory of a model from its configuration.
 
@@ -135,6 +141,8 @@ def plan_memory(
         dtype: Number format of the weights.
         settings: Clips and batches for which memory is planned, and limits of the caches.
         device: Device of the model.
+        quantize: none, or how the language model's layers are quantised. On CUDA, where that needs the memory of the
+            unquantised weights, the plan does not depend on it.
     """
     itemsize = dtype.itemsize
     vision, text = config.vision_config, config.text_config
@@ -155,9 +163,8 @@ def plan_memory(
     logits = 3 * batch * text.vocab_size * 4
     # Keys and values of the questions' suffixes and of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
-    # A head that is the embedding is packed beside it.
-    is_tied = not any(name.endswith("lm_head.weight") for name in shapes)
-    packed_head = text.vocab_size * text.hidden_size if is_tied and packs_weights(device, dtype) else 0
+    whole = sum(math.prod(shape) for shape in shapes.values()) * itemsize
+    weights = weight_bytes(text, shapes, dtype=dtype, device=device, quantize=quantize)
     steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
         usual = bucketed(usual_batch(config, settings))
@@ -166,7 +173,7 @@ def plan_memory(
             captured = round(usual.rows * (usual.prefix + usual.suffix) * per_score) + logits
         spare_steps = max(0, settings.step_bytes - steps)
     return MemoryPlan(
-        weights=(sum(math.prod(shape) for shape in shapes.values()) + packed_head) * itemsize,
+        weights=weights,
         tables=2 * text.max_position_embeddings * head * itemsize,
         features=need.features,
         key_values=need.prefixes,
@@ -179,6 +186,30 @@ def plan_memory(
         cameras=1 if settings.mode == "image" else settings.cameras,
         pictures=settings.pictures,
         itemsize=itemsize,
+        loading=whole if whole > weights else 0,
+    )
+
+
+def weight_bytes(
+    text: Any, shapes: Mapping[str, tuple[int, ...]], *, dtype: torch.dtype, device: torch.device, quantize: str
+) -> int:
+    """Bytes of all weights as the engine holds them once they are loaded; see `plan_memory`.
+
+    Args:
+        text: Configuration of the language model.
+        shapes: Shape of each tensor, by name.
+        dtype: Number format of the weights.
+        device: Device of the model.
+        quantize: none, or how the language model's layers are quantised.
+    """
+    named = {canonical_name(name): shape for name, shape in shapes.items()}
+    is_rounded = quantize == "int8" and device.type == "cpu"
+    # A head that is the embedding is packed or rounded beside it.
+    if is_rounded or packs_weights(device, dtype):
+        named.setdefault(HEAD, (text.vocab_size, text.hidden_size))
+    return sum(
+        int8_bytes(shape) if is_rounded and is_product(name) else math.prod(shape) * dtype.itemsize
+        for name, shape in named.items()
     )
 
 
@@ -229,6 +260,11 @@ def check_fits(plan: MemoryPlan, name: str, device: torch.device, most_bytes: in
     smaller_dtype = "dtype bfloat16, " if plan.itemsize > torch.bfloat16.itemsize else ""
     remedy = f"take a smaller model, {smaller_dtype}or fewer frames in a clip (parameter clip_frames, option --frames)"
     free = free_bytes(device)
+    if plan.loading > free:
+        raise MemoryError(
+            f"model {name!r} needs {plan.loading / GIB:.2f} GiB until its layers are rounded to int8; {device} has "
+            f"{free / GIB:.2f} GiB free: {remedy}"
+        )
     if plan.needed > free:
         raise MemoryError(f"model {name!r} needs {plan}; {device} has {free / GIB:.2f} GiB free: {remedy}")
     if most_bytes is not None and plan.needed > most_bytes:

@@ -1,16 +1,22 @@
-"""Weight-only int8 or int4 quantisation of the language model's layers, through torchao, on CUDA.
+"""Quantisation of the language model's layers: weights alone through torchao on CUDA, int8 products on a CPU.
 
-The vision tower, the projector, embeddings and head are not quantised: they are a small part of the bytes read per
-token, and the head decides the answer. A quantised model's answers differ from those of the unquantised model. The
-weights are quantised after they were loaded, so loading needs the memory of the unquantised model.
+The vision tower, the projector and the embeddings are not quantised. The head is on a CPU, where it is a quarter of the
+bytes that are read for a token; on CUDA it is not. A quantised model's answers differ from those of the unquantised
+model. The weights are quantised after they were loaded, so loading needs the memory of the unquantised model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import torch
+
+from .devices import on_device
+from .int8 import int8_layers, why_no_int8
+from .language import LanguageModel, language_model
+from .linear import joined
 
 QUANTISATIONS = ("none", "int8", "int4")
 # Numbers of neighbouring weights that share a scale in int4, as supported by torch's kernel, largest first.
@@ -25,18 +31,40 @@ def check_quantisation(name: str, device: torch.device, dtype: torch.dtype) -> N
     """
     if name not in QUANTISATIONS:
         raise ValueError(f"quantize is {name!r}: allowed are {', '.join(QUANTISATIONS)}")
-    if name != "none" and device.type != "cuda":
+    if name == "int4" and device.type == "cpu":
         raise ValueError(
-            f"quantize is {name!r}, but the device is {device}: quantised weights are for CUDA (docs/performance.md "
-            "says what was measured on a CPU)"
+            f"quantize is 'int4', but the device is {device}: on a CPU int4 is slower than bfloat16 for several "
+            "questions at once, and further off than int8 (docs/performance.md): set quantize to int8"
         )
+    if name == "int8" and device.type == "cpu" and (reason := why_no_int8()):
+        raise ValueError(f"quantize is 'int8', but {reason}: set quantize to none")
     if name == "int4" and dtype != torch.bfloat16:
         given = str(dtype).removeprefix("torch.")
         raise ValueError(f"quantize is 'int4', but dtype is {given}: int4 is computed in bfloat16, set dtype to that")
 
 
+def quantised_language_model(model: Any, quantisation: str, device: torch.device) -> LanguageModel:
+    """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration, quantised.
+
+    Args:
+        model: The model; it gives its weights up, one layer after the other.
+        quantisation: none, int8 or int4, as checked by `check_quantisation`.
+        device: Device of the model.
+
+    Raises:
+        ValueError: See `quantise`.
+    """
+    if quantisation == "none":
+        return language_model(model)
+    if device.type == "cpu":
+        return language_model(model, take=int8_layers, take_head=int8_layers)
+    with on_device(device):
+        quantise(model, quantisation)
+    return language_model(model, take=partial(joined, quantised=True))
+
+
 def quantise(model: Any, quantisation: str) -> None:
-    """Quantise the language model's layers in place.
+    """Quantise the language model's layers in place, through torchao.
 
     Args:
         model: OneVision or LlavaOnevisionForConditionalGeneration; for int4 on CUDA and in bfloat16.

@@ -159,7 +159,14 @@ def random_tensors(
 
 
 def random_checkpoint(
-    shape: str, tokenizer: Path, *, device: torch.device, dtype: torch.dtype, seed: int = 0, attention: str = "sdpa"
+    shape: str,
+    tokenizer: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int = 0,
+    attention: str = "sdpa",
+    quantize: str = "none",
 ) -> Checkpoint:
     """A model with random weights in memory, ready for an engine.
 
@@ -170,6 +177,7 @@ def random_checkpoint(
         dtype: Type of the weights.
         seed: Seed of the weights.
         attention: Attention implementation of the vision tower: sdpa or eager.
+        quantize: none, or how the language model's layers are quantised.
     """
     config = SHAPES[shape]()
     return assembled(
@@ -181,6 +189,7 @@ def random_checkpoint(
         end_ids=frozenset({END_ID}),
         device=device,
         attention=attention,
+        quantize=quantize,
     )
 
 

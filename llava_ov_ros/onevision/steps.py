@@ -149,7 +149,7 @@ class StaticSteps:
         """Bytes of buffers that hold a shape as well as the present shapes."""
         model = self._model
         per_token = 2 * len(model.layers) * model.kv_heads * model.width * model.embedding.itemsize
-        return buffer_bytes(self._capacity_with(shape), per_token, model.head.shape[0])
+        return buffer_bytes(self._capacity_with(shape), per_token, model.vocabulary)
 
     def _made(self, shape: Capacity) -> bool:
         """Make a shape unless it exists, and return whether it can be used. Making one overwrites the rows' buffers."""

@@ -37,7 +37,8 @@ class Settings:
     attention: str = described("sdpa", "Attention implementation", choices=("sdpa", "eager"))
     quantize: str = described(
         "none",
-        "Weights of the language model on CUDA, through torchao; other answers than without",
+        "Weights of the language model: int8 on a CPU with VNNI; int8 or int4 on CUDA, through torchao. Answers may be "
+        "others than without",
         choices=("none", "int8", "int4"),
     )
     remote_model: str = described("", "Name of the model on the server; empty: the only one there")

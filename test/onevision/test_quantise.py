@@ -1,4 +1,4 @@
-"""Quantised weights are for CUDA; elsewhere they are refused with a reason."""
+"""What is quantised where: int4 on a CPU is refused with a reason, and so is int8 where it cannot be computed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from llava_ov_ros.onevision import load_engine
 from llava_ov_ros.onevision.quantise import _configuration, check_quantisation, quantise
 
 
-def test_a_cpu_is_told_why_not() -> None:
-    with pytest.raises(ValueError, match=r"quantize is 'int8', but the device is cpu: quantised weights are for CUDA"):
+def test_a_cpu_is_told_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"quantize is 'int4', but the device is cpu: .* set quantize to int8"):
+        load_engine("rooms", device="cpu", quantize="int4")
+    monkeypatch.setattr("llava_ov_ros.onevision.quantise.why_no_int8", lambda: "this CPU is too old")
+    with pytest.raises(ValueError, match=r"quantize is 'int8', but this CPU is too old: set quantize to none"):
         load_engine("rooms", device="cpu", quantize="int8")
 
 

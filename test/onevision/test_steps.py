@@ -212,7 +212,7 @@ def test_shapes_share_their_buffers(nano_directory: Path, free: Engine, make_cli
     assert capture.count == len(steps) == 5, "of sixteen, eight, four, two rows and one"
     language, shape = engine._state.language, bucketed(usual)  # type: ignore[union-attr]
     per_token = 2 * len(language.layers) * language.kv_heads * language.width * 4
-    numbers = shape.rows * (language.head.shape[0] * 4 + 2 * 8) + 8
+    numbers = shape.rows * (language.vocabulary * 4 + 2 * 8) + 8
     assert steps.nbytes == (shape.prefix + shape.rows * shape.suffix) * per_token + numbers
     for frames in (1, 4, 115):
         same(engine, free, [make_clip(frames=frames, height=48, width=64)], SHRINKING[:5])
