@@ -18,13 +18,14 @@ from . import original
 from .canonical_names import canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
 from .devices import on_device
-from .language import LanguageModel, language_model
+from .language import LanguageModel, fill_modules, language_model
 from .modules import OneVision, RotaryEmbedding
 from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
 from .quantise import quantise
 from .token_rules import TokenRules
 from .tokens import PromptTokenizer
+from .tower import Tower, fill_tower, packed_tower
 
 HEAD = "lm_head.weight"
 PROBE = "Is there a red mug on the table?"
@@ -38,8 +39,9 @@ class Checkpoint:
     Attributes:
         name: The model's name in answers.
         model: OneVision in evaluation mode; LlavaOnevisionForConditionalGeneration if the configuration is not plain.
-            Modules of its language model may lack their weights, which `language` then has in another layout.
+            Its modules may lack their weights, which `language` and `tower` then have in another layout.
         language: The language model's weights as the engine uses them.
+        tower: The vision tower's and the projector's weights, packed; None if their modules have them.
         tokenizer: The model's tokenizer.
         style: Template of its prompts.
         end_ids: Tokens that end an answer.
@@ -49,10 +51,17 @@ class Checkpoint:
     name: str
     model: Any
     language: LanguageModel
+    tower: Tower | None
     tokenizer: PromptTokenizer
     style: PromptStyle
     end_ids: frozenset[int]
     rules: TokenRules = field(default_factory=TokenRules)
+
+    def fill_modules(self) -> None:
+        """Give the model's modules the weights again that they lack, as copies."""
+        fill_modules(self.model, self.language)
+        if self.tower is not None:
+            fill_tower(self.model, self.tower)
 
 
 def load_checkpoint(
@@ -146,7 +155,7 @@ def assembled(
         with on_device(device):
             quantise(model, quantize)
     language = language_model(model, quantised=quantize != "none")
-    return Checkpoint(name, model, language, tokenizer, style, end_ids, rules or TokenRules())
+    return Checkpoint(name, model, language, packed_tower(model), tokenizer, style, end_ids, rules or TokenRules())
 
 
 def _read_prompting(files: CheckpointFiles) -> tuple[PromptTokenizer, PromptStyle, int]:

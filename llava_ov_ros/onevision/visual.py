@@ -14,6 +14,7 @@ from .devices import uploaded
 from .feature_cache import FeatureCache, FrameIds
 from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
 from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
+from .tower import Tower, run_tower
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class VisualEncoder:
     features depend neither on other frames of its batch nor on the time of encoding.
     """
 
-    def __init__(self, model: Any, cache: FeatureCache, batch: int) -> None:
+    def __init__(self, model: Any, tower: Tower | None, cache: FeatureCache, batch: int) -> None:
         config = model.config
         self._model = model
+        self._tower = tower
         self._cache = cache
         self._batch = batch
         self._numbers = FrameIds()
@@ -98,7 +100,8 @@ class VisualEncoder:
             filled = torch.zeros((self._batch, *part.shape[1:]), dtype=torch.uint8)
             filled[: len(part)] = part
             batch = normalised(uploaded(filled, weight.device), weight.dtype)
-            features.append(tower_features(self._model, batch)[: len(part)])
+            found = tower_features(self._model, batch) if self._tower is None else run_tower(self._tower, batch)
+            features.append(found[: len(part)])
         self.tiles_encoded += len(pixels)
         self.frames_encoded += len(frames)
         of_frames = torch.split(torch.cat(features), [len(tiles.pixels) for tiles in cut])
