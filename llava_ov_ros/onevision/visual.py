@@ -76,9 +76,14 @@ class VisualEncoder:
         self._cache.touch([self.key(frame, mode) for frame in frames])
 
     def encode(self, frames: Sequence[Frame], mode: Mode) -> None:
-        """Encode the frames that are not in the cache, together if the tower's batch is larger than 1."""
-        missing = [frame for frame in frames if not self.is_ready(frame, mode)]
-        if len(missing) < 2 or self._batch == 1:
+        """Encode the frames that are not in the cache, together if the tower's batch is larger than 1.
+
+        Does nothing if the cache is too small for their tokens, which would be encoded again when they are needed.
+        """
+        missing = list({self.key(frame, mode): frame for frame in frames if not self.is_ready(frame, mode)}.values())
+        newline = self._model.model.image_newline
+        needed = sum(self.count(frame, mode) for frame in missing) * newline.nbytes
+        if len(missing) < 2 or self._batch == 1 or needed > self._cache.max_bytes:
             return
         for frame, rows in zip(missing, self._encode(missing, mode), strict=True):
             self._cache.get(self.key(frame, mode), lambda rows=rows: rows)  # type: ignore[misc]
