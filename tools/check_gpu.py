@@ -21,12 +21,13 @@ from llava_ov_ros.onevision import Ask, Engine, EngineSettings, load_engine
 from llava_ov_ros.onevision.checkpoint import Checkpoint
 from llava_ov_ros.onevision.graphs import Capture, Graphs
 from llava_ov_ros.onevision.int8 import why_no_int8
-from llava_ov_ros.onevision.language import fill_modules, language_model
+from llava_ov_ros.onevision.language import language_model
 from llava_ov_ros.onevision.loading import place_and_dtype
 from llava_ov_ros.onevision.memory import GIB
 from llava_ov_ros.onevision.quantise import quantised_language_model
 from llava_ov_ros.onevision.shapes import random_checkpoint
 from llava_ov_ros.onevision.steps import StaticSteps
+from llava_ov_ros.onevision.tower import packed_tower
 from llava_ov_ros.share import shipped
 
 # The most telling goals first: time may run out.
@@ -74,11 +75,11 @@ def tokenizer() -> Path:
 
 def rounded(checkpoint: Checkpoint) -> Checkpoint:
     """The same weights in bfloat16. Buffers, such as the frequencies of the position embedding, stay as they are."""
-    fill_modules(checkpoint.model, checkpoint.language)
+    checkpoint.fill_modules()
     model = copy.deepcopy(checkpoint.model)
     for parameter in model.parameters():
         parameter.data = parameter.data.bfloat16()
-    return replace(checkpoint, model=model, language=language_model(model))
+    return replace(checkpoint, model=model, language=language_model(model), tower=packed_tower(model))
 
 
 def with_steps(checkpoint: Checkpoint, capture: Capture | None) -> Engine:

@@ -17,13 +17,14 @@ from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
 from .canonical_names import HEAD, canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
-from .language import LanguageModel
+from .language import LanguageModel, fill_modules
 from .modules import OneVision, RotaryEmbedding
 from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
 from .quantise import quantised_language_model
 from .token_rules import TokenRules
 from .tokens import PromptTokenizer
+from .tower import Tower, fill_tower, packed_tower
 
 PROBE = "Is there a red mug on the table?"
 LOG = logging.getLogger(__name__)
@@ -36,8 +37,9 @@ class Checkpoint:
     Attributes:
         name: The model's name in answers.
         model: OneVision in evaluation mode; LlavaOnevisionForConditionalGeneration if the configuration is not plain.
-            Modules of its language model may lack their weights, which `language` then has in another layout.
+            Its modules may lack their weights, which `language` and `tower` then have in another layout.
         language: The language model's weights as the engine uses them.
+        tower: The vision tower's and the projector's weights, packed; None if their modules have them.
         tokenizer: The model's tokenizer.
         style: Template of its prompts.
         end_ids: Tokens that end an answer.
@@ -47,10 +49,17 @@ class Checkpoint:
     name: str
     model: Any
     language: LanguageModel
+    tower: Tower | None
     tokenizer: PromptTokenizer
     style: PromptStyle
     end_ids: frozenset[int]
     rules: TokenRules = field(default_factory=TokenRules)
+
+    def fill_modules(self) -> None:
+        """Give the model's modules the weights again that they lack, as copies."""
+        fill_modules(self.model, self.language)
+        if self.tower is not None:
+            fill_tower(self.model, self.tower)
 
 
 def load_checkpoint(
@@ -141,7 +150,7 @@ def assembled(
     _fill_computed_buffers(model, device, origin)
     model.eval()
     language = quantised_language_model(model, quantize, device)
-    return Checkpoint(name, model, language, tokenizer, style, end_ids, rules or TokenRules())
+    return Checkpoint(name, model, language, packed_tower(model), tokenizer, style, end_ids, rules or TokenRules())
 
 
 def _read_prompting(files: CheckpointFiles) -> tuple[PromptTokenizer, PromptStyle, int]:

@@ -26,9 +26,14 @@ from .grammar import GrammarError
 from .key_values import PrefixKeyValues
 from .loaded import Loaded, with_caches
 from .memory import MemoryPlan, is_out_of_memory, usual_batch
+from .prefix_store import Chunk
 from .prompt import Segment, dialogue
 from .prompt_parts import Own
 from .scoring import Choosing, choose
+
+
+class _UnwantedError(Exception):
+    """Nobody wants the answers any more for which a prefix is being prefilled."""
 
 
 class Engine:
@@ -291,9 +296,22 @@ class Engine:
         pictures = [part for part in before if isinstance(part, Frame)]
         shown = [*pictures, *(frame for clip in clips for frame in clip.frames)]
         state.visual.touch(shown, mode)
-        if mode != "image":
-            state.visual.encode(shown, mode)
-        prefix = state.prefixes.get(chunks)
+        ended: list[tuple[int, Generated]] = []
+
+        def check_wanted() -> None:
+            # Frames take long to encode, above all on a CPU.
+            ended.extend(end_unwanted(wanted, clips, started_s, tokenizer))
+            if not wanted:
+                raise _UnwantedError
+
+        self._encode_missing(shown, chunks, mode)
+        try:
+            prefix = state.prefixes.get(chunks, check_wanted)
+        except _UnwantedError:
+            yield from ended
+            return
+        yield from ended
+        own = {number: own[number] for number in wanted}
         lengths = {number: len(its.suffix) for number, its in own.items()}
         # Sorted by content, so that equal sets of questions give equal batches and equal numbers.
         listed = sorted((number for number, its in own.items() if its.choices), key=lambda number: own[number].key)
@@ -311,6 +329,13 @@ class Engine:
                 self._decoded_tokens += len(row.tokens)
                 prompt_tokens = prefix.length + len(own[row.number].suffix)
                 yield row.number, row.failure or answer_of(row, clips, prompt_tokens, started_s)
+
+    def _encode_missing(self, frames: Sequence[Frame], chunks: Sequence[Chunk], mode: Mode) -> None:
+        """Encode together those of the frames that the prefix of these chunks lacks."""
+        state = self._loaded()
+        missing = {chunk.key for chunk in state.prefixes.missing(chunks)}
+        if mode != "image":
+            state.visual.encode([frame for frame in frames if state.visual.key(frame, mode) in missing], mode)
 
     def _row(self, number: int, ask: Ask, prompt: Sequence[int | None], mode: Mode) -> BatchRow:
         return BatchRow(
@@ -368,8 +393,7 @@ class Engine:
         state, started_s = self._loaded(), time.monotonic()
         with on_device(self.device):
             chunks, suffix, ids = state.parts.interleaved(prompt, items, mode)
-            if mode != "image":
-                state.visual.encode([frame for item in items for frame in item], mode)
+            self._encode_missing([frame for item in items for frame in item], chunks, mode)
             prefix = state.prefixes.get(chunks)
             longest = min(max_new_tokens, state.language.context - prefix.length - len(suffix))
             row = self._row(0, Ask("", longest), ids, mode)

@@ -31,7 +31,7 @@ class FeatureCache:
     """Cache of tensors by key, limited to `max_bytes`; the least recently used are dropped first."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._entries: OrderedDict[Hashable, torch.Tensor] = OrderedDict()
         self.nbytes = 0
         self.hits = 0
@@ -50,10 +50,10 @@ class FeatureCache:
             self._entries.move_to_end(key)
             return found
         made = compute()
-        if made.nbytes <= self._max_bytes:
+        if made.nbytes <= self.max_bytes:
             self._entries[key] = made
             self.nbytes += made.nbytes
-            while self.nbytes > self._max_bytes:
+            while self.nbytes > self.max_bytes:
                 _, dropped = self._entries.popitem(last=False)
                 self.nbytes -= dropped.nbytes
         return made

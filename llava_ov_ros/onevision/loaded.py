@@ -11,11 +11,12 @@ from .engine_settings import EngineSettings
 from .feature_cache import FeatureCache
 from .grammar import Grammars
 from .graphs import Graphs
-from .language import LanguageModel, fill_modules, taken_bytes
+from .language import LanguageModel, taken_bytes
 from .modules import OneVision
 from .prefix_store import PrefixStore
 from .prompt_parts import PromptParts
 from .steps import StaticSteps
+from .tower import tower_bytes
 from .visual import VisualEncoder
 
 
@@ -46,7 +47,7 @@ class Loaded:
         """A LlavaOnevisionForConditionalGeneration with the same weights; the first call makes it."""
         if self._twin is None:
             model = self.checkpoint.model
-            fill_modules(model, self.checkpoint.language)
+            self.checkpoint.fill_modules()
             if isinstance(model, OneVision):
                 from .of_transformers import twin
 
@@ -65,10 +66,12 @@ class Loaded:
         parameters = self.checkpoint.model.parameters()
         weights = {tensor.data_ptr(): tensor.nbytes for tensor in parameters if not tensor.is_meta}
         steps = 0 if self.static_steps is None else self.static_steps.nbytes
+        tower = 0 if self.checkpoint.tower is None else tower_bytes(self.checkpoint.tower)
         tables = self.language.cos.nbytes + self.language.sin.nbytes
         return int(
             sum(weights.values())
             + taken_bytes(self.language)
+            + tower
             + tables
             + self.features.nbytes
             + self.prefixes.nbytes
@@ -82,7 +85,7 @@ def with_caches(checkpoint: Checkpoint, settings: EngineSettings) -> Loaded:
     embedding = language.embedding
     device, sizes = embedding.device, cache_sizes(checkpoint.model.config, embedding.itemsize, settings)
     features = FeatureCache(sizes.features)
-    visual = VisualEncoder(checkpoint.model, features, settings.tiles_at_once(device))
+    visual = VisualEncoder(checkpoint.model, checkpoint.tower, features, settings.tiles_at_once(device))
     capture = Graphs(device).capture if device.type == "cuda" else None
     return Loaded(
         checkpoint,

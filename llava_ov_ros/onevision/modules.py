@@ -2,7 +2,7 @@
 
 The arithmetic is that of transformers' modeling_siglip.py and modeling_llava_onevision.py, operation by operation, so
 that features are the same to the bit. Names of modules are those of transformers 5. The language model's layers are
-without `forward`: `language.py` computes with their weights.
+without `forward`: `language.py` computes with their weights. So does `tower.py` with the tower's where they are packed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..no_op import no_op
 from .key_values import PrefixKeyValues
 from .language import LanguageModel
 
@@ -77,15 +78,27 @@ class PrefixStore:
         """Drop all prefixes."""
         self._entries.clear()
 
-    def get(self, chunks: Sequence[Chunk]) -> PrefixKeyValues:
-        """Keys and values of the chunks; missing chunks are prefilled first. Nothing may be appended to the result."""
+    def missing(self, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """The chunks that `get` would prefill."""
+        return chunks[max((_common(entry.keys, chunks) for entry in self._entries), default=0) :]
+
+    def get(self, chunks: Sequence[Chunk], before_each: Callable[[], None] = no_op) -> PrefixKeyValues:
+        """Keys and values of the chunks; missing chunks are prefilled first. Nothing may be appended to the result.
+
+        Args:
+            chunks: The chunks of the prefix.
+            before_each: Called before each missing chunk; if it raises an error, that chunk and the rest stay missing.
+        """
         entry = self._entry_for(chunks)
         kept = _common(entry.keys, chunks)
         self.tokens_reused += entry.ends[kept - 1] if kept else 0
-        for chunk in chunks[kept:]:
-            self._append(entry, chunk)
-        if self._max_bytes == 0:
-            self._entries.clear()
+        try:
+            for chunk in chunks[kept:]:
+                before_each()
+                self._append(entry, chunk)
+        finally:
+            if self._max_bytes == 0:
+                self._entries.clear()
         return entry.key_values.shown(entry.ends[len(chunks) - 1])
 
     def step(self, chunks: Sequence[Chunk]) -> bool:

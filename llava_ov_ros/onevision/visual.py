@@ -14,6 +14,7 @@ from .devices import uploaded
 from .feature_cache import FeatureCache, FrameIds
 from .features import anyres_token_count, anyres_tokens, multi_image_tokens, pooled_frames, tower_features
 from .pixels import anyres_grid, anyres_tiles, normalised, padded_square, squashed
+from .tower import Tower, run_tower
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class VisualEncoder:
     features depend neither on other frames of its batch nor on the time of encoding.
     """
 
-    def __init__(self, model: Any, cache: FeatureCache, batch: int) -> None:
+    def __init__(self, model: Any, tower: Tower | None, cache: FeatureCache, batch: int) -> None:
         config = model.config
         self._model = model
+        self._tower = tower
         self._cache = cache
         self._batch = batch
         self._numbers = FrameIds()
@@ -74,9 +76,14 @@ class VisualEncoder:
         self._cache.touch([self.key(frame, mode) for frame in frames])
 
     def encode(self, frames: Sequence[Frame], mode: Mode) -> None:
-        """Encode the frames that are not in the cache, together if the tower's batch is larger than 1."""
-        missing = [frame for frame in frames if not self.is_ready(frame, mode)]
-        if len(missing) < 2 or self._batch == 1:
+        """Encode the frames that are not in the cache, together if the tower's batch is larger than 1.
+
+        Does nothing if the cache is too small for their tokens, which would be encoded again when they are needed.
+        """
+        missing = list({self.key(frame, mode): frame for frame in frames if not self.is_ready(frame, mode)}.values())
+        newline = self._model.model.image_newline
+        needed = sum(self.count(frame, mode) for frame in missing) * newline.nbytes
+        if len(missing) < 2 or self._batch == 1 or needed > self._cache.max_bytes:
             return
         for frame, rows in zip(missing, self._encode(missing, mode), strict=True):
             self._cache.get(self.key(frame, mode), lambda rows=rows: rows)  # type: ignore[misc]
@@ -98,7 +105,8 @@ class VisualEncoder:
             filled = torch.zeros((self._batch, *part.shape[1:]), dtype=torch.uint8)
             filled[: len(part)] = part
             batch = normalised(uploaded(filled, weight.device), weight.dtype)
-            features.append(tower_features(self._model, batch)[: len(part)])
+            found = tower_features(self._model, batch) if self._tower is None else run_tower(self._tower, batch)
+            features.append(found[: len(part)])
         self.tiles_encoded += len(pixels)
         self.frames_encoded += len(frames)
         of_frames = torch.split(torch.cat(features), [len(tiles.pixels) for tiles in cut])

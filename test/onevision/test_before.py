@@ -116,7 +116,7 @@ def test_mode_image_looks_at_one_picture(nano: Engine, make_clip: Any) -> None:
 def test_a_shortage_of_memory_takes_no_picture_away(nano_directory: Any, make_clip: Any) -> None:
     engine = load_engine(str(nano_directory), device="cpu")
 
-    def full(chunks: Any) -> Any:
+    def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     engine._state.prefixes.get = full  # type: ignore[union-attr,method-assign]

@@ -184,12 +184,12 @@ class SmallMemory:
         self._most_chunks = most_chunks
         self.refused = 0
 
-    def get(self, chunks: Any) -> Any:
+    def get(self, chunks: Any, *rest: Any) -> Any:
         """As the store's own, while there is room."""
         if len(chunks) > self._most_chunks:
             self.refused += 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return self._store.get(chunks)
+        return self._store.get(chunks, *rest)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -13,7 +13,6 @@ import torch
 from llava_ov_ros.bench.plain_path import plain_generate
 from llava_ov_ros.onevision.checkpoint import assembled
 from llava_ov_ros.onevision.features import anyres_token_count, anyres_tokens, tower_features
-from llava_ov_ros.onevision.language import fill_modules
 from llava_ov_ros.onevision.of_transformers import twin
 from llava_ov_ros.onevision.pixels import anyres_tiles, normalised, padded_square, squashed
 from llava_ov_ros.onevision.prompt import DEFAULT_STYLE, PROMPT_STYLES
@@ -75,7 +74,7 @@ def test_multi_image_is_generate(nano: Any, make_clip: Any) -> None:
 def test_image_is_generate(nano: Any, make_clip: Any, size: tuple[int, int]) -> None:
     clip = make_clip(frames=2, height=size[0], width=size[1])
     answer = nano.answer([clip], "Describe it.", mode="image", max_new_tokens=NEW_TOKENS)
-    model = nano._state.checkpoint.model
+    model = nano.transformers_model
     rgb = clip.frames[-1].rgb
     tiles, grid = anyres_tiles(rgb, 70, model.config.image_grid_pinpoints)
     pixels = normalised(tiles, torch.float32)
@@ -143,6 +142,7 @@ def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
         device=torch.device("cpu"),
         attention=attention,
     )
+    checkpoint.fill_modules()
     model = checkpoint.model
     pixels = torch.randn(2, 3, 70, 70, generator=torch.Generator().manual_seed(0))
     outputs: list[weakref.ref[torch.Tensor]] = []
@@ -159,7 +159,6 @@ def test_features_are_those_of_the_configured_layer_and_no_other_is_kept(
         one.remove()
     # The input of a layer and its output; one before them where that is the wanted one.
     assert alive[-1] <= 2 + (layer % 4 == 1)
-    fill_modules(model, checkpoint.language)
     theirs = twin(model)
     with torch.inference_mode():
         states = theirs.model.vision_tower(pixels, output_hidden_states=True, return_dict=True).hidden_states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,6 +137,45 @@ def test_caches_stay_within_their_bytes(nano_directory: Any) -> None:
 def test_without_a_cache_there_is_nothing_to_prepare(nano_directory: Any) -> None:
     engine = load_engine(str(nano_directory), device="cpu", settings=EngineSettings(prefix_bytes=0))
     assert not engine.prepare([Clip("camera", (frame(1), frame(2)))])
+
+
+@pytest.mark.parametrize("tower_batch", [1, 4])
+@pytest.mark.parametrize("feature_bytes", [None, 2 * 9 * 64 * 4, 0], ids=["enough", "two frames", "none"])
+def test_no_frame_is_encoded_whose_tokens_nobody_reads(
+    nano_directory: Any, tower_batch: int, feature_bytes: int | None
+) -> None:
+    """Nor twice because the cache is too small, nor because only the cache lacks it and the prefix has it."""
+    settings = EngineSettings(tower_batch=tower_batch, feature_bytes=feature_bytes)
+    engine = load_engine(str(nano_directory), device="cpu", settings=settings)
+    frames = [frame(number) for number in range(4)]
+    clip = Clip("camera", tuple(frames[:3]))
+    engine.answer([clip], "Where?", max_new_tokens=1)
+    assert engine.counters().frames_encoded == 3
+    engine._state.features.clear()
+    engine.answer([clip], "How many?", max_new_tokens=1)
+    assert engine.counters().frames_encoded == 3
+    engine.answer([Clip("camera", tuple(frames))], "And now?", max_new_tokens=1)
+    assert engine.counters().frames_encoded == 4
+
+
+@pytest.mark.parametrize("prefix_bytes", [None, 0], ids=["cached", "uncached"])
+def test_no_frame_is_encoded_for_questions_that_have_ended(nano_directory: Any, prefix_bytes: int | None) -> None:
+    engine = load_engine(str(nano_directory), device="cpu", settings=EngineSettings(prefix_bytes=prefix_bytes))
+
+    def stop_after(frames: int) -> Callable[[], str | None]:
+        return lambda: "cancelled" if engine.counters().frames_encoded >= frames else None
+
+    clip = Clip("camera", tuple(frame(number) for number in range(6)))
+    asks = [Ask("Where?", 4, should_stop=stop_after(1)), Ask("How?", 4, should_stop=stop_after(3))]
+    answers = dict(engine.stream([clip], asks))
+    assert [(answers[n].text, answers[n].finish) for n in range(2)] == [("", "cancelled")] * 2
+    assert engine.counters().frames_encoded == 3
+    # One that ends does not end the others.
+    clip = Clip("camera", tuple(frame(number) for number in range(6, 10)))
+    asks = [Ask("Where?", 4, should_stop=stop_after(5)), Ask("How?", 4)]
+    answers = dict(engine.stream([clip], asks))
+    assert answers[0].finish == "cancelled" and len(answers[1].token_ids) == 4
+    assert engine.counters().frames_encoded == 7
 
 
 def test_dropped_caches_are_computed_again(engine: Engine) -> None:

@@ -21,7 +21,6 @@ from llava_ov_ros.frames import Clip, Frame
 from llava_ov_ros.onevision.checkpoint import load_checkpoint
 from llava_ov_ros.onevision.checkpoint_files import open_checkpoint
 from llava_ov_ros.onevision.engine import Engine
-from llava_ov_ros.onevision.language import fill_modules
 from llava_ov_ros.onevision.pixels import normalised
 from llava_ov_ros.onevision.tokens import PromptTokenizer
 from llava_ov_ros.rooms.room_questions import Question, questions
@@ -108,7 +107,7 @@ def made(tools, tmp_path_factory):
     folder = tmp_path_factory.mktemp("new") / "checkpoint"
     tools["model"].write_checkpoint(tools["model"].new_model(tokenizer, 3), tokenizer, folder)
     checkpoint = load_checkpoint(open_checkpoint(folder), torch.device("cpu"), torch.float32, "sdpa")
-    fill_modules(checkpoint.model, checkpoint.language)
+    checkpoint.fill_modules()
     rows = checkpoint.model.config.text_config.vocab_size
     packer = tools["batches"].Packer(PromptTokenizer(tokenizer), tokenizer.token_to_id("<|im_end|>"), rows)
     return packer, checkpoint
