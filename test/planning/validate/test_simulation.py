@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -31,6 +32,11 @@ EMPTY_COOL, WRONG_CLEAN = "trial_T20190906_181501_970690", "trial_T20190918_1613
 def found(line, vocabulary, goal=None):
     """Reason, step and whether it is a warning, of every finding."""
     return [(one.reason, one.step, one.warning) for one in validate(split_line(line), vocabulary, goal).findings]
+
+
+def violations(line, vocabulary, goal=None):
+    """Reason and step of every violation."""
+    return [(one.reason, one.step) for one in validate(split_line(line), vocabulary, goal).violations]
 
 
 def test_written_plans_are_accepted(written_rows, alfred):
@@ -107,6 +113,45 @@ def test_what_was_put_here_is_what_is_picked_up_here(alfred):
     assert found(line, alfred, Goal("cd", "desk", count=2)) == [(Reason.GOAL_COUNT, None, False)]
     line = line.replace("; PickupObject cd; Put", "; GotoLocation bed; PickupObject cd; GotoLocation desk; Put")
     assert found(line, alfred, Goal("cd", "desk", count=2)) == []
+
+
+def test_what_was_put_into_something_here_is_what_is_picked_up_here(alfred):
+    """Also where nobody knows the place of what it was put into."""
+    line = "GotoLocation bed; PickupObject cd; PutObject cd box; PickupObject cd; PutObject cd box; PickupObject box; "
+    line += "GotoLocation desk; PutObject box desk"
+    assert violations(line, alfred, Goal("cd", "desk", count=2)) == [(Reason.GOAL_COUNT, None)]
+
+
+def test_a_thing_at_another_place_is_not_in_reach(alfred):
+    """A pen goes into another mug than the one on the shelf, which does not come into reach by that."""
+    line = "GotoLocation microwave; PickupObject mug; HeatObject mug; GotoLocation shelf; PutObject mug shelf; "
+    line += (
+        "GotoLocation bed; PickupObject pen; PutObject pen mug; PickupObject mug; GotoLocation desk; PutObject mug desk"
+    )
+    assert violations(line, alfred, Goal("mug", "desk")) == []
+    hot = Goal("mug", "desk", states=frozenset({"heated"}))
+    assert violations(line, alfred, hot) == [(Reason.GOAL_STATE, None)]
+
+
+def test_at_a_thing_the_robot_is_where_that_thing_is(alfred):
+    """At one of two apples on the table the other one is in reach; one that was put elsewhere is not."""
+    line = "GotoLocation bed; PickupObject apple; GotoLocation desk; PutObject apple desk; GotoLocation bed; "
+    line += "PickupObject apple; GotoLocation {second}; PutObject apple {second}; PickupObject knife; "
+    line += "GotoLocation apple; SliceObject apple; SliceObject apple; PutObject knife shelf; "
+    line += "GotoLocation desk; PickupObject apple; GotoLocation shelf; PutObject apple shelf; "
+    line += "GotoLocation {second}; PickupObject apple; GotoLocation shelf; PutObject apple shelf"
+    goal = Goal("apple", "shelf", states=frozenset({"sliced"}), count=2)
+    patient = replace(alfred, max_steps=24)
+    assert violations(line.format(second="desk"), patient, goal) == []
+    assert violations(line.format(second="sofa"), patient, goal)[-1] == (Reason.GOAL_STATE, None)
+
+
+def test_a_goal_whose_place_can_be_carried(alfred):
+    line = "GotoLocation bed; PickupObject pen; GotoLocation mug; PutObject pen mug; PickupObject mug; "
+    line += "GotoLocation box; PutObject mug box"
+    assert violations(line, alfred, Goal("pen", "mug")) == []
+    assert violations(line, alfred, Goal("pen", "box")) == []
+    assert violations(line, alfred, Goal("mug", "mug")) == [(Reason.GOAL_PLACE, None)]
 
 
 def test_a_carrier_takes_along_what_is_in_it(alfred):
