@@ -1,6 +1,6 @@
 """Vocabularies and plans in PDDL, through unified-planning (extra `planner`): a second judge of plans."""
 
-from .domain import NoCounterpartError, PddlDomain, domain_of
+from .domain import NoCounterpartError, PddlDomain, domain_of, domain_text
 from .judge import PddlVerdict, pddl_verdict
 from .problem import instances_of, problem_of
 from .readings import UndecidedError
@@ -11,6 +11,7 @@ __all__ = [
     "PddlVerdict",
     "UndecidedError",
     "domain_of",
+    "domain_text",
     "instances_of",
     "pddl_verdict",
     "problem_of",

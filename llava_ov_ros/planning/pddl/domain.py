@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unified_planning.environment import get_environment
+from unified_planning.io import PDDLWriter
 from unified_planning.model import Fluent, InstantaneousAction, Problem, Variable
 
 from ..vocabulary import Action, Argument, Rule, Vocabulary
@@ -76,6 +77,16 @@ def domain_of(vocabulary: Vocabulary, name: str = "robot") -> PddlDomain:
         NoCounterpartError: A part of the vocabulary cannot be expressed.
     """
     return _Writer(vocabulary, name).domain()
+
+
+def domain_text(vocabulary: Vocabulary, name: str = "robot") -> str:
+    """A vocabulary as the text of a PDDL domain; the instances that it needs are its constants.
+
+    Raises:
+        NoCounterpartError: A part of the vocabulary cannot be expressed.
+    """
+    domain = domain_of(vocabulary, name)
+    return str(PDDLWriter(domain.problem).get_domain())
 
 
 def bound_arguments(action: Action, vocabulary: Vocabulary) -> tuple[str, ...]:
