@@ -1,7 +1,7 @@
 """What the actions of a vocabulary can bring about: actions that can never be done, and goals that nothing achieves.
 
-The check leaves out what actions undo (the delete relaxation: Bonet and Geffner, Planning as heuristic search, 2001), so
-whatever it names is impossible indeed; a contradiction that only the order of steps shows is not found.
+The check leaves out what actions undo (the delete relaxation: Bonet and Geffner, Planning as heuristic search, 2001),
+so whatever it names is impossible indeed; a contradiction that only the order of steps shows is not found.
 """
 
 from __future__ import annotations
