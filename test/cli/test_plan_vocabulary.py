@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from unified_planning.io import PDDLReader
 
 from llava_ov_ros.cli.main import main
 
@@ -34,10 +33,11 @@ def test_check(faulty, capsys):
 # It calls its parser by names that are going out of use.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:unified_planning")
 def test_domain(tmp_path, capsys):
+    reader = pytest.importorskip("unified_planning.io")
     assert main(["plan", "domain", "--actions", "delivery"]) == 0
     file = tmp_path / "domain.pddl"
     file.write_text(capsys.readouterr().out)
-    read = PDDLReader().parse_problem(str(file))
+    read = reader.PDDLReader().parse_problem(str(file))
     assert [action.name for action in read.actions] == ["driveto", "load", "getsignature", "deliver"]
 
 
@@ -48,6 +48,7 @@ def test_a_vocabulary_that_is_not_there(words, capsys):
 
 
 def test_what_pddl_cannot_express(tmp_path, capsys):
+    pytest.importorskip("unified_planning")
     file = tmp_path / "robot.yaml"
     file.write_text(f"hands: 9\n{FAULTY}")
     assert main(["plan", "domain", "--actions", str(file)]) == 1
