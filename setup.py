@@ -23,6 +23,7 @@ LAYERS = (
     "planning",
     "planning.read",
     "planning.validate",
+    "planning.pddl",
     "planning.model",
     "replay",
     "rooms",
@@ -114,6 +115,8 @@ setup(
         "captioning": ["pycocoevalcap==1.2"],
         # H.264 and H.265 video of cameras and bags; tried with 17.0 and 18.1. Older ones bring threads of their own.
         "video": ["av>=17,<19"],
+        # The second judge of plans, and vocabularies in PDDL.
+        "planner": ["unified-planning>=1.3,<1.4"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.

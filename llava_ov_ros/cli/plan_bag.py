@@ -42,7 +42,8 @@ DESCRIPTION = """\
 Have a model plan in a robot's action vocabulary, from what a recording shows. Every step is checked by simulation,
 what the plan names and the pictures do not show is flagged, and nothing is executed.
 
-`llava-ov plan validate FILE` checks plans that are there already (see its --help).
+`llava-ov plan validate FILE` checks plans that are there already, `llava-ov plan check VOCABULARY` a vocabulary, and
+`llava-ov plan domain` writes one as a PDDL domain (see their --help).
 """
 EPILOG = """\
 examples:

@@ -36,6 +36,7 @@ from .read.clauses import Unread
 from .read.plan_line import parse_line
 from .read.plan_text import Reading, Skipped, read_plan
 from .validate.goal import Goal, GoalError, conditions, goal_from
+from .validate.reachability import Impossible, impossible_in
 from .validate.simulation import Validation, validate
 from .vocabulary import Action, Argument, Vocabulary
 from .vocabulary_file import find_vocabulary, load_vocabulary
@@ -54,6 +55,7 @@ __all__ = [
     "GoalError",
     "GoalTextError",
     "Hint",
+    "Impossible",
     "NextStep",
     "NoAnswerError",
     "Plan",
@@ -82,6 +84,7 @@ __all__ = [
     "from_rows",
     "goal_from",
     "goal_text",
+    "impossible_in",
     "load_vocabulary",
     "make_plan",
     "next_step_ask",

@@ -36,6 +36,8 @@ COMMANDS = {
     "rooms episodes": [],
     "plan": [BAG, "--goal", "put the mug on the desk"],
     "plan validate": [PLANS],
+    "plan check": ["alfred"],
+    "plan domain": [],
     "eval": [SUITE, "--out", "out"],
     "eval interleave": [BAG],
     "score": [ROWS],

@@ -45,7 +45,7 @@ def test_both_forms_say_the_same(alfred):
         ("NoOp", "the plan has 0 steps"),
         ("NoOp; GotoLocation desk", "comes after the end"),
         ("GotoLocation desk; NoOp; NoOp", "comes after the end"),
-        ("; ".join(["GotoLocation desk"] * 17), "the plan has 17 steps"),
+        ("; ".join(["GotoLocation desk"] * 25), "the plan has 25 steps"),
     ],
 )
 def test_the_strict_reading_accepts_nothing_else(line, message, alfred):
@@ -54,7 +54,7 @@ def test_the_strict_reading_accepts_nothing_else(line, message, alfred):
 
 
 def test_the_longest_plan_and_its_end(alfred):
-    assert len(parse_line("; ".join(["GotoLocation desk"] * 16 + ["NoOp"]), alfred).steps) == 17
+    assert len(parse_line("; ".join(["GotoLocation desk"] * 24 + ["NoOp"]), alfred).steps) == 25
 
 
 @pytest.mark.parametrize("word", ["", "a b", "a;b", "a\nb", "\u3000"])

@@ -33,40 +33,49 @@ class World:
         things: The things that the plan has touched; a thing's number is its index.
         held: Numbers of the things in the hands.
         at: Class of the place that the robot last went to; None before the first.
-        here: Classes of the places in reach: `at`, and places or carriers onto which things were put since.
+        here: What is in reach as a place: classes of fixed places, and numbers of things. That is `at` and what it is
+            in, and places or carriers onto which things were put since.
     """
 
     things: tuple[KnownThing, ...] = ()
     held: tuple[int, ...] = ()
     at: str | None = None
-    here: frozenset[str] = frozenset()
+    here: frozenset[str | int] = frozenset()
 
     def key(self) -> object:
         """A key that is equal for worlds that differ only in the numbers of their things."""
         loose = [i for i, thing in enumerate(self.things) if not isinstance(thing.where, int) and i not in self.held]
-        return self.at, self.here, *(tuple(sorted(map(self._picture, numbers))) for numbers in (self.held, loose))
+        places = frozenset(place for place in self.here if isinstance(place, str))
+        return self.at, places, *(tuple(sorted(map(self._picture, numbers))) for numbers in (self.held, loose))
 
     def _picture(self, number: int) -> str:
         thing = self.things[number]
         inside = sorted(self._picture(i) for i, other in enumerate(self.things) if other.where == number)
-        return f"{thing.kind}, {sorted(thing.states)}, {thing.where if isinstance(thing.where, str) else ''}, {inside}"
+        where = thing.where if isinstance(thing.where, str) else ""
+        return f"{thing.kind}, {sorted(thing.states)}, {where}, {number in self.here}, {inside}"
 
     def was_put_here(self, number: int) -> bool:
         """Whether the plan has put a thing at a place in reach, directly or inside another thing."""
         where = self.things[number].where
-        return self.was_put_here(where) if isinstance(where, int) else where in self.here
+        return where in self.here or (isinstance(where, int) and self.was_put_here(where))
 
     def may_be_here(self, number: int) -> bool:
         """Whether a thing can be in reach: its place is in reach or not known."""
-        thing = self.things[number]
-        if thing.where is None or thing.kind in self.here:
-            return True
-        return self.may_be_here(thing.where) if isinstance(thing.where, int) else thing.where in self.here
+        where = self.things[number].where
+        return where is None or where in self.here or (isinstance(where, int) and self.may_be_here(where))
 
     def is_at(self, number: int, place: str) -> bool:
-        """Whether the plan has put a thing at a place, directly or inside another thing."""
+        """Whether the plan has put a thing at or into something of that class, directly or inside another thing."""
         where = self.things[number].where
-        return self.is_at(where, place) if isinstance(where, int) else where == place
+        if isinstance(where, int):
+            return self.things[where].kind == place or self.is_at(where, place)
+        return where == place
+
+    def around(self, number: int) -> frozenset[str | int]:
+        """A thing, and all that it is in or on."""
+        where = self.things[number].where
+        further = self.around(where) if isinstance(where, int) else frozenset([] if where is None else [where])
+        return frozenset((number,)) | further
 
     def is_in(self, number: int, carrier: int) -> bool:
         """Whether a thing is inside another, directly or inside a third."""

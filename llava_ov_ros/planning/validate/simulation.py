@@ -127,7 +127,8 @@ def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) 
             _wrong_state(rule, step, things.things[bound[rule.names[0]]]) for rule in action.expects if _on_state(rule)
         ]
         warnings = tuple(replace(one, warning=True) for one in (*unusual, *states) if one is not None)
-        yield _Outcome(_after(things, action, named, bound), warnings)
+        for after in _after(things, action, named, bound):
+            yield _Outcome(after, warnings)
     if not possible:
         yield _Outcome(world, (_nothing_fits(action, step, named),))
 
@@ -239,24 +240,36 @@ def _candidates(
     return found
 
 
-def _after(world: World, action: Action, named: Mapping[str, str], bound: Mapping[str, int]) -> World:
-    """The world after the effects of an action."""
+def _after(world: World, action: Action, named: Mapping[str, str], bound: Mapping[str, int]) -> list[World]:
+    """The worlds that the effects of an action can lead to: the robot may go to one thing of a class or to another."""
+    worlds = [world]
     for effect in action.effects:
         place = named.get(effect.names[-1], effect.names[-1])
         if effect.kind == "go_to":
-            world = replace(world, at=place, here=frozenset((place,)))
-            continue
-        number = bound[effect.names[0]]
-        thing = world.things[number]
-        if effect.kind == "pick_up":
-            world = replace(world.with_thing(number, replace(thing, where=None)), held=(*world.held, number))
-        elif effect.kind == "put":
-            where = bound.get(effect.names[1], place)
-            held = tuple(one for one in world.held if one != number)
-            world = replace(world.with_thing(number, replace(thing, where=where)), held=held, here=world.here | {place})
+            worlds = [after for before in worlds for after in _gone_to(before, place)]
         else:
-            state = frozenset((effect.names[1],))
-            set_it = effect.kind == "set" or (effect.kind == "flip" and not state <= thing.states)
-            states = thing.states | state if set_it else thing.states - state
-            world = world.with_thing(number, replace(thing, states=states))
-    return world
+            worlds = [_changed(before, effect, place, bound) for before in worlds]
+    return worlds
+
+
+def _gone_to(world: World, place: str) -> Iterator[World]:
+    """The worlds where the robot is at a place: at a thing that the plan has touched, or at what is not known yet."""
+    for number, thing in enumerate(world.things):
+        if thing.kind == place and number not in world.held:
+            yield replace(world, at=place, here=frozenset((place,)) | world.around(number))
+    yield replace(world, at=place, here=frozenset((place,)))
+
+
+def _changed(world: World, effect: Rule, place: str, bound: Mapping[str, int]) -> World:
+    """The world after an effect on a thing; `place` is the class of the last name of the effect."""
+    number = bound[effect.names[0]]
+    thing = world.things[number]
+    if effect.kind == "pick_up":
+        return replace(world.with_thing(number, replace(thing, where=None)), held=(*world.held, number))
+    if effect.kind == "put":
+        where = bound.get(effect.names[1], place)
+        held = tuple(one for one in world.held if one != number)
+        return replace(world.with_thing(number, replace(thing, where=where)), held=held, here=world.here | {where})
+    state = frozenset((effect.names[1],))
+    set_it = effect.kind == "set" or (effect.kind == "flip" and not state <= thing.states)
+    return world.with_thing(number, replace(thing, states=thing.states | state if set_it else thing.states - state))

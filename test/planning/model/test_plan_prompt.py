@@ -42,7 +42,7 @@ def test_onevision_is_told_what_there_is(alfred) -> None:
     for action in alfred.actions.values():
         assert "\n" + " ".join([action.name, *(f"<{one.type}>" for one in action.arguments)]) + "\n" in prompt
     assert all(name in prompt for name in alfred.classes)
-    assert "at most 16 steps" in prompt
+    assert "at most 24 steps" in prompt
     prompt = next_step_ask(GOAL, STEPS, alfred, ONEVISION).prompt
     assert "Step Details: GotoLocation shelf; PickupObject mug\n" in prompt
 
@@ -107,7 +107,7 @@ def test_braces_in_a_goal_are_text(alfred) -> None:
 def test_what_answers_are_held_to(alfred) -> None:
     whole, step = plan_ask(GOAL, alfred, PLAIN), next_step_ask(GOAL, STEPS, alfred, PLAIN)
     assert whole.grammar is not None and '"cannot tell"' in whole.grammar and '"DONE"' not in whole.grammar
-    assert '"NoOp"' in whole.grammar and "{0,15}" in whole.grammar
+    assert '"NoOp"' in whole.grammar and "{0,23}" in whole.grammar
     assert step.grammar is not None and '"DONE"' in step.grammar and '"cannot tell"' in step.grammar
     assert '"NoOp"' not in step.grammar and "{0," not in step.grammar
     assert step.max_new_tokens < whole.max_new_tokens

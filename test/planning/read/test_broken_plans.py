@@ -196,7 +196,7 @@ def end_in_the_middle(steps, row):
 
 
 def too_long(steps, row):
-    return [*[["GotoLocation", "bed"]] * (17 - len([step for step in steps if step[0] != "NoOp"])), *steps]
+    return [*[["GotoLocation", "bed"]] * (25 - len([step for step in steps if step[0] != "NoOp"])), *steps]
 
 
 def empty(steps, row):

@@ -33,6 +33,11 @@ def found(line, vocabulary, goal=None):
     return [(one.reason, one.step, one.warning) for one in validate(split_line(line), vocabulary, goal).findings]
 
 
+def violations(line, vocabulary, goal=None):
+    """Reason and step of every violation."""
+    return [(one.reason, one.step) for one in validate(split_line(line), vocabulary, goal).violations]
+
+
 def test_written_plans_are_accepted(written_rows, alfred):
     for row in written_rows:
         goal = goal_from(row["pddl_params"], row["task_type"], alfred)
@@ -88,9 +93,9 @@ def test_a_step_with_a_violation_changes_nothing(alfred):
 
 
 def test_the_step_after_the_longest_plan(alfred):
-    line = "; ".join(["GotoLocation desk"] * 16)
+    line = "; ".join(["GotoLocation desk"] * 24)
     assert found(line, alfred) == found(f"{line}; NoOp", alfred) == []
-    assert found(f"{line}; GotoLocation bed; Dance", alfred) == [(Reason.TOO_LONG, 17, False)]
+    assert found(f"{line}; GotoLocation bed; Dance", alfred) == [(Reason.TOO_LONG, 25, False)]
 
 
 def test_places_that_are_things(alfred):
@@ -107,6 +112,44 @@ def test_what_was_put_here_is_what_is_picked_up_here(alfred):
     assert found(line, alfred, Goal("cd", "desk", count=2)) == [(Reason.GOAL_COUNT, None, False)]
     line = line.replace("; PickupObject cd; Put", "; GotoLocation bed; PickupObject cd; GotoLocation desk; Put")
     assert found(line, alfred, Goal("cd", "desk", count=2)) == []
+
+
+def test_what_was_put_into_something_here_is_what_is_picked_up_here(alfred):
+    """Also where nobody knows the place of what it was put into."""
+    line = "GotoLocation bed; PickupObject cd; PutObject cd box; PickupObject cd; PutObject cd box; PickupObject box; "
+    line += "GotoLocation desk; PutObject box desk"
+    assert violations(line, alfred, Goal("cd", "desk", count=2)) == [(Reason.GOAL_COUNT, None)]
+
+
+def test_a_thing_at_another_place_is_not_in_reach(alfred):
+    """A pen goes into another mug than the one on the shelf, which does not come into reach by that."""
+    line = "GotoLocation microwave; PickupObject mug; HeatObject mug; GotoLocation shelf; PutObject mug shelf; "
+    line += (
+        "GotoLocation bed; PickupObject pen; PutObject pen mug; PickupObject mug; GotoLocation desk; PutObject mug desk"
+    )
+    assert violations(line, alfred, Goal("mug", "desk")) == []
+    hot = Goal("mug", "desk", states=frozenset({"heated"}))
+    assert violations(line, alfred, hot) == [(Reason.GOAL_STATE, None)]
+
+
+def test_at_a_thing_the_robot_is_where_that_thing_is(alfred):
+    """At one of two apples on the table the other one is in reach; one that was put elsewhere is not."""
+    line = "GotoLocation bed; PickupObject apple; GotoLocation desk; PutObject apple desk; GotoLocation bed; "
+    line += "PickupObject apple; GotoLocation {second}; PutObject apple {second}; PickupObject knife; "
+    line += "GotoLocation apple; SliceObject apple; SliceObject apple; PutObject knife shelf; "
+    line += "GotoLocation desk; PickupObject apple; GotoLocation shelf; PutObject apple shelf; "
+    line += "GotoLocation {second}; PickupObject apple; GotoLocation shelf; PutObject apple shelf"
+    goal = Goal("apple", "shelf", states=frozenset({"sliced"}), count=2)
+    assert violations(line.format(second="desk"), alfred, goal) == []
+    assert violations(line.format(second="sofa"), alfred, goal)[-1] == (Reason.GOAL_STATE, None)
+
+
+def test_a_goal_whose_place_can_be_carried(alfred):
+    line = "GotoLocation bed; PickupObject pen; GotoLocation mug; PutObject pen mug; PickupObject mug; "
+    line += "GotoLocation box; PutObject mug box"
+    assert violations(line, alfred, Goal("pen", "mug")) == []
+    assert violations(line, alfred, Goal("pen", "box")) == []
+    assert violations(line, alfred, Goal("mug", "mug")) == [(Reason.GOAL_PLACE, None)]
 
 
 def test_a_carrier_takes_along_what_is_in_it(alfred):
