@@ -10,6 +10,7 @@ from .model.plan_prompt import (
     MOST_PICTURES,
     GoalTextError,
     PlanAsk,
+    checked_step,
     decoding_named,
     goal_text,
     next_step_ask,
@@ -36,6 +37,7 @@ from .read.clauses import Unread
 from .read.plan_line import parse_line
 from .read.plan_text import Reading, Skipped, read_plan
 from .validate.goal import Goal, GoalError, conditions, goal_from
+from .validate.reports import Outcome, Report, Situation
 from .validate.simulation import Validation, validate
 from .vocabulary import Action, Argument, Vocabulary
 from .vocabulary_file import find_vocabulary, load_vocabulary
@@ -56,6 +58,7 @@ __all__ = [
     "Hint",
     "NextStep",
     "NoAnswerError",
+    "Outcome",
     "Plan",
     "PlanAsk",
     "PlanError",
@@ -65,7 +68,9 @@ __all__ = [
     "PlannedStep",
     "Reading",
     "Reason",
+    "Report",
     "RowError",
+    "Situation",
     "Skipped",
     "Step",
     "StepStatus",
@@ -74,6 +79,7 @@ __all__ = [
     "Validation",
     "Vocabulary",
     "VocabularyError",
+    "checked_step",
     "conditions",
     "decoding_named",
     "decompose_about",
