@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ..settings.parameters import MOST_WAITING
 
@@ -22,6 +22,14 @@ def requests_qos() -> QoSProfile:
     for responses to other clients.
     """
     return QoSProfile(depth=REQUESTS_DEPTH)
+
+
+def kept_qos(depth: int) -> QoSProfile:
+    """Return the QoS of a topic whose last messages also reach who subscribes later, transient local, with that depth.
+
+    A dashboard or a behaviour tree that starts late reads the last message with a depth of 1.
+    """
+    return QoSProfile(depth=depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def action_server_qos() -> dict[str, Any]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.timer import Timer
 from std_msgs.msg import String
 
-from llava_ov_ros.msg import ActionHint
-from llava_ov_ros.srv import ClearGoal, ReportStep, SetGoal
+from llava_ov_ros.msg import ActionHint, PlanStep
+from llava_ov_ros.srv import ClearGoal, NextStep, ReportStep, SetGoal
 
 from ..frames import Clip, Frame
 from ..planning import (
-    MOST_PICTURES,
-    Decoding,
     GoalTextError,
+    Outcome,
+    Report,
+    Situation,
     Step,
+    Vocabulary,
+    checked_step,
     decoding_named,
     goal_text,
     next_step_ask,
@@ -30,33 +32,41 @@ from ..questions import Query, RefusedError, Request, Result, Status
 from ..settings import Settings
 from .configured import Configured
 from .depths import requests_qos
+from .hint_turn import MOST_DONE, Turn, situation_after
 from .messages import standing_query
+from .plan_messages import told_goal
+from .request_bounds import LONGEST_ID
 from .server_context import ServerContext
 from .set_back import begin_anew
 from .words import Words
 
-MOST_DONE = 100
-
-
-@dataclass(frozen=True, eq=False)
-class _Turn:
-    """The goal and the steps done that a hint is about. Setting a goal or reporting a step begins a new turn.
-
-    Attributes:
-        goal: State that the steps shall reach, in words.
-        done: Steps reported done, oldest first.
-        pictures: Frame of the first camera when each of the newest steps was reported, None if there was no usable
-            frame; MOST_PICTURES at most.
-    """
-
-    goal: str
-    done: tuple[Step, ...]
-    pictures: tuple[Frame | None, ...] = ()
+_OUTCOMES = {
+    ReportStep.Request.DONE: Outcome.DONE,
+    ReportStep.Request.FAILED: Outcome.FAILED,
+    ReportStep.Request.UNDONE: Outcome.UNDONE,
+}
 
 
 def _view_of_now(query: Query) -> Query:
     """Change a query to look at each camera's newest frame only, as one picture beside the pictures of the steps."""
     return replace(query, mode="multi_image", window_ns=0, max_frames=1)
+
+
+def _situation(texts: Sequence[str], steps: Sequence[Step], vocabulary: Vocabulary) -> Situation:
+    """What is known after steps that are done already.
+
+    Args:
+        texts: Steps as texts such as `PutObject mug desk`, oldest first.
+        steps: Further steps, which follow.
+        vocabulary: Vocabulary of the steps.
+
+    Raises:
+        GoalTextError: There are too many steps, or one of them is none of the vocabulary.
+    """
+    if len(texts) + len(steps) > MOST_DONE:
+        raise GoalTextError(f"done has {len(texts) + len(steps)} steps: allowed are {MOST_DONE}")
+    read = [reported_step(one, vocabulary) for one in texts] + [checked_step(one, vocabulary) for one in steps]
+    return situation_after(read, vocabulary)
 
 
 class HintServer:
@@ -76,19 +86,21 @@ class HintServer:
         self._context = context
         self._cut = cut
         self._lock = threading.Lock()
-        self._turn: _Turn | None = None
-        self._asked: _Turn | None = None
+        self._number = 0
+        self._turn: Turn | None = None
+        self._asked: Turn | None = None
         self._request: Request | None = None
         self._reached: ActionHint | None = None
         self._timer: Timer | None = None
         self._timer_group = MutuallyExclusiveCallbackGroup()
         # Goals and steps take effect in the order in which they arrive, by service or by topic.
-        group = MutuallyExclusiveCallbackGroup()
+        group, waiting = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
         qos, node = requests_qos(), context.node
         self._entities = [
             node.create_service(SetGoal, "~/set_goal", self._serve_set, qos_profile=qos, callback_group=group),
             node.create_service(ClearGoal, "~/clear_goal", self._serve_clear, qos_profile=qos, callback_group=group),
             node.create_service(ReportStep, "~/step_done", self._serve_step, qos_profile=qos, callback_group=group),
+            node.create_service(NextStep, "~/next_step", self._serve_next, qos_profile=qos, callback_group=waiting),
             node.create_subscription(String, "~/goal", self._hear_goal, qos, callback_group=group),
             node.create_subscription(String, "~/step_done", self._hear_step, qos, callback_group=group),
         ]
@@ -109,58 +121,69 @@ class HintServer:
             self._context.node.destroy_timer(self._timer)
             self._timer = None
 
-    def set_goal(self, text: str, done: list[str]) -> str:
+    def set_goal(self, text: str, done: list[str], steps: Sequence[PlanStep] = (), plan_id: str = "") -> Turn:
         """Set a goal; the new goal replaces the goal that was set before.
 
         Args:
             text: State that the steps shall reach, in words.
             done: Steps that are done already, oldest first, such as `PutObject mug desk`.
+            steps: Further steps that are done already, as a plan has them.
+            plan_id: Name of the plan that is followed.
 
         Returns:
-            A message that names the goal.
+            The turn that begins.
 
         Raises:
-            GoalTextError: The goal or a step cannot be used, there are too many steps, or the node is not configured.
+            GoalTextError: The goal, a step or the name cannot be used, there are too many steps, or the node is not
+                configured.
         """
         words = self._words(self._context.configuration.now)
-        if len(done) > MOST_DONE:
-            raise GoalTextError(f"done has {len(done)} steps: allowed are {MOST_DONE}")
-        turn = _Turn(goal_text(text), tuple(reported_step(one, words.vocabulary) for one in done))
-        self._begin(turn, anew=True)
-        return f"goal: {turn.goal}"
+        if len(plan_id) > LONGEST_ID:
+            raise GoalTextError(f"plan_id has {len(plan_id)} characters: allowed are {LONGEST_ID}")
+        typed = [Step(one.action, tuple(one.arguments)) for one in steps]
+        turn = Turn(goal_text(text), plan_id=plan_id, situation=_situation(done, typed, words.vocabulary))
+        return self._begin(turn, anew=True)
 
     def clear_goal(self) -> str:
         """Clear the goal and return a message that names the goal that was cleared."""
         before = self._turn
-        self._begin(None, anew=True)
+        self._replace(None, anew=True)
         return "there was no goal" if before is None else f"no longer: {before.goal}"
 
-    def report_step(self, text: str) -> str:
-        """Note that a step is done.
-
-        Args:
-            text: The step, such as `PutObject mug desk`.
+    def report_step(self, request: ReportStep.Request) -> tuple[Turn, tuple[str, ...]]:
+        """Note what became of a step.
 
         Returns:
-            A message with the number of steps done.
+            The turn that begins, and what the report has refuted, in words.
 
         Raises:
-            GoalTextError: The text is not a step, no goal is set, too many steps are done, or the node is not
-                configured.
+            GoalTextError: The request has no step or no outcome that can be used, it is about a turn that has passed,
+                no goal is set, too many steps are reported, or the node is not configured.
         """
-        configured, turn = self._context.configuration.now, self._turn
+        configured = self._context.configuration.now
         words = self._words(configured)
+        outcome = _OUTCOMES.get(request.outcome)
+        if outcome is None:
+            raise GoalTextError(f"outcome is {request.outcome}: allowed are DONE 0, FAILED 1, UNDONE 2")
+        if bool(request.step.strip()) == bool(request.action):
+            raise GoalTextError("name the step once: either in step, or in action and arguments")
+        picture = self._look(configured.settings) if words.prompts.planning.shows_steps else None
+        # Reports arrive one after the other, but a goal may end meanwhile.
+        turn = self._turn
         if turn is None:
             raise GoalTextError("there is no goal: set one first")
-        if len(turn.done) >= MOST_DONE:
-            raise GoalTextError(f"{MOST_DONE} steps are reported already: set the goal anew")
-        done = (*turn.done, reported_step(text, words.vocabulary))
-        pictures = turn.pictures
-        if words.prompts.planning.shows_steps:
-            pictures = (*pictures, self._look(configured.settings))[-MOST_PICTURES:]
-        turn = replace(turn, done=done, pictures=pictures)
-        self._begin(turn, anew=False)
-        return f"{len(turn.done)} done"
+        if request.turn not in (0, turn.number):
+            raise GoalTextError(
+                f"turn is {request.turn}, and hints are at turn {turn.number}: what it was about is over"
+            )
+        if request.action:
+            step = checked_step(Step(request.action, tuple(request.arguments)), words.vocabulary)
+        else:
+            step = reported_step(request.step, words.vocabulary)
+        after, refuted = turn.after(Report(step, outcome), words.vocabulary)
+        if words.prompts.planning.shows_steps and outcome is Outcome.DONE:
+            after = after.showing(picture)
+        return self._begin(after, anew=outcome is not Outcome.DONE), refuted
 
     def _words(self, configured: Configured) -> Words:
         if configured.words is None:
@@ -176,13 +199,20 @@ class HintServer:
             # KeyError: a cleanup has removed the cameras meanwhile.
             return None
 
-    def _begin(self, turn: _Turn | None, anew: bool) -> None:
-        """End the turn, cancel its request, and begin another turn at once.
+    def _begin(self, turn: Turn, anew: bool) -> Turn:
+        """Give a turn its number and begin it: the last one ends, and its request is cancelled.
 
         Args:
-            turn: The new turn; None: no goal is set.
+            turn: What the turn is about.
             anew: Whether to forget that the goal was reached.
         """
+        with self._lock:
+            self._number += 1
+            turn = replace(turn, number=self._number)
+        self._replace(turn, anew)
+        return turn
+
+    def _replace(self, turn: Turn | None, anew: bool) -> None:
         with self._lock:
             old, self._request = self._request, None
             self._turn, self._asked = turn, None
@@ -202,20 +232,11 @@ class HintServer:
             if turn is None or words is None or configured.worker is None or self._asked is turn:
                 return
             if self._reached is not None:
+                self._reached.turn, self._reached.done = turn.number, list(map(str, turn.situation.done))
                 self._context.publishing.hint(self._reached, turn, words)
                 return
             self._asked = turn
-        decoding = decoding_named(settings.plan_decoding)
-        ask = next_step_ask(turn.goal, turn.done, words.vocabulary, words.prompts, decoding, turn.pictures)
-        query = replace(
-            standing_query(turn.goal, settings),
-            prompt=ask.prompt,
-            grammar=ask.grammar,
-            max_new_tokens=ask.max_new_tokens,
-            before=ask.before,
-        )
-        if words.prompts.planning.shows_steps:
-            query = _view_of_now(query)
+        query = self._query(turn, settings, words)
 
         def remember(request: Request) -> None:
             with self._lock:
@@ -225,22 +246,34 @@ class HintServer:
                     request.cancelled.set()
 
         def on_result(result: Result) -> None:
-            self._publish(turn, settings, words, decoding, result)
+            self._publish(turn, settings, words, result)
 
         self._context.submitting.submit(configured, query, on_result, on_request=remember)
 
-    def _publish(self, turn: _Turn, settings: Settings, words: Words, decoding: Decoding, result: Result) -> None:
-        publishing, step = self._context.publishing, None
+    def _query(self, turn: Turn, settings: Settings, words: Words) -> Query:
+        decoding = decoding_named(settings.plan_decoding)
+        known, vocabulary = turn.situation, words.vocabulary
+        ask = next_step_ask(turn.goal, known.done, vocabulary, words.prompts, decoding, turn.pictures, known.failed)
+        query = replace(
+            standing_query(turn.goal, settings),
+            prompt=ask.prompt,
+            grammar=ask.grammar,
+            max_new_tokens=ask.max_new_tokens,
+            before=ask.before,
+        )
+        return _view_of_now(query) if words.prompts.planning.shows_steps else query
+
+    def _message(self, turn: Turn, settings: Settings, words: Words, result: Result) -> ActionHint:
+        step = None
         if result.status is Status.OK and result.generated is not None:
+            decoding = decoding_named(settings.plan_decoding)
             step = read_next_step(
-                result.generated,
-                turn.done,
-                words.vocabulary,
-                words.prompts,
-                decoding,
-                settings.hint_confidence,
+                result.generated, turn.situation, words.vocabulary, words.prompts, decoding, settings.hint_confidence
             )
-        message = publishing.hint_message(turn.goal, turn.done, result, step)
+        return self._context.publishing.hint_message(turn, result, step)
+
+    def _publish(self, turn: Turn, settings: Settings, words: Words, result: Result) -> None:
+        publishing, message = self._context.publishing, self._message(turn, settings, words, result)
         with self._lock:
             if self._turn is not turn:
                 return
@@ -252,19 +285,57 @@ class HintServer:
             publishing.evidence(result)
 
     def _serve_set(self, request: SetGoal.Request, response: SetGoal.Response) -> SetGoal.Response:
-        return self._respond(response, lambda: self.set_goal(request.goal, request.done))
+        try:
+            turn = self.set_goal(request.goal, request.done, request.done_steps, request.plan_id)
+        except GoalTextError as error:
+            response.message = str(error)
+        else:
+            response.success, response.message, response.turn = True, f"goal: {turn.goal}", turn.number
+        return response
 
     def _serve_clear(self, request: ClearGoal.Request, response: ClearGoal.Response) -> ClearGoal.Response:
-        return self._respond(response, self.clear_goal)
+        response.message, response.success = self.clear_goal(), True
+        return response
 
     def _serve_step(self, request: ReportStep.Request, response: ReportStep.Response) -> ReportStep.Response:
-        return self._respond(response, lambda: self.report_step(request.step))
-
-    def _respond(self, response: Any, act: Callable[[], str]) -> Any:
+        now = self._turn
+        response.turn = 0 if now is None else now.number
         try:
-            response.message, response.success = act(), True
+            turn, response.unexpected = self.report_step(request)
         except GoalTextError as error:
-            response.message, response.success = str(error), False
+            response.message = str(error)
+        else:
+            response.success, response.message, response.turn = True, f"{len(turn.situation.done)} done", turn.number
+        return response
+
+    def _serve_next(self, request: NextStep.Request, response: NextStep.Response) -> NextStep.Response:
+        """Answer a client that asks once; the callback may wait for the worker."""
+        submitting, configured, done = self._context.submitting, self._context.configuration.now, threading.Event()
+        settings, results = configured.settings, list[Result]()
+
+        def on_result(result: Result) -> None:
+            results.append(result)
+            done.set()
+
+        with submitting.counted():
+            turn = self._turn
+            try:
+                words = self._words(configured)
+                if request.goal.strip():
+                    goal = goal_text(request.goal)
+                    turn = Turn(goal, situation=_situation(request.done, (), words.vocabulary))
+                elif turn is None:
+                    raise GoalTextError("goal is empty, and no goal is set: name one")
+                elif request.done:
+                    raise GoalTextError("done is about a goal of its own: name it, or report the steps to ~/step_done")
+            except GoalTextError as error:
+                query = standing_query("", settings)
+                response.hint = self._context.publishing.hint_message(
+                    Turn(told_goal(request.goal)), Result(query, Status.INVALID, str(error)), None
+                )
+                return response
+            submitting.wait(submitting.submit(configured, self._query(turn, settings, words), on_result), done)
+            response.hint = self._message(turn, settings, words, results[0])
         return response
 
     def _hear_goal(self, message: String) -> None:
@@ -272,9 +343,9 @@ class HintServer:
         self._heard("~/goal", (lambda: self.set_goal(text, [])) if text.strip() else self.clear_goal)
 
     def _hear_step(self, message: String) -> None:
-        self._heard("~/step_done", lambda: self.report_step(message.data))
+        self._heard("~/step_done", lambda: self.report_step(ReportStep.Request(step=message.data)))
 
-    def _heard(self, topic: str, act: Callable[[], str]) -> None:
+    def _heard(self, topic: str, act: Callable[[], object]) -> None:
         try:
             act()
         except GoalTextError as error:

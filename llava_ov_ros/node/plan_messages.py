@@ -18,7 +18,6 @@ from ..planning import (
     NextStep,
     PlannedStep,
     PlanResult,
-    Step,
     StepStatus,
     goal_text,
     plan_outcome,
@@ -26,6 +25,7 @@ from ..planning import (
 from ..questions import Query, Result
 from ..settings import Settings
 from ..settings.allowed_values import REQUEST_DECODINGS
+from .hint_turn import Turn
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
 
@@ -134,14 +134,11 @@ def plan_message(
     return message
 
 
-def hint_message(
-    goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None, answered_at: Time, model: str
-) -> ActionHint:
+def hint_message(turn: Turn, result: Result, step: NextStep | None, answered_at: Time, model: str) -> ActionHint:
     """Make the message of a hint.
 
     Args:
-        goal: State that the steps shall reach, in words.
-        done: Steps reported done, oldest first.
+        turn: The goal, and what is known from the reports of its steps.
         result: The end of the query, with the frames used.
         step: The next step that the model gave; None: the model gave no answer.
         answered_at: Time of the node's clock.
@@ -149,8 +146,11 @@ def hint_message(
     """
     message = ActionHint(
         header=newest_header(result.clips),
-        goal=goal,
-        done=[str(one) for one in done],
+        goal=turn.goal,
+        plan_id=turn.plan_id,
+        turn=turn.number,
+        done=[str(one) for one in turn.situation.done],
+        failed=[str(one) for one in turn.situation.failed],
         text=result.text,
         status=int(result.status),
         message=result.message,
@@ -164,7 +164,10 @@ def hint_message(
     if step.step is not None:
         message.action, message.arguments = step.step.action, list(step.step.arguments)
     message.confidence = float(step.confidence)
-    message.violations = [finding.text for finding in step.findings if not finding.warning]
-    message.warnings = [finding.text for finding in step.findings if finding.warning]
+    violations = [finding for finding in step.findings if not finding.warning]
+    warnings = [finding for finding in step.findings if finding.warning]
+    message.violations = [finding.text for finding in violations]
+    message.warnings = [finding.text for finding in warnings]
+    message.reasons = [str(finding.reason) for finding in (*violations, *warnings)]
     message.message = "; ".join(filter(None, (result.message, *step.unread)))
     return message

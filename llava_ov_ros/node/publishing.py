@@ -11,11 +11,12 @@ from rclpy.publisher import Publisher
 from llava_ov_ros.msg import ActionHint, Answer, AnswerChunk, Plan
 
 from ..frames import Clip
-from ..planning import Decomposition, NextStep, PlanResult, Step
+from ..planning import Decomposition, NextStep, PlanResult
 from ..questions import Result
 from .configured import Configured
-from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH
+from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH, kept_qos
 from .evidence import Evidence
+from .hint_turn import Turn
 from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
 from .plan_messages import hint_message, plan_message
@@ -30,10 +31,10 @@ class Publishing:
     def __init__(self, node: LifecycleNode, model_name: Callable[[], str]) -> None:
         self._node = node
         self._model_name = model_name
-        self._answers = node.create_publisher(Answer, "~/answers", REQUESTS_DEPTH)
+        self._answers = node.create_publisher(Answer, "~/answers", kept_qos(REQUESTS_DEPTH))
         self._chunks = node.create_publisher(AnswerChunk, "~/answer_chunks", FEEDBACK_DEPTH)
-        self._plans = node.create_publisher(Plan, "~/plans", REQUESTS_DEPTH)
-        self._hints = node.create_publisher(ActionHint, "~/action_hint", HINTS_DEPTH)
+        self._plans = node.create_publisher(Plan, "~/plans", kept_qos(REQUESTS_DEPTH))
+        self._hints = node.create_publisher(ActionHint, "~/action_hint", kept_qos(HINTS_DEPTH))
         self._others = OtherMessages(node)
         self._evidence = Evidence(node)
 
@@ -67,12 +68,12 @@ class Publishing:
             self._others.plan(plan.validation.plan, words.vocabulary)
         return message
 
-    def hint_message(self, goal: str, done: tuple[Step, ...], result: Result, step: NextStep | None) -> ActionHint:
+    def hint_message(self, turn: Turn, result: Result, step: NextStep | None) -> ActionHint:
         """Make the message of a hint; `hint` publishes the message."""
         now = self._node.get_clock().now().to_msg()
-        return hint_message(goal, done, result, step, now, result.model(self._model_name()))
+        return hint_message(turn, result, step, now, result.model(self._model_name()))
 
-    def hint(self, message: ActionHint, turn: object, words: Words) -> None:
+    def hint(self, message: ActionHint, turn: Turn, words: Words) -> None:
         """Publish a hint on ~/action_hint, and as an intent if the last intent of the turn did not have the same step.
 
         Args:

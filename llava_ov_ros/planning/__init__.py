@@ -10,6 +10,7 @@ from .model.plan_prompt import (
     MOST_PICTURES,
     GoalTextError,
     PlanAsk,
+    checked_step,
     decoding_named,
     goal_text,
     next_step_ask,
@@ -37,6 +38,7 @@ from .read.plan_line import parse_line
 from .read.plan_text import Reading, Skipped, read_plan
 from .validate.goal import Goal, GoalError, conditions, goal_from
 from .validate.reachability import Impossible, impossible_in
+from .validate.reports import Outcome, Report, Situation
 from .validate.simulation import Validation, validate
 from .vocabulary import Action, Argument, Vocabulary
 from .vocabulary_file import find_vocabulary, load_vocabulary
@@ -58,6 +60,7 @@ __all__ = [
     "Impossible",
     "NextStep",
     "NoAnswerError",
+    "Outcome",
     "Plan",
     "PlanAsk",
     "PlanError",
@@ -67,7 +70,9 @@ __all__ = [
     "PlannedStep",
     "Reading",
     "Reason",
+    "Report",
     "RowError",
+    "Situation",
     "Skipped",
     "Step",
     "StepStatus",
@@ -76,6 +81,7 @@ __all__ = [
     "Validation",
     "Vocabulary",
     "VocabularyError",
+    "checked_step",
     "conditions",
     "decoding_named",
     "decompose_about",

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     NO_PLACE = "no_place"
     WRONG_STATE = "wrong_state"
     NOT_SEEN = "not_seen"
+    JUST_FAILED = "just_failed"
     # The goal.
     GOAL_PLACE = "goal_place"
     GOAL_CARRIER = "goal_carrier"

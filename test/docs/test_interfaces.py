@@ -19,7 +19,7 @@ from llava_ov_ros.engines.with_fallback import EngineWithFallback
 from llava_ov_ros.frames import Camera, CameraSettings
 from llava_ov_ros.node import diagnostics, request_bounds
 from llava_ov_ros.node.camera_subscriptions import Link
-from llava_ov_ros.node.hint_server import MOST_DONE
+from llava_ov_ros.node.hint_turn import MOST_DONE
 from llava_ov_ros.node.model import Model
 from llava_ov_ros.node.node import LlavaOvNode
 from llava_ov_ros.node.recent import Ends
@@ -143,7 +143,7 @@ def test_bounds_of_requests():
         "choices": [request_bounds.MOST_CHOICES, request_bounds.LONGEST_CHOICE],
         "question, history and choices together": [request_bounds.LONGEST_TOGETHER],
         "cameras": [request_bounds.MOST_CAMERAS],
-        "`request_id`": [request_bounds.LONGEST_ID],
+        "`request_id`, `plan_id`": [request_bounds.LONGEST_ID],
         "goal": [LONGEST_GOAL],
         "steps of `done`, steps that are reported for one goal": [MOST_DONE],
         "a step": [LONGEST_STEP],

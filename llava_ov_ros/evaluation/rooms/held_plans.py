@@ -12,6 +12,7 @@ from ...planning import (
     Hint,
     Plan,
     PlanAsk,
+    Situation,
     Vocabulary,
     read_next_step,
     read_plan_answer,
@@ -143,7 +144,7 @@ def read_answer_of(question: Question, generated: Generated, vocabulary: Vocabul
             return Read(str(prompts.cannot_tell), malformed=False)
         plan, unread = whole.validation.plan, whole.unread
     else:
-        step = read_next_step(generated, (), vocabulary, prompts, "free", 0.0)
+        step = read_next_step(generated, Situation(), vocabulary, prompts, "free", 0.0)
         if step.hint is Hint.CANNOT_TELL or (step.hint is Hint.DONE and not step.unread):
             return Read(str(prompts.cannot_tell) if step.hint is Hint.CANNOT_TELL else prompts.planning.done, False)
         plan, unread = Plan(() if step.step is None else (step.step,)), step.unread

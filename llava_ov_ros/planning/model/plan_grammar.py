@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...bounds import cited
+from ..plan_steps import Step
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -41,6 +42,7 @@ def plan_grammar(
     separator: str = "; ",
     endings: StepArguments | None = None,
     instead: Sequence[str] = (),
+    excluded: Collection[Step] = (),
 ) -> PlanGrammar:
     """Build the grammar of plans such as `GotoLocation desk; PickupObject mug`.
 
@@ -52,6 +54,7 @@ def plan_grammar(
         separator: Text between two steps.
         endings: Actions of which one may end a plan; they are allowed nowhere else.
         instead: Texts that are allowed in place of a plan, such as `DONE` or `cannot tell`.
+        excluded: Steps that no plan may have.
 
     Raises:
         ValueError: Plans could not be read back (a word is empty, occurs twice, or contains a blank or the separator),
@@ -73,7 +76,7 @@ def plan_grammar(
     between = _quoted(separator)
     # llguidance refuses the repetition {0,0}.
     plan = "STEP" if max_steps == 1 else f"STEP ({between} STEP){{0,{max_steps - 1}}}"
-    rules = _rules("STEP", "ACTION", actions)
+    rules = _rules("STEP", "ACTION", actions, excluded)
     longest = max_steps * _longest(actions) + (max_steps - 1) * _size(separator)
     if endings:
         plan += f" ({between} ENDING)?"
@@ -83,13 +86,38 @@ def plan_grammar(
     return PlanGrammar("\n".join([f"start: {start}", *rules, ""]), max([longest, *map(_size, instead)]))
 
 
-def _rules(name: str, each: str, steps: StepArguments) -> list[str]:
+def _rules(name: str, each: str, steps: StepArguments, excluded: Collection[Step] = ()) -> list[str]:
     """Rules of the grammar: one terminal for each action with its arguments, and `name` for any of them."""
-    rules = [f"{name}: {_one_of([f'{each}_{number}' for number in range(len(steps))])}"]
+    rules, names = [], []
     for number, (action, arguments) in enumerate(steps.items()):
-        words = "".join(f' " " {_one_of(map(_quoted, words))}' for words in arguments)
-        rules.append(f"{each}_{number}: {_quoted(action)}{words}")
-    return rules
+        without = {step.arguments for step in excluded if step.action == action}
+        ways = _ways(arguments, without)
+        if ways:
+            names.append(f"{each}_{number}")
+            rules.append(f"{names[-1]}: {_quoted(action)}{ways[0] if len(ways) == 1 else f' {_one_of(ways)}'}")
+    if not names:
+        raise ValueError("every step is excluded: a plan needs at least one")
+    return [f"{name}: {_one_of(names)}", *rules]
+
+
+def _ways(arguments: Sequence[Sequence[str]], excluded: Collection[tuple[str, ...]]) -> list[str]:
+    """The arguments of an action that are not excluded, as alternatives of the grammar; one that is empty stands alone.
+
+    Args:
+        arguments: The words of each argument.
+        excluded: Combinations of arguments, each of as many words as there are arguments.
+    """
+    if not excluded:
+        return ["".join(f' " " {_one_of(map(_quoted, words))}' for words in arguments)]
+    if not arguments:
+        return []
+    heads = [word for word in arguments[0] if any(one[0] == word for one in excluded)]
+    others = [word for word in arguments[0] if word not in heads]
+    ways = _ways([others, *arguments[1:]], ()) if others else []
+    for head in heads:
+        rest = _ways(arguments[1:], {one[1:] for one in excluded if one[0] == head})
+        ways += [f' " " {_quoted(head)}{way}' for way in rest]
+    return ways
 
 
 def _longest(steps: StepArguments) -> int:

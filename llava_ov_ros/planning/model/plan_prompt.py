@@ -90,10 +90,22 @@ def reported_step(text: str, vocabulary: Vocabulary) -> Step:
         steps = ()
     if len(steps) != 1:
         raise GoalTextError(f"step is {text!r}: expected one action and its arguments, such as 'PickupObject mug'")
-    fault = vocabulary.fault(steps[0])
+    return checked_step(steps[0], vocabulary)
+
+
+def checked_step(step: Step, vocabulary: Vocabulary) -> Step:
+    """Return a reported step if it is well-formed.
+
+    Raises:
+        GoalTextError: The step as a text is longer than LONGEST_STEP, or it is none of the vocabulary.
+    """
+    text = str(step)
+    if len(text) > LONGEST_STEP:
+        raise GoalTextError(f"step has {len(text)} characters: allowed are {LONGEST_STEP}")
+    fault = vocabulary.fault(step)
     if fault is not None:
         raise GoalTextError(f"step is {text!r}: {fault.text}")
-    return steps[0]
+    return step
 
 
 def plan_ask(goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding = PLAN_DECODING) -> PlanAsk:
@@ -122,6 +134,7 @@ def next_step_ask(
     prompts: Prompts,
     decoding: Decoding = PLAN_DECODING,
     pictures: Sequence[Frame | None] = (),
+    failed: Sequence[Step] = (),
 ) -> PlanAsk:
     """The request for the next step towards a goal; raises the errors of `plan_ask`.
 
@@ -133,13 +146,14 @@ def next_step_ask(
         decoding: `constrained` to the vocabulary's grammar, or `free`.
         pictures: For each of the last steps the frame from the time when it was reported done, or None if there was no
             frame. Only the newest MOST_PICTURES are shown, and only if the set of prompts has a text for steps.
+        failed: Well-formed steps that have just failed; constrained decoding gives none of them.
     """
     parts = list(_parts(prompts.planning.next_step, goal_text(goal), vocabulary, prompts, done, pictures))
     now = parts.index(None) if None in parts else 0
     before, prompt = _joined(parts[:now]), "".join(part for part in parts[now:] if isinstance(part, str))
     if decoding == "free":
         return PlanAsk(prompt, None, FREE_STEP_TOKENS, before=before)
-    grammar = step_grammar(vocabulary, prompts)
+    grammar = step_grammar(vocabulary, prompts, frozenset(failed))
     return PlanAsk(prompt, grammar.text, grammar.max_new_tokens, before=before)
 
 
@@ -151,7 +165,13 @@ def _held(prompt: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decod
 
 
 @lru_cache(maxsize=8)
-def _grammar(vocabulary: Vocabulary, max_steps: int, endings: bool, instead: tuple[str, ...]) -> PlanGrammar:
+def _grammar(
+    vocabulary: Vocabulary,
+    max_steps: int,
+    endings: bool,
+    instead: tuple[str, ...],
+    excluded: frozenset[Step] = frozenset(),
+) -> PlanGrammar:
     def words(ends: bool) -> Mapping[str, Sequence[Sequence[str]]]:
         return {
             action.name: [vocabulary.choices(argument) for argument in action.arguments]
@@ -165,6 +185,7 @@ def _grammar(vocabulary: Vocabulary, max_steps: int, endings: bool, instead: tup
         separator=STEP_SEPARATOR,
         endings=words(True) if endings else None,
         instead=instead,
+        excluded=excluded,
     )
 
 
@@ -173,9 +194,13 @@ def whole_plan_grammar(vocabulary: Vocabulary, prompts: Prompts) -> PlanGrammar:
     return _grammar(vocabulary, vocabulary.max_steps, True, tuple(filter(None, (prompts.cannot_tell,))))
 
 
-def step_grammar(vocabulary: Vocabulary, prompts: Prompts) -> PlanGrammar:
-    """Grammar of all single steps and the texts `done` and `cannot_tell`; raises the ValueError of `plan_grammar`."""
-    return _grammar(vocabulary, 1, False, tuple(filter(None, (prompts.planning.done, prompts.cannot_tell))))
+def step_grammar(vocabulary: Vocabulary, prompts: Prompts, excluded: frozenset[Step] = frozenset()) -> PlanGrammar:
+    """Grammar of all single steps but the excluded ones, and the texts `done` and `cannot_tell`.
+
+    Raises:
+        ValueError: As of `plan_grammar`.
+    """
+    return _grammar(vocabulary, 1, False, tuple(filter(None, (prompts.planning.done, prompts.cannot_tell))), excluded)
 
 
 def _parts(

@@ -11,9 +11,10 @@ from ...asking import Generated
 from ...questions.marks import says
 from ...questions.prompts import Prompts
 from ...settings.allowed_values import Decoding
-from ..findings import Finding
+from ..findings import Finding, Reason
 from ..plan_steps import STEP_SEPARATOR, Plan, PlanError, Step, split_line
 from ..read.plan_text import STATEMENT_ENDS, read_plan
+from ..validate.reports import Situation
 from ..validate.simulation import Validation, validate
 from ..vocabulary import Vocabulary
 
@@ -114,7 +115,8 @@ class NextStep:
     """A model's answer to the request for the next step.
 
     Attributes:
-        hint: STEP; DONE: the goal is reached; CANNOT_TELL; UNSURE: the answer is too improbable or could not be read.
+        hint: STEP; DONE: the goal is reached; CANNOT_TELL; UNSURE: the answer is too improbable, could not be read, or
+            is a step that has just failed.
         step: The next step, also if the hint is UNSURE; None if the answer has none.
         findings: Findings about the step after the steps that are done.
         confidence: Probability of the answer among all answers that the grammar allows (free: among all texts).
@@ -184,7 +186,7 @@ def read_plan_answer(
 
 def read_next_step(
     generated: Generated,
-    done: Sequence[Step],
+    situation: Situation,
     vocabulary: Vocabulary,
     prompts: Prompts,
     decoding: Decoding,
@@ -194,7 +196,7 @@ def read_next_step(
 
     Args:
         generated: The model's answer.
-        done: The steps that are done, oldest first.
+        situation: What is known from the reports of the steps so far.
         vocabulary: Vocabulary of the steps.
         prompts: Set of prompts with which the model was asked.
         decoding: How the answer was decoded.
@@ -216,10 +218,20 @@ def read_next_step(
         if step.action in vocabulary.actions and vocabulary.actions[step.action].ends:
             step, hint = None, Hint.DONE
         else:
-            findings = validate(Plan((*done, step)), vocabulary).of_step(len(done) + 1)
-    if not confidence >= least_confidence or unread:
+            findings = _found(step, situation, vocabulary)
+    has_failed = any(finding.reason is Reason.JUST_FAILED for finding in findings)
+    if not confidence >= least_confidence or unread or has_failed:
         hint = Hint.UNSURE
     return NextStep(hint, step, findings, confidence, generated.text, unread)
+
+
+def _found(step: Step, situation: Situation, vocabulary: Vocabulary) -> tuple[Finding, ...]:
+    """The findings about a step that shall follow what was reported."""
+    findings = validate(Plan((step,)), vocabulary, start=situation.worlds).of_step(1)
+    if step in situation.failed:
+        text = f"{step}: it has just failed, and nothing was done since"
+        findings = (Finding(Reason.JUST_FAILED, text), *findings)
+    return findings
 
 
 def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) -> tuple[Plan, tuple[str, ...]]:

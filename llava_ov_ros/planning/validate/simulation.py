@@ -54,7 +54,9 @@ class Validation:
         return tuple(finding for finding in self.findings if finding.step == number)
 
 
-def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Validation:
+def validate(
+    plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None, start: Sequence[World] = (World(),)
+) -> Validation:
     """Simulate a plan, and collect violations and warnings.
 
     A step with a violation changes nothing, and the simulation continues with the next step. At the first step beyond
@@ -64,19 +66,20 @@ def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Va
         plan: Any steps, also malformed ones.
         vocabulary: Vocabulary with the conditions and effects of the actions.
         goal: Goal that must hold at the end; None checks the steps only.
+        start: All worlds in which the plan may begin, at least one.
 
     Returns:
         The findings, and the worlds at the end.
     """
     findings: list[Finding] = []
-    worlds = [World()]
+    worlds = tuple(start)
     acting, ended = 0, False
     for number, step in enumerate(plan.steps, 1):
         ends = step.action in vocabulary.actions and vocabulary.actions[step.action].ends
         acting += not ends
         if acting > vocabulary.max_steps:
             text = f"{step} is one step too many: a plan has at most {vocabulary.max_steps}"
-            return Validation(plan, (*findings, Finding(Reason.TOO_LONG, text, number)), tuple(worlds))
+            return Validation(plan, (*findings, Finding(Reason.TOO_LONG, text, number)), worlds)
         fault = vocabulary.fault(step)
         if ended:
             fault = Finding(Reason.AFTER_END, f"{step} comes after the end of the plan")
@@ -84,23 +87,41 @@ def validate(plan: Plan, vocabulary: Vocabulary, goal: Goal | None = None) -> Va
             findings.append(replace(fault, step=number))
             continue
         ended = ends
-        action = vocabulary.actions[step.action]
-        outcomes = [outcome for world in worlds for outcome in _outcomes(world, action, step, vocabulary)]
-        possible = [outcome for outcome in outcomes if all(finding.warning for finding in outcome.findings)]
-        if possible:
-            different: dict[object, World] = {}
-            for outcome in possible:
-                different.setdefault(outcome.world.key(), outcome.world)
-            worlds = list(different.values())[:MOST_WORLDS]
-        shown = min(possible or outcomes, key=lambda outcome: len(outcome.findings))
-        findings += [replace(finding, step=number) for finding in shown.findings]
+        worlds, found = carried_out(vocabulary.actions[step.action], step, worlds, vocabulary)
+        findings += [replace(finding, step=number) for finding in found]
     if not acting:
         findings.append(Finding(Reason.EMPTY_PLAN, "the plan has no steps"))
     if goal is not None:
         missing = [unmet(goal, world) for world in worlds]
         best = min(missing, key=lambda one: (sum(not finding.warning for finding in one), len(one)))
         findings += best
-    return Validation(plan, tuple(findings), tuple(worlds))
+    return Validation(plan, tuple(findings), worlds)
+
+
+def carried_out(
+    action: Action, step: Step, worlds: Sequence[World], vocabulary: Vocabulary
+) -> tuple[tuple[World, ...], tuple[Finding, ...]]:
+    """Simulate one step.
+
+    Args:
+        action: The step's action, with its conditions and effects.
+        step: A well-formed step.
+        worlds: All worlds in which the step may be executed, at least one.
+        vocabulary: Vocabulary of the step.
+
+    Returns:
+        All worlds that the step can have led to, MOST_WORLDS at most, and the warnings about the step. If it fails in
+        every world: the worlds as they were, and the violation.
+    """
+    outcomes = [outcome for world in worlds for outcome in _outcomes(world, action, step, vocabulary)]
+    possible = [outcome for outcome in outcomes if all(finding.warning for finding in outcome.findings)]
+    shown = min(possible or outcomes, key=lambda outcome: len(outcome.findings))
+    if not possible:
+        return tuple(worlds), shown.findings
+    different: dict[object, World] = {}
+    for outcome in possible:
+        different.setdefault(outcome.world.key(), outcome.world)
+    return tuple(different.values())[:MOST_WORLDS], shown.findings
 
 
 @dataclass(frozen=True)
@@ -113,18 +134,20 @@ class _Outcome:
 
 def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) -> Iterator[_Outcome]:
     """All possible results of a well-formed step, the most likely interpretation first."""
-    named = {argument.name: given for argument, given in zip(action.arguments, step.arguments, strict=True)}
+    named = names_of(action, step)
     for rule in action.requires:
-        finding = _broken(rule, world, step, named, vocabulary)
+        finding = broken(rule, world, step, named, vocabulary)
         if finding is not None:
             yield _Outcome(world, (finding,))
             return
-    unusual = [_broken(rule, world, step, named, vocabulary) for rule in action.expects]
+    unusual = [broken(rule, world, step, named, vocabulary) for rule in action.expects]
     possible = False
     for bound, things in _bindings(world, action, named, vocabulary):
         possible = True
         states = [
-            _wrong_state(rule, step, things.things[bound[rule.names[0]]]) for rule in action.expects if _on_state(rule)
+            _wrong_state(rule, step, things.things[bound[rule.names[0]]])
+            for rule in action.expects
+            if is_on_state(rule)
         ]
         warnings = tuple(replace(one, warning=True) for one in (*unusual, *states) if one is not None)
         for after in _after(things, action, named, bound):
@@ -136,21 +159,21 @@ def _outcomes(world: World, action: Action, step: Step, vocabulary: Vocabulary) 
 def _nothing_fits(action: Action, step: Step, named: Mapping[str, str]) -> Finding:
     """The violation of a step for which the world can have no suitable thing."""
     for rule in action.requires:
-        if _on_state(rule):
+        if is_on_state(rule):
             state = "not " * (rule.kind == "is") + rule.names[1]
             text = f"{step}: the {named[rule.names[0]]} is {state} by then, expected the opposite"
             return Finding(Reason.WRONG_STATE, text)
     return Finding(Reason.NOT_HOLDING, f"{step}: it takes two different things, and only one is held")
 
 
-def _broken(rule: Rule, world: World, step: Step, named: Mapping[str, str], vocabulary: Vocabulary) -> Finding | None:
+def broken(rule: Rule, world: World, step: Step, named: Mapping[str, str], vocabulary: Vocabulary) -> Finding | None:
     """The violation if a condition on hands or place does not hold, else None; conditions on states are skipped."""
     if rule.kind == "hand_free":
         if len(world.held) >= vocabulary.hands:
             held = " and ".join(world.things[number].kind for number in world.held)
             return Finding(Reason.HAND_FULL, f"{step}: no hand is free, {held} is held; put it down first")
         return None
-    if _on_state(rule):
+    if is_on_state(rule):
         return None
     name = rule.names[0]
     wanted = frozenset((named[name],)) if name in named else vocabulary.members(name)
@@ -168,7 +191,13 @@ def _broken(rule: Rule, world: World, step: Step, named: Mapping[str, str], voca
     return None
 
 
-def _on_state(rule: Rule) -> bool:
+def names_of(action: Action, step: Step) -> dict[str, str]:
+    """The class that a well-formed step names for each argument of its action."""
+    return {argument.name: given for argument, given in zip(action.arguments, step.arguments, strict=True)}
+
+
+def is_on_state(rule: Rule) -> bool:
+    """Whether a condition is about a state of a thing, which depends on the thing that the step refers to."""
     return rule.kind in ("is", "is_not")
 
 
@@ -194,7 +223,7 @@ def _bindings(
     movable = vocabulary.movable()
     about: dict[str, str] = {}
     for rule in (*action.requires, *action.expects, *action.effects):
-        if _on_state(rule) or rule.kind in ("pick_up", "put", "set", "clear", "flip"):
+        if is_on_state(rule) or rule.kind in ("pick_up", "put", "set", "clear", "flip"):
             about[rule.names[0]] = named[rule.names[0]]
         if rule.kind == "put":
             place = named.get(rule.names[1], rule.names[1])
@@ -203,7 +232,7 @@ def _bindings(
     in_hand = {rule.names[0] for rule in action.requires if rule.kind == "holding"}
     ways: list[tuple[dict[str, int], World]] = [({}, world)]
     for name, kind in about.items():
-        wanted = [rule for rule in action.requires if _on_state(rule) and rule.names[0] == name]
+        wanted = [rule for rule in action.requires if is_on_state(rule) and rule.names[0] == name]
         ways = [
             (bound | {name: number}, after)
             for bound, before in ways

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 
 import pytest
 
 from llava_ov_ros.planning.model.plan_grammar import plan_grammar
+from llava_ov_ros.planning.plan_steps import Step
 
 ACTIONS = {"Go": [["desk", "fridge"]], "Put": [["mug", "Ei"], ["desk", "Küche"]], "Wait": []}
 
@@ -81,3 +84,29 @@ def test_what_could_not_be_read_again_is_refused(changed: dict, message: str) ->
     arguments = {"actions": ACTIONS, "max_steps": 3, **changed}
     with pytest.raises(ValueError, match=message):
         plan_grammar(arguments.pop("actions"), **arguments)
+
+
+def test_excluded_steps_are_no_text_of_the_grammar_and_all_others_are() -> None:
+    steps = every_step(ACTIONS)
+    for count in range(len(steps)):
+        for left_out in itertools.combinations(steps, count):
+            excluded = [Step(name, tuple(words)) for name, *words in map(str.split, left_out)]
+            text = plan_grammar(ACTIONS, max_steps=1, excluded=excluded).text
+            accepted = [step for step in steps if re.fullmatch(as_pattern(text), step)]
+            assert accepted == [step for step in steps if step not in left_out]
+    with pytest.raises(ValueError, match="every step is excluded"):
+        plan_grammar(ACTIONS, max_steps=1, excluded=[Step(n, tuple(w)) for n, *w in map(str.split, steps)])
+
+
+def as_pattern(grammar: str) -> str:
+    """A grammar of single steps as a regular expression: its rules put into each other, its literals unquoted."""
+    rules = dict(line.split(": ", 1) for line in grammar.splitlines())
+
+    def expanded(rule: str) -> str:
+        parts = re.findall(r'"(?:[^"\\]|\\.)*"|\w+|[()|]', rule)
+        return "".join(
+            re.escape(json.loads(part)) if part[0] == '"' else f"(?:{expanded(rules[part])})" if part in rules else part
+            for part in parts
+        )
+
+    return expanded(rules["start"])

@@ -8,6 +8,8 @@ from llava_ov_ros.onevision import Generated
 from llava_ov_ros.planning import (
     Hint,
     Reason,
+    Report,
+    Situation,
     Step,
     StepStatus,
     StepStream,
@@ -20,7 +22,7 @@ from llava_ov_ros.questions.prompts import find_prompts, load_prompts
 
 PLAIN = load_prompts(find_prompts("plain"))
 GOOD = "GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk"
-DONE = (Step("GotoLocation", ("shelf",)),)
+SHELF = Report(Step("GotoLocation", ("shelf",)))
 
 
 def generated(text: str, *probabilities: float, end: float | None = 1.0, finish: str = "stop") -> Generated:
@@ -33,7 +35,8 @@ def plan(vocabulary, text: str, decoding: str = "constrained", **how):
 
 
 def hint(vocabulary, one: Generated, decoding: str = "constrained", least: float = 0.5):
-    return read_next_step(one, DONE, vocabulary, PLAIN, decoding, least)
+    situation, _ = Situation().after(SHELF, vocabulary)
+    return read_next_step(one, situation, vocabulary, PLAIN, decoding, least)
 
 
 def test_a_good_plan(alfred) -> None:

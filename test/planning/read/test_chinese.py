@@ -9,6 +9,7 @@ from llava_ov_ros.onevision import Generated
 from llava_ov_ros.planning import (
     Hint,
     PlanOptions,
+    Situation,
     VocabularyError,
     find_vocabulary,
     goal_text,
@@ -90,7 +91,7 @@ def test_a_plan_from_goal_to_result(alfred) -> None:
     ("text", "hint"), [("已完成", Hint.DONE), ("已完成。", Hint.DONE), ("无法判断！", Hint.CANNOT_TELL)]
 )
 def test_what_stands_for_no_step(alfred, text: str, hint: Hint) -> None:
-    assert read_next_step(generated(text), (), alfred, ZH, "free", 0.0).hint is hint
+    assert read_next_step(generated(text), Situation(), alfred, ZH, "free", 0.0).hint is hint
 
 
 def test_free_text_is_read_and_streamed(alfred) -> None:
