@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 
 from ..bounds import cited, shortened, shown
 from ..checkpoints import CheckpointError, DamageError, model_name
 from . import original
 from .canonical_names import HEAD, canonical_name
 from .checkpoint_files import EMBEDDING, CheckpointFiles, whole_file
-from .language import LanguageModel, fill_modules
+from .language import LanguageModel, fill_modules, language_model, taking
+from .linear import QuantisedWeight
 from .modules import OneVision, RotaryEmbedding
 from .plain_config import PlainConfig
 from .prompt import DEFAULT_STYLE, IM_END, IM_START, PROMPT_STYLES, PromptStyle
@@ -81,9 +82,11 @@ def load_checkpoint(
     """
     tokenizer, style, end_id = _read_prompting(files)
     directory = files.directory
+    tensors = _read_tensors(files, device, dtype)
+    quantised = {} if files.quantised is None else files.quantised.taken(tensors, dtype, directory)
     return assembled(
         files.config,
-        _read_tensors(files.weights, device, dtype),
+        tensors,
         tokenizer,
         name=model_name(directory),
         style=style,
@@ -92,6 +95,7 @@ def load_checkpoint(
         device=device,
         attention=attention,
         quantize=quantize,
+        quantised=quantised,
         origin=f"model directory {directory}",
     )
 
@@ -121,6 +125,7 @@ def assembled(
     device: torch.device,
     attention: str,
     quantize: str = "none",
+    quantised: Mapping[str, QuantisedWeight] | None = None,
     rules: TokenRules | None = None,
     origin: str = "model",
 ) -> Checkpoint:
@@ -137,6 +142,8 @@ def assembled(
         device: Device of the tensors.
         attention: Attention implementation of the vision tower: sdpa or eager.
         quantize: none, or how the language model's layers are quantised (see `quantised_language_model`).
+        quantised: Weights of the language model's linear layers that are quantised already, by canonical name; None:
+            none is.
         rules: The rules about earlier tokens; None: no rules.
         origin: Source of the tensors, with which error messages begin.
 
@@ -145,11 +152,16 @@ def assembled(
         ValueError: The layers cannot be quantised so.
     """
     model = _empty_model(config, attention, origin)
-    _fill(model, tensors, origin)
+    ready = quantised or {}
+    _fill(model, tensors, ready, origin)
     tensors.clear()
-    _fill_computed_buffers(model, device, origin)
+    _fill_computed_buffers(model, ready, device, origin)
     model.eval()
-    language = quantised_language_model(model, quantize, device)
+    if ready:
+        take = taking(model, ready)
+        language = language_model(model, take=take, take_head=take if HEAD in ready else None)
+    else:
+        language = quantised_language_model(model, quantize, device)
     return Checkpoint(name, model, language, packed_tower(model), tokenizer, style, end_ids, rules or TokenRules())
 
 
@@ -216,24 +228,35 @@ def _read_style(directory: Path) -> PromptStyle:
     return PROMPT_STYLES[name]
 
 
-def _read_tensors(files: Sequence[Path], device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """All tensors of the checkpoint, floating-point ones in `dtype`.
+def _read_tensors(files: CheckpointFiles, device: torch.device, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """All tensors of the checkpoint, floating-point ones in `dtype`, those of quantised weights as they are stored.
 
     Raises:
         CheckpointError: A number is not finite, in the file or in `dtype`.
     """
     tensors: dict[str, torch.Tensor] = {}
-    for file in files:
-        try:
-            part = load_file(file, device=str(device))
-        except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
-            raise DamageError(f"{file} cannot be read: {shown(str(error))}") from None
-        for name, stored in part.items():
+    as_stored = frozenset() if files.quantised is None else files.quantised.parts
+    for file in files.weights:
+        # One by one, so that no second copy of a file's tensors is ever held.
+        for name, stored in _tensors_of(file, device):
+            keeps = name in as_stored or not stored.is_floating_point()
             # Copied, since tensors of a mapped file have unaligned addresses, with which kernels round differently.
-            tensor = stored.to(dtype if stored.is_floating_point() else stored.dtype, copy=True)
+            tensor = stored.to(stored.dtype if keeps else dtype, copy=True)
             _check_finite(stored, tensor, name, file)
             tensors[name] = tensor
     return tensors
+
+
+def _tensors_of(file: Path, device: torch.device) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names and tensors of a safetensors file."""
+    try:
+        with safe_open(file, framework="pt", device=str(device)) as opened:
+            for name in opened.keys():  # noqa: SIM118 - no mapping
+                yield name, opened.get_tensor(name)
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes
+        raise DamageError(f"{file} cannot be read: {shown(str(error))}") from None
 
 
 def _check_finite(stored: torch.Tensor, tensor: torch.Tensor, name: str, file: Path) -> None:
@@ -273,20 +296,28 @@ def _warn_once(text: str) -> None:
     LOG.warning(text)
 
 
-def _fill(model: Any, tensors: Mapping[str, torch.Tensor], origin: str) -> None:
-    """Assign the tensors to the model's weights.
+def _fill(
+    model: Any, tensors: Mapping[str, torch.Tensor], quantised: Mapping[str, QuantisedWeight], origin: str
+) -> None:
+    """Assign the tensors to the model's weights; those of quantised layers become meta tensors, without data.
 
     Raises:
         CheckpointError: A tensor is missing, superfluous or misshapen (the message names up to five), or lm_head
             differs from the embedding although they are tied.
     """
     found = {canonical_name(name): t for name, t in tensors.items() if _is_stored(name)}
+    found |= {name: torch.empty(one.outputs, one.inputs, device="meta") for name, one in quantised.items()}
     if HEAD not in found and EMBEDDING in found:
         if not model.config.tie_word_embeddings:
             _warn_once(f"{origin} has no lm_head: its embedding is taken, as if tie_word_embeddings were true")
         found[HEAD] = found[EMBEDDING]
     tied = model.config.tie_word_embeddings or model.config.text_config.tie_word_embeddings
     if tied and EMBEDDING in found:
+        if HEAD in quantised:
+            raise CheckpointError(
+                f"{origin}: lm_head is quantised and the embedding is not, though tie_word_embeddings is true: say "
+                "false, or remove lm_head"
+            )
         if not torch.equal(found[HEAD], found[EMBEDDING]):
             raise CheckpointError(
                 f"{origin}: lm_head differs from the embedding though tie_word_embeddings is true: transformers 4 "
@@ -326,7 +357,7 @@ def _check_places(model: Any, found: Mapping[str, tuple[int, ...]], origin: str)
             raise CheckpointError(f"{origin}: {len(names)} tensors are {what}: {listed}")
 
 
-def _fill_computed_buffers(model: Any, device: torch.device, origin: str) -> None:
+def _fill_computed_buffers(model: Any, quantised: Collection[str], device: torch.device, origin: str) -> None:
     """Compute the buffers that checkpoints do not store."""
     if isinstance(model, OneVision):
         model.model.language_model.rotary_emb = RotaryEmbedding(model.config.text_config).to(device)
@@ -337,6 +368,7 @@ def _fill_computed_buffers(model: Any, device: torch.device, origin: str) -> Non
             compute_buffers(model, device)
         except Exception as error:  # noqa: BLE001 - of every version of transformers another class
             raise CheckpointError(f"{origin}: config.json describes no rotary embedding: {shown(str(error))}") from None
-    left = [name for name, t in [*model.named_parameters(), *model.named_buffers()] if t.is_meta]
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    left = [name for name, t in tensors if t.is_meta and canonical_name(name) not in quantised]
     if left:
         raise CheckpointError(f"this version of transformers has buffers that are not known here: {left[:5]}")

@@ -20,6 +20,7 @@ from .config_checks import check_config, check_preprocessing
 from .config_fields import ORIGINAL, TRANSFORMERS, check_fields, known_fields
 from .foreign_weights import check_adapters, check_quantised
 from .plain_config import plain_config
+from .quantised_files import FIELD, QuantisedFiles, TensorEntry, find_quantised
 from .token_rules import TokenRules, rules_in_config, token_rules
 
 ARCHITECTURE = "LlavaOnevisionForConditionalGeneration"
@@ -37,8 +38,9 @@ class CheckpointFiles:
         config: PlainConfig; LlavaOnevisionConfig if that cannot say what the file says.
         rules: The rules about earlier tokens.
         end_ids: End tokens that config.json and generation_config.json name.
-        shapes: Shape of every tensor, by its name in the files.
+        shapes: Shape of every weight, by its name in the files; of a quantised one, that of the weight itself.
         weights: The safetensors files.
+        quantised: The weights that are quantised already; None: none is.
     """
 
     directory: Path
@@ -47,6 +49,7 @@ class CheckpointFiles:
     end_ids: frozenset[int]
     shapes: dict[str, tuple[int, ...]]
     weights: tuple[Path, ...]
+    quantised: QuantisedFiles | None = None
 
 
 def open_checkpoint(directory: Path) -> CheckpointFiles:
@@ -73,8 +76,8 @@ def open_checkpoint(directory: Path) -> CheckpointFiles:
     weights = _weight_files(directory)
     tensors = _tensors_in(weights)
     _check_one_of_each(directory, tensors)
-    check_quantised(directory, raw, {name: one.dtype for name, one in tensors.items()})
-    shapes = {name: one.shape for name, one in tensors.items()}
+    quantised = find_quantised(directory, raw, tensors, weights)
+    shapes = _checked_shapes(directory, raw, tensors, quantised)
     check_fields(raw, file, ORIGINAL if is_original else TRANSFORMERS)
     config = _built(raw, file, directory, shapes if is_original else None)
     check_config(config, file)
@@ -88,7 +91,24 @@ def open_checkpoint(directory: Path) -> CheckpointFiles:
     says, generation = _generation(directory, raw)
     rules = token_rules(generation, says, vocabulary=rows, counts_prompt=not is_original)
     ends = _ids(config.text_config.eos_token_id, file, rows) | _ids(generation.get("eos_token_id"), says, rows)
-    return CheckpointFiles(directory, config, rules, ends, shapes, weights)
+    return CheckpointFiles(directory, config, rules, ends, shapes, weights, quantised)
+
+
+def _checked_shapes(
+    directory: Path, raw: Mapping[str, Any], tensors: Mapping[str, TensorEntry], quantised: QuantisedFiles | None
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight, after a check that all tensors are plain ones or of quantised weights that are read."""
+    if quantised is None:
+        check_quantised(directory, raw, {name: one.dtype for name, one in tensors.items()})
+        return {name: one.shape for name, one in tensors.items()}
+    parts = quantised.parts
+    plain = {name: one for name, one in tensors.items() if name not in parts}
+    rest = {field: value for field, value in raw.items() if field != FIELD}
+    check_quantised(directory, rest, {name: one.dtype for name, one in plain.items()})
+    shapes = {name: one.shape for name, one in plain.items()}
+    weights = {name: one.shape for name, one in quantised.weights.items()}
+    _check_one_of_each(directory, [*shapes, *weights])
+    return shapes | weights
 
 
 def whole_file(directory: Path, name: str) -> Path:
@@ -222,16 +242,8 @@ def _check_one_of_each(directory: Path, names: Iterable[str]) -> None:
             )
 
 
-@dataclass(frozen=True)
-class _TensorEntry:
-    """A tensor of a safetensors file: its shape, and the file's name of its type (F32, BF16, I8, ...)."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-
-def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
-    found: dict[str, _TensorEntry] = {}
+def _tensors_in(files: Sequence[Path]) -> dict[str, TensorEntry]:
+    found: dict[str, TensorEntry] = {}
     for file in files:
         try:
             with safe_open(file, framework="pt") as opened:
@@ -241,7 +253,7 @@ def _tensors_in(files: Sequence[Path]) -> dict[str, _TensorEntry]:
                             f"{file} holds tensor {shortened(name)}, which another of the files holds too"
                         )
                     entry = opened.get_slice(name)
-                    found[name] = _TensorEntry(tuple(entry.get_shape()), str(entry.get_dtype()))
+                    found[name] = TensorEntry(tuple(entry.get_shape()), str(entry.get_dtype()))
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 - safetensors raises several unrelated classes

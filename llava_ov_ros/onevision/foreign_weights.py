@@ -1,4 +1,4 @@
-"""Refuses weights that are no plain floating-point weights of a model: quantised weights and adapters."""
+"""Refuses weights that cannot be computed with: adapters, and weights in formats of quantisation that are not read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _QUANTISED_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.(weight_scale(_inv)?|input_scale)$"), "fp8 or int8 with scales"),
 )
 _ADAPTER_NAMES = re.compile(r"\.(lora_[AB]|lora_embedding_[AB]|base_layer|modules_to_save|lora_magnitude_vector)\b")
-_REMEDY = "take the checkpoint in bfloat16 or float16 instead (the parameter quantize makes it smaller while it loads)"
+READ = "of weights that are quantised, compressed-tensors' pack-quantized and bitsandbytes' nf4 and fp4 are read"
+REMEDY = "take the checkpoint in bfloat16 or float16 instead (the parameter quantize makes it smaller while it loads)"
 
 
 def check_adapters(directory: Path) -> None:
@@ -55,12 +56,12 @@ def check_quantised(directory: Path, raw: Mapping[str, Any], types: Mapping[str,
 
     Args:
         directory: Directory of the checkpoint.
-        raw: Content of config.json.
-        types: Type of each tensor by name, as in safetensors (F32, BF16, I8, ...).
+        raw: Content of config.json, without what it says of quantised weights that are read.
+        types: Type of each tensor by name, as in safetensors (F32, BF16, I8, ...), without those that are read.
 
     Raises:
-        CheckpointError: The weights are quantised, or of an adapter that was saved without merging; the message names
-            the format.
+        CheckpointError: Weights are quantised, or of an adapter that was saved without merging; the message names the
+            format.
     """
     parts = [raw, *(part for part in (raw.get("text_config"), raw.get("vision_config")) if isinstance(part, Mapping))]
     for part in parts:
@@ -70,8 +71,8 @@ def check_quantised(directory: Path, raw: Mapping[str, Any], types: Mapping[str,
                 method = found.get("quant_method") if isinstance(found, Mapping) else None
                 raise CheckpointError(
                     f"{directory / 'config.json'}: {field} says that the weights are quantised beforehand "
-                    f"({shortened(str(method or 'by a method that it does not name'))}), which cannot be read here: "
-                    f"{_REMEDY}"
+                    f"({shortened(str(method or 'by a method that it does not name'))}), which cannot be read here "
+                    f"({READ}): {REMEDY}"
                 )
     for name in types:
         if _ADAPTER_NAMES.search(name):
@@ -86,18 +87,18 @@ def check_quantised(directory: Path, raw: Mapping[str, Any], types: Mapping[str,
                 raise CheckpointError(
                     f"model directory {directory}: tensor {shortened(name)} is of weights that are quantised "
                     "beforehand "
-                    f"({method}), which cannot be read here: {_REMEDY}"
+                    f"({method}), which cannot be read here: {REMEDY}"
                 )
     for name, kind in types.items():
         if kind not in PLAIN_TYPES and not name.endswith(("position_ids", ".inv_freq")):
             raise CheckpointError(
                 f"model directory {directory}: tensor {shortened(name)} is of type {kind}, so that the weights are "
                 "quantised "
-                f"beforehand or damaged: {_REMEDY}"
+                f"beforehand or damaged: {REMEDY}"
             )
     for file in _QUANTISED_FILES:
         if (directory / file).is_file():
             raise CheckpointError(
                 f"model directory {directory} has a {file}: the weights are quantised beforehand, which cannot be read "
-                f"here: {_REMEDY}"
+                f"here: {REMEDY}"
             )

@@ -48,6 +48,11 @@ class Int8Weight:
         return self.scales.shape[0]
 
     @property
+    def inputs(self) -> int:
+        """Number of inputs of the layer."""
+        return self.packing.shape[0]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the integers and scales."""
         return self.packing.nbytes + self.scales.nbytes

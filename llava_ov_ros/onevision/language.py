@@ -6,7 +6,7 @@ values in a layout (a prefix shared by all rows, a suffix per row) that no cache
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .linear import JoinedLinear, Weight, give_back, is_taken, joined, packed, packs_weights, project
+from .canonical_names import canonical_name
+from .linear import JoinedLinear, QuantisedWeight, Weight, give_back, is_taken, joined, packed, packs_weights, project
 
 Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
@@ -142,6 +143,30 @@ def _products(layer: Any) -> tuple[list[Any], ...]:
     )
 
 
+def taking(model: Any, ready: Mapping[str, QuantisedWeight]) -> Take:
+    """Takes over weights that are quantised already, each with a product of its own, and joins the others.
+
+    Args:
+        model: OneVision or LlavaOnevisionForConditionalGeneration, whose modules have meta tensors in their place.
+        ready: The weights, by canonical name.
+    """
+    names = {module: canonical_name(f"{name}.weight") for name, module in model.named_modules()}
+
+    def take(modules: Sequence[nn.Linear]) -> JoinedLinear:
+        if not any(names[module] in ready for module in modules):
+            return joined(modules)
+        parts = [
+            JoinedLinear((ready[names[module]],), (module.bias,)) if names[module] in ready else joined([module])
+            for module in modules
+        ]
+        return JoinedLinear(
+            tuple(weight for part in parts for weight in part.weights),
+            tuple(bias for part in parts for bias in part.biases),
+        )
+
+    return take
+
+
 def fill_modules(model: Any, language: LanguageModel) -> None:
     """Give the modules of a model, whose weights the engine may have packed, their weights again.
 
@@ -151,7 +176,9 @@ def fill_modules(model: Any, language: LanguageModel) -> None:
     """
     for theirs, ours in zip(model.model.language_model.layers, language.layers, strict=True):
         for modules, product in zip(_products(theirs), ours.products, strict=True):
-            give_back(modules, product.weights[0])
+            parts = [modules] if len(product.weights) == 1 else [[module] for module in modules]
+            for some, weight in zip(parts, product.weights, strict=True):
+                give_back(some, weight)
     give_back([model.lm_head], language.head)
 
 

@@ -24,6 +24,10 @@ class QuantisedWeight(Protocol):
         """Number of outputs of the layer."""
 
     @property
+    def inputs(self) -> int:
+        """Number of inputs of the layer."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all tensors that the weight holds."""
 

@@ -118,8 +118,9 @@ def load_engine(
         MemoryError: The device has too little memory; the message gives the numbers.
     """
     place, number_format = place_and_dtype(device, dtype)
-    check_quantisation(quantize, place, number_format)
     files = open_checkpoint(find_checkpoint(model))
+    _check_once_quantised(files, quantize)
+    check_quantisation(quantize, place, number_format)
     number_format = _number_format(files, device, dtype, bfloat16_on_cpu)
     plan, settings = _planned(files, place, number_format, settings or EngineSettings(), quantize)
     checkpoint = load_checkpoint(files, place, number_format, attention, quantize)
@@ -150,6 +151,23 @@ def bfloat16_pays(place: torch.device, shapes: Mapping[str, tuple[int, ...]]) ->
     return place.type == "cpu" and numbers >= BFLOAT16_PAYS_ABOVE and multiplies_bfloat16()
 
 
+def _check_once_quantised(files: CheckpointFiles, quantize: str) -> None:
+    """Refuse to quantise weights that are quantised already, and log those that are.
+
+    Raises:
+        ValueError: The setting asks for it.
+    """
+    if files.quantised is None:
+        return
+    name = model_name(files.directory)
+    if quantize != "none":
+        raise ValueError(
+            f"quantize is {quantize!r}, but the weights of model {name!r} are quantised already ({files.quantised}): "
+            "set it to none"
+        )
+    LOG.info("model %s: %d weights are quantised already (%s)", name, len(files.quantised.weights), files.quantised)
+
+
 def _number_format(files: CheckpointFiles, device: str, dtype: str, bfloat16_on_cpu: bool) -> torch.dtype:
     """The number format of a model's weights; see `load_engine`."""
     place, number_format = place_and_dtype(device, dtype)
@@ -167,7 +185,16 @@ def _planned(
     quantize: str = "none",
 ) -> tuple[MemoryPlan, EngineSettings]:
     """A model's memory plan, and the settings with limits reduced to the free memory."""
-    planned = partial(plan_memory, files.config, files.shapes, dtype=number_format, device=place, quantize=quantize)
+    quantised = None if files.quantised is None else files.quantised.nbytes(number_format)
+    planned = partial(
+        plan_memory,
+        files.config,
+        files.shapes,
+        dtype=number_format,
+        device=place,
+        quantize=quantize,
+        quantised=quantised,
+    )
     plan = planned(settings=settings)
     check_fits(plan, model_name(files.directory), place, settings.most_bytes)
     settings = within(settings, plan, free_bytes(place))

@@ -132,6 +132,7 @@ def plan_memory(
     settings: EngineSettings,
     device: torch.device,
     quantize: str = "none",
+    quantised: Mapping[str, int] | None = None,
 ) -> MemoryPlan:
     """Predict the memory of a model from its configuration.
 
@@ -143,6 +144,7 @@ def plan_memory(
         device: Device of the model.
         quantize: none, or how the language model's layers are quantised. On CUDA, where that needs the memory of the
             unquantised weights, the plan does not depend on it.
+        quantised: Bytes of each weight that is quantised already, by canonical name; None: none is.
     """
     itemsize = dtype.itemsize
     vision, text = config.vision_config, config.text_config
@@ -163,8 +165,10 @@ def plan_memory(
     logits = 3 * batch * text.vocab_size * 4
     # Keys and values of the questions' suffixes and of their choices.
     suffixes = 2 * batch * BLOCK_TOKENS * per_token
-    whole = sum(math.prod(shape) for shape in shapes.values()) * itemsize
-    weights = weight_bytes(text, shapes, dtype=dtype, device=device, quantize=quantize)
+    given = quantised or {}
+    named = {canonical_name(name): shape for name, shape in shapes.items()}
+    whole = sum(given.get(name, math.prod(shape) * itemsize) for name, shape in named.items())
+    weights = weight_bytes(text, named, dtype=dtype, device=device, quantize=quantize, quantised=given)
     steps = spare_steps = captured = 0
     if settings.has_fixed_steps(device):
         usual = bucketed(usual_batch(config, settings))
@@ -191,26 +195,35 @@ def plan_memory(
 
 
 def weight_bytes(
-    text: Any, shapes: Mapping[str, tuple[int, ...]], *, dtype: torch.dtype, device: torch.device, quantize: str
+    text: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    quantize: str,
+    quantised: Mapping[str, int],
 ) -> int:
     """Bytes of all weights as the engine holds them once they are loaded; see `plan_memory`.
 
     Args:
         text: Configuration of the language model.
-        shapes: Shape of each tensor, by name.
+        shapes: Shape of each tensor, by canonical name.
         dtype: Number format of the weights.
         device: Device of the model.
         quantize: none, or how the language model's layers are quantised.
+        quantised: Bytes of each weight that is quantised already, by canonical name.
     """
-    named = {canonical_name(name): shape for name, shape in shapes.items()}
     is_rounded = quantize == "int8" and device.type == "cpu"
     # A head that is the embedding is packed or rounded beside it.
-    if is_rounded or packs_weights(device, dtype):
-        named.setdefault(HEAD, (text.vocab_size, text.hidden_size))
-    return sum(
-        int8_bytes(shape) if is_rounded and is_product(name) else math.prod(shape) * dtype.itemsize
-        for name, shape in named.items()
-    )
+    is_beside = is_rounded or packs_weights(device, dtype)
+    named = {HEAD: (text.vocab_size, text.hidden_size), **shapes} if is_beside else shapes
+
+    def held(name: str, shape: tuple[int, ...]) -> int:
+        if name in quantised:
+            return quantised[name]
+        return int8_bytes(shape) if is_rounded and is_product(name) else math.prod(shape) * dtype.itemsize
+
+    return sum(held(name, shape) for name, shape in named.items())
 
 
 def within(settings: EngineSettings, plan: MemoryPlan, free: int) -> EngineSettings:

@@ -281,8 +281,16 @@ FAULTS: dict[str, tuple[Edit, str | None]] = {
     "int8": (tensors(int8), r"layers\.0\.mlp\.up_proj\.weight is of type I8"),
     **{
         f"quantised by {method}": (quantised(method), rf"{CONFIG}: quantization_config says .*\({method}\)")
-        for method in ("bitsandbytes", "awq", "gptq", "fp8", "compressed-tensors")
+        for method in ("awq", "gptq", "fp8", "modelopt")
     },
+    "quantised by compressed-tensors": (
+        quantised("compressed-tensors"),
+        rf"{CONFIG}: quantization_config\.format is None",
+    ),
+    "quantised by bitsandbytes": (
+        quantised("bitsandbytes"),
+        rf"{CONFIG}: quantization_config is of bitsandbytes' 8 bits",
+    ),
     "bitsandbytes by its names": (further("weight.absmax"), r"weight\.absmax is of weights .*\(bitsandbytes\)"),
     "bitsandbytes int8 by its names": (further("SCB"), r"up_proj\.SCB is of weights .*\(bitsandbytes\)"),
     "GPTQ by its names": (further("qweight", torch.int32), r"up_proj\.qweight is of weights .*\(AWQ or GPTQ\)"),
