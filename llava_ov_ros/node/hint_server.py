@@ -16,10 +16,10 @@ from llava_ov_ros.srv import ClearGoal, NextStep, ReportStep, SetGoal
 from ..frames import Clip, Frame
 from ..planning import (
     GoalTextError,
-    Outcome,
     Report,
     Situation,
     Step,
+    StepOutcome,
     Vocabulary,
     checked_step,
     decoding_named,
@@ -32,7 +32,7 @@ from ..questions import Query, RefusedError, Request, Result, Status
 from ..settings import Settings
 from .configured import Configured
 from .depths import requests_qos
-from .hint_turn import MOST_DONE, Turn, situation_after
+from .hint_turn import MOST_DONE, GoalTurn, situation_after
 from .messages import standing_query
 from .plan_messages import told_goal
 from .request_bounds import LONGEST_ID
@@ -41,9 +41,9 @@ from .set_back import begin_anew
 from .words import Words
 
 _OUTCOMES = {
-    ReportStep.Request.DONE: Outcome.DONE,
-    ReportStep.Request.FAILED: Outcome.FAILED,
-    ReportStep.Request.UNDONE: Outcome.UNDONE,
+    ReportStep.Request.DONE: StepOutcome.DONE,
+    ReportStep.Request.FAILED: StepOutcome.FAILED,
+    ReportStep.Request.UNDONE: StepOutcome.UNDONE,
 }
 
 
@@ -87,8 +87,8 @@ class HintServer:
         self._cut = cut
         self._lock = threading.Lock()
         self._number = 0
-        self._turn: Turn | None = None
-        self._asked: Turn | None = None
+        self._turn: GoalTurn | None = None
+        self._asked: GoalTurn | None = None
         self._request: Request | None = None
         self._reached: ActionHint | None = None
         self._timer: Timer | None = None
@@ -121,7 +121,7 @@ class HintServer:
             self._context.node.destroy_timer(self._timer)
             self._timer = None
 
-    def set_goal(self, text: str, done: list[str], steps: Sequence[PlanStep] = (), plan_id: str = "") -> Turn:
+    def set_goal(self, text: str, done: list[str], steps: Sequence[PlanStep] = (), plan_id: str = "") -> GoalTurn:
         """Set a goal; the new goal replaces the goal that was set before.
 
         Args:
@@ -141,7 +141,7 @@ class HintServer:
         if len(plan_id) > LONGEST_ID:
             raise GoalTextError(f"plan_id has {len(plan_id)} characters: allowed are {LONGEST_ID}")
         typed = [Step(one.action, tuple(one.arguments)) for one in steps]
-        turn = Turn(goal_text(text), plan_id=plan_id, situation=_situation(done, typed, words.vocabulary))
+        turn = GoalTurn(goal_text(text), plan_id=plan_id, situation=_situation(done, typed, words.vocabulary))
         return self._begin(turn, anew=True)
 
     def clear_goal(self) -> str:
@@ -150,7 +150,7 @@ class HintServer:
         self._replace(None, anew=True)
         return "there was no goal" if before is None else f"no longer: {before.goal}"
 
-    def report_step(self, request: ReportStep.Request) -> tuple[Turn, tuple[str, ...]]:
+    def report_step(self, request: ReportStep.Request) -> tuple[GoalTurn, tuple[str, ...]]:
         """Note what became of a step.
 
         Returns:
@@ -181,9 +181,9 @@ class HintServer:
         else:
             step = reported_step(request.step, words.vocabulary)
         after, refuted = turn.after(Report(step, outcome), words.vocabulary)
-        if words.prompts.planning.shows_steps and outcome is Outcome.DONE:
+        if words.prompts.planning.shows_steps and outcome is StepOutcome.DONE:
             after = after.showing(picture)
-        return self._begin(after, anew=outcome is not Outcome.DONE), refuted
+        return self._begin(after, anew=outcome is not StepOutcome.DONE), refuted
 
     def _words(self, configured: Configured) -> Words:
         if configured.words is None:
@@ -199,7 +199,7 @@ class HintServer:
             # KeyError: a cleanup has removed the cameras meanwhile.
             return None
 
-    def _begin(self, turn: Turn, anew: bool) -> Turn:
+    def _begin(self, turn: GoalTurn, anew: bool) -> GoalTurn:
         """Give a turn its number and begin it: the last one ends, and its request is cancelled.
 
         Args:
@@ -212,7 +212,7 @@ class HintServer:
         self._replace(turn, anew)
         return turn
 
-    def _replace(self, turn: Turn | None, anew: bool) -> None:
+    def _replace(self, turn: GoalTurn | None, anew: bool) -> None:
         with self._lock:
             old, self._request = self._request, None
             self._turn, self._asked = turn, None
@@ -250,7 +250,7 @@ class HintServer:
 
         self._context.submitting.submit(configured, query, on_result, on_request=remember)
 
-    def _query(self, turn: Turn, settings: Settings, words: Words) -> Query:
+    def _query(self, turn: GoalTurn, settings: Settings, words: Words) -> Query:
         decoding = decoding_named(settings.plan_decoding)
         known, vocabulary = turn.situation, words.vocabulary
         ask = next_step_ask(turn.goal, known.done, vocabulary, words.prompts, decoding, turn.pictures, known.failed)
@@ -263,7 +263,7 @@ class HintServer:
         )
         return _view_of_now(query) if words.prompts.planning.shows_steps else query
 
-    def _message(self, turn: Turn, settings: Settings, words: Words, result: Result) -> ActionHint:
+    def _message(self, turn: GoalTurn, settings: Settings, words: Words, result: Result) -> ActionHint:
         step = None
         if result.status is Status.OK and result.generated is not None:
             decoding = decoding_named(settings.plan_decoding)
@@ -272,7 +272,7 @@ class HintServer:
             )
         return self._context.publishing.hint_message(turn, result, step)
 
-    def _publish(self, turn: Turn, settings: Settings, words: Words, result: Result) -> None:
+    def _publish(self, turn: GoalTurn, settings: Settings, words: Words, result: Result) -> None:
         publishing, message = self._context.publishing, self._message(turn, settings, words, result)
         with self._lock:
             if self._turn is not turn:
@@ -323,7 +323,7 @@ class HintServer:
                 words = self._words(configured)
                 if request.goal.strip():
                     goal = goal_text(request.goal)
-                    turn = Turn(goal, situation=_situation(request.done, (), words.vocabulary))
+                    turn = GoalTurn(goal, situation=_situation(request.done, (), words.vocabulary))
                 elif turn is None:
                     raise GoalTextError("goal is empty, and no goal is set: name one")
                 elif request.done:
@@ -331,7 +331,7 @@ class HintServer:
             except GoalTextError as error:
                 query = standing_query("", settings)
                 response.hint = self._context.publishing.hint_message(
-                    Turn(told_goal(request.goal)), Result(query, Status.INVALID, str(error)), None
+                    GoalTurn(told_goal(request.goal)), Result(query, Status.INVALID, str(error)), None
                 )
                 return response
             submitting.wait(submitting.submit(configured, self._query(turn, settings, words), on_result), done)

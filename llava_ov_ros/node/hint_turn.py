@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..frames import Frame
-from ..planning import MOST_PICTURES, GoalTextError, Outcome, Report, Situation, Step, Vocabulary
+from ..planning import MOST_PICTURES, GoalTextError, Report, Situation, Step, StepOutcome, Vocabulary
 
 MOST_DONE = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
+class GoalTurn:
     """What a hint is about. Setting a goal and each report begin a new turn.
 
     Attributes:
@@ -30,23 +30,23 @@ class Turn:
     situation: Situation = field(default_factory=Situation)
     pictures: tuple[Frame | None, ...] = ()
 
-    def after(self, report: Report, vocabulary: Vocabulary) -> tuple[Turn, tuple[str, ...]]:
+    def after(self, report: Report, vocabulary: Vocabulary) -> tuple[GoalTurn, tuple[str, ...]]:
         """Return the turn that a report begins, with the number of this one, and what the report has refuted.
 
         Raises:
             GoalTextError: Too many steps are reported.
         """
         known = self.situation
-        if len(known.failed if report.outcome is Outcome.FAILED else known.done) >= MOST_DONE:
+        if len(known.failed if report.outcome is StepOutcome.FAILED else known.done) >= MOST_DONE:
             raise GoalTextError(f"{MOST_DONE} steps are reported already: set the goal anew")
         situation, refuted = known.after(report, vocabulary)
         pictures = self.pictures
-        if report.outcome is Outcome.UNDONE and report.step in known.done:
+        if report.outcome is StepOutcome.UNDONE and report.step in known.done:
             from_end = known.done[::-1].index(report.step) + 1
             pictures = tuple(one for at, one in enumerate(pictures) if len(pictures) - at != from_end)
         return replace(self, situation=situation, pictures=pictures), refuted
 
-    def showing(self, picture: Frame | None) -> Turn:
+    def showing(self, picture: Frame | None) -> GoalTurn:
         """Return the turn with a picture of the step that was reported done last."""
         return replace(self, pictures=(*self.pictures, picture)[-MOST_PICTURES:])
 

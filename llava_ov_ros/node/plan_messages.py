@@ -25,7 +25,7 @@ from ..planning import (
 from ..questions import Query, Result
 from ..settings import Settings
 from ..settings.allowed_values import REQUEST_DECODINGS
-from .hint_turn import Turn
+from .hint_turn import GoalTurn
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
 
@@ -134,7 +134,7 @@ def plan_message(
     return message
 
 
-def hint_message(turn: Turn, result: Result, step: NextStep | None, answered_at: Time, model: str) -> ActionHint:
+def hint_message(turn: GoalTurn, result: Result, step: NextStep | None, answered_at: Time, model: str) -> ActionHint:
     """Make the message of a hint.
 
     Args:

@@ -16,7 +16,7 @@ from ..questions import Result
 from .configured import Configured
 from .depths import FEEDBACK_DEPTH, REQUESTS_DEPTH, kept_qos
 from .evidence import Evidence
-from .hint_turn import Turn
+from .hint_turn import GoalTurn
 from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
 from .plan_messages import hint_message, plan_message
@@ -68,12 +68,12 @@ class Publishing:
             self._others.plan(plan.validation.plan, words.vocabulary)
         return message
 
-    def hint_message(self, turn: Turn, result: Result, step: NextStep | None) -> ActionHint:
+    def hint_message(self, turn: GoalTurn, result: Result, step: NextStep | None) -> ActionHint:
         """Make the message of a hint; `hint` publishes the message."""
         now = self._node.get_clock().now().to_msg()
         return hint_message(turn, result, step, now, result.model(self._model_name()))
 
-    def hint(self, message: ActionHint, turn: Turn, words: Words) -> None:
+    def hint(self, message: ActionHint, turn: GoalTurn, words: Words) -> None:
         """Publish a hint on ~/action_hint, and as an intent if the last intent of the turn did not have the same step.
 
         Args:

@@ -21,7 +21,7 @@ Attend = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Stores a layer's new keys and values, and attends: (layer, q (B, kv heads, group, T, D), k (B, kv heads, T, D), v
 (B, kv heads, T, D)) to (B, kv heads, group, T, D)."""
 
-Take = Callable[[Sequence[nn.Linear]], JoinedLinear]
+TakeWeights = Callable[[Sequence[nn.Linear]], JoinedLinear]
 """Takes over the weights of layers that have the same input, such as `linear.joined`."""
 
 
@@ -91,7 +91,7 @@ class LanguageModel:
 
 
 @torch.no_grad()
-def language_model(model: Any, *, take: Take = joined, take_head: Take | None = None) -> LanguageModel:
+def language_model(model: Any, *, take: TakeWeights = joined, take_head: TakeWeights | None = None) -> LanguageModel:
     """The language model's weights of a OneVision or LlavaOnevisionForConditionalGeneration.
 
     Weights are joined, and packed where that is faster (see `linear.joined`). Their modules then have views of them or
@@ -143,7 +143,7 @@ def _products(layer: Any) -> tuple[list[Any], ...]:
     )
 
 
-def taking(model: Any, ready: Mapping[str, QuantisedWeight]) -> Take:
+def taking(model: Any, ready: Mapping[str, QuantisedWeight]) -> TakeWeights:
     """Takes over weights that are quantised already, each with a product of its own, and joins the others.
 
     Args:

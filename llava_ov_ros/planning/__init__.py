@@ -38,7 +38,7 @@ from .read.plan_line import parse_line
 from .read.plan_text import Reading, Skipped, read_plan
 from .validate.goal import Goal, GoalError, conditions, goal_from
 from .validate.reachability import Impossible, impossible_in
-from .validate.reports import Outcome, Report, Situation
+from .validate.reports import Report, Situation, StepOutcome
 from .validate.simulation import Validation, validate
 from .vocabulary import Action, Argument, Vocabulary
 from .vocabulary_file import find_vocabulary, load_vocabulary
@@ -60,7 +60,6 @@ __all__ = [
     "Impossible",
     "NextStep",
     "NoAnswerError",
-    "Outcome",
     "Plan",
     "PlanAsk",
     "PlanError",
@@ -75,6 +74,7 @@ __all__ = [
     "Situation",
     "Skipped",
     "Step",
+    "StepOutcome",
     "StepStatus",
     "StepStream",
     "Unread",

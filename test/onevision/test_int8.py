@@ -28,6 +28,9 @@ FORMATS = [torch.float32, torch.bfloat16, torch.float16]
 # of its largest number, of which a 14th to a 30th is its standard deviation, and the errors add up as squares.
 MOST_OFF = 0.02
 
+# The tower and the projector give their weights up, too, to be packed as they are.
+TOWER = ("model.vision_tower.", "model.multi_modal_projector.")
+
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
@@ -224,7 +227,8 @@ def test_the_unquantised_weights_are_gone(nano_directory: Path, dtype: str) -> N
     assert small.plan is not None
     assert small.plan.weights + small.plan.tables == small.memory_bytes()
     parameters = dict(small._state.checkpoint.model.named_parameters())  # type: ignore[union-attr]
-    assert sum(parameter.is_meta for parameter in parameters.values()) == 15
+    given_up = [name for name, one in parameters.items() if one.is_meta and not name.startswith(TOWER)]
+    assert len(given_up) == 15
     assert not parameters["model.language_model.embed_tokens.weight"].is_meta
 
 

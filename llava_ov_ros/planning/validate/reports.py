@@ -16,7 +16,7 @@ from .known_world import World
 from .simulation import MOST_WORLDS, broken, carried_out, is_on_state, names_of
 
 
-class Outcome(StrEnum):
+class StepOutcome(StrEnum):
     """What became of a step."""
 
     DONE = "done"
@@ -32,7 +32,7 @@ class Report:
     """One report of a robot about one step, which is well-formed."""
 
     step: Step
-    outcome: Outcome = Outcome.DONE
+    outcome: StepOutcome = StepOutcome.DONE
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Situation:
             The situation after the report, and what the report has refuted, in words; mostly nothing.
         """
         step, action = report.step, vocabulary.actions[report.step.action]
-        if report.outcome is Outcome.FAILED:
+        if report.outcome is StepOutcome.FAILED:
             return replace(self, failed=(*self.failed, *{step}.difference(self.failed))), ()
-        if report.outcome is Outcome.DONE:
+        if report.outcome is StepOutcome.DONE:
             worlds, found = carried_out(action, step, self.worlds, vocabulary)
             refuted = tuple(finding.text for finding in found if not finding.warning)
             if refuted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llava_ov_ros.planning import Outcome, Plan, Reason, Report, Situation, split_line, validate
+from llava_ov_ros.planning import Plan, Reason, Report, Situation, StepOutcome, split_line, validate
 
 
 def after(text: str, vocabulary) -> tuple[Situation, list[tuple[str, ...]]]:
@@ -12,10 +12,10 @@ def after(text: str, vocabulary) -> tuple[Situation, list[tuple[str, ...]]]:
 
     The second is of a step that has failed, the third of one that was undone. Also returned: what each has refuted.
     """
-    marks = {"!": Outcome.FAILED, "~": Outcome.UNDONE}
+    marks = {"!": StepOutcome.FAILED, "~": StepOutcome.UNDONE}
     situation, unexpected = Situation(), []
     for one in text.split("; "):
-        report = Report(split_line(one.lstrip("!~")).steps[0], marks.get(one[0], Outcome.DONE))
+        report = Report(split_line(one.lstrip("!~")).steps[0], marks.get(one[0], StepOutcome.DONE))
         situation, refuted = situation.after(report, vocabulary)
         unexpected.append(refuted)
     return situation, unexpected
