@@ -70,6 +70,9 @@ NOT_RUN = {
     ),
     "ros2 service call /llava_ov/set_goal llava_ov_ros/srv/SetGoal \"{goal: 'put the mug on the desk'}\"": PLANS,
     "ros2 topic echo /llava_ov/action_hint": PLANS,
+    "ros2 service call /llava_ov/step_done llava_ov_ros/srv/ReportStep "
+    '"{action: PickupObject, arguments: [mug], outcome: 1}"': f"{ASKS}; test/node/test_reports.py does the same",
+    "ros2 service call /llava_ov/next_step llava_ov_ros/srv/NextStep": f"{ASKS}; test/node/test_reports.py does this",
     "ros2 service call /llava_ov/step_done llava_ov_ros/srv/ReportStep \"{step: 'PickupObject mug'}\"": PLANS,
     'llava-ov plan examples/demo_room --goal "put the mug in the fridge"': DEPENDS,
     'llava-ov plan examples/demo_room --goal "put the mug in the fridge" --at 4 --decoding free --json': DEPENDS,
