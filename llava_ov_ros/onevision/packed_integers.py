@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from .dense_blocks import product_by_blocks
+from .linear import FEW_ROWS
 
 BITS = (4, 8)
 PACKED, SCALE, SHAPE, ZERO_POINT, GROUP_INDEX = (
@@ -60,6 +61,12 @@ class PackedIntegers:
     def product(self, x: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The linear layer, (..., inputs) to (..., outputs), in the number format of x."""
         ordered = x if self.order is None else x[..., self.order]
+        rows = x.numel() // x.shape[-1]
+        if rows <= FEW_ROWS and x.device.type == "cpu" and x.dtype == torch.bfloat16 and self._has_row_scales:
+            # Ten times as fast for one row; in float32, torch has no vector instructions for it.
+            flat = ordered.reshape(rows, -1).contiguous()
+            product: torch.Tensor = torch.ops.aten._weight_int8pack_mm(flat, self.integers, self.scales.view(-1))
+            return (product if bias is None else product + bias).view(*x.shape[:-1], -1)
         return product_by_blocks(ordered, bias, self.outputs, self._dequantise)
 
     def to_dense(self) -> torch.Tensor:
@@ -69,6 +76,11 @@ class PackedIntegers:
         if self.order is None:
             return dense
         return torch.empty_like(dense).index_copy_(1, self.order, dense)
+
+    @property
+    def _has_row_scales(self) -> bool:
+        """Whether the weight is one of symmetric integers of 8 bits with one scale for each row."""
+        return self.integers.dtype == torch.int8 and self.zeros is None and self.scales.shape[1] == 1
 
     def _dequantise(self, first: int, last: int, out: torch.Tensor) -> None:
         integers = self.integers[first:last]
