@@ -59,7 +59,7 @@ def resized(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
         width: New width in pixels.
 
     Returns:
-        uint8 (n, 3, height, width), of one frame contiguous.
+        uint8 (n, 3, height, width).
     """
     if pixels.shape[-2:] == (height, width):
         return pixels

@@ -6,14 +6,13 @@ done, so whatever the simulation knew to the contrary was wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..plan_steps import Step
 from ..vocabulary import Action, Vocabulary
 from .known_world import World
-from .simulation import MOST_WORLDS, broken, carried_out, is_on_state, names_of
+from .simulation import broken, carried_out, different, is_on_state, names_of
 
 
 class StepOutcome(StrEnum):
@@ -67,21 +66,14 @@ class Situation:
             refuted = tuple(finding.text for finding in found if not finding.warning)
             if refuted:
                 corrected = (world for one in self.worlds for world in _corrected(action, step, one, vocabulary))
-                worlds = _different(corrected)
+                worlds = different(corrected)
             return Situation((*self.done, step), (), worlds), refuted
-        worlds = _different(_undone(action, step, world) for world in self.worlds)
+        worlds = different(_undone(action, step, world) for world in self.worlds)
         if step not in self.done:
             return Situation(self.done, (), worlds), (f"{step}: it was not reported done before",)
         # The newest of several alike.
         newest = len(self.done) - 1 - self.done[::-1].index(step)
         return Situation((*self.done[:newest], *self.done[newest + 1 :]), (), worlds), ()
-
-
-def _different(worlds: Iterable[World]) -> tuple[World, ...]:
-    found: dict[object, World] = {}
-    for world in worlds:
-        found.setdefault(world.key(), world)
-    return tuple(found.values())[:MOST_WORLDS]
 
 
 def _corrected(action: Action, step: Step, world: World, vocabulary: Vocabulary) -> tuple[World, ...]:

@@ -7,7 +7,7 @@ it fails in every world that the earlier steps can have led to; the goal is miss
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..findings import Finding, Reason
@@ -118,10 +118,15 @@ def carried_out(
     shown = min(possible or outcomes, key=lambda outcome: len(outcome.findings))
     if not possible:
         return tuple(worlds), shown.findings
-    different: dict[object, World] = {}
-    for outcome in possible:
-        different.setdefault(outcome.world.key(), outcome.world)
-    return tuple(different.values())[:MOST_WORLDS], shown.findings
+    return different(outcome.world for outcome in possible), shown.findings
+
+
+def different(worlds: Iterable[World]) -> tuple[World, ...]:
+    """The first of each set of like worlds, MOST_WORLDS at most."""
+    found: dict[object, World] = {}
+    for world in worlds:
+        found.setdefault(world.key(), world)
+    return tuple(found.values())[:MOST_WORLDS]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from random import Random
 
-from llava_ov_ros.planning import Plan, find_vocabulary, from_rows, goal_from, load_vocabulary, validate
+from llava_ov_ros.planning import Plan, find_vocabulary, load_vocabulary, validate
 from llava_ov_ros.planning.pddl import pddl_verdict
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from fixtures.mutated_plans import mutated
+from fixtures.mutated_plans import mutated_task
 
 
 def main() -> int:
@@ -32,10 +31,7 @@ def main() -> int:
     accepted = disagreements = 0
     start = time.process_time()
     for seed in range(args.seed, args.seed + args.plans):
-        rng = Random(seed)
-        row = rng.choice(rows)
-        goal = goal_from(row["pddl_params"], row["task_type"], vocabulary)
-        steps = mutated(rng, from_rows(row["gold_plan"]).steps, vocabulary)
+        goal, steps = mutated_task(seed, rows, vocabulary)
         simulated = validate(Plan(steps), vocabulary, goal)
         verdict = pddl_verdict(vocabulary, goal, steps)
         accepted += verdict.accepted

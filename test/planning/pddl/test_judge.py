@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
-from fixtures.mutated_plans import mutated
+from fixtures.mutated_plans import mutated_task
 
 from llava_ov_ros.planning import (
     Goal,
@@ -148,10 +146,7 @@ def test_both_judges_agree_on_2000_mutated_plans(gold_rows, alfred):
 def agree_on(count, rows, vocabulary):
     accepted = 0
     for seed in range(count):
-        rng = Random(seed)
-        row = rng.choice(rows)
-        goal = goal_from(row["pddl_params"], row["task_type"], vocabulary)
-        steps = mutated(rng, from_rows(row["gold_plan"]).steps, vocabulary)
+        goal, steps = mutated_task(seed, rows, vocabulary)
         simulated = validate(Plan(steps), vocabulary, goal)
         verdict = pddl_verdict(vocabulary, goal, steps)
         assert simulated.accepted == verdict.accepted, f"seed {seed}: {Plan(steps).rows}, {goal}, {verdict}"
