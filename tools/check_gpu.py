@@ -202,10 +202,10 @@ def memory(place: Place) -> Iterator[Check]:
     get = states.prefixes.get
 
     def scarce(most: int) -> Callable[[Any], Any]:
-        def wrapped(chunks: Any) -> Any:
+        def wrapped(chunks: Any, before_each: Callable[[], None]) -> Any:
             if len(chunks) > most:
                 raise torch.OutOfMemoryError("rehearsed")
-            return get(chunks)
+            return get(chunks, before_each)
 
         return wrapped
 
