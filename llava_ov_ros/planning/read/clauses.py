@@ -12,6 +12,7 @@ from itertools import permutations, product
 from ...questions.chinese import together
 from ..plan_steps import Step
 from ..vocabulary import Action, Vocabulary
+from .calls import Call, find_call, spells, verbs_of
 from .matching import Lexicon, Match, WordSequence, ends_at, indexed, lexicon, matches
 from .phrases import Alternation, Sequence, Slot, before_slots, first_words, parse_phrase
 from .spelling import plain, spaced, without
@@ -61,6 +62,7 @@ class Patterns:
             one action come first.
         named: For each action, patterns of the arguments that may follow its name.
         said: Patterns of sentences with which people name an action, in the order of the vocabulary.
+        verbs: The words of these sentences that can name a function which does the action.
         details: Patterns that may begin a detail after a complete step.
         starts: For each action, the words with which its sentences begin.
         asides: Patterns that may stand before a step, or alone, without meaning.
@@ -72,6 +74,7 @@ class Patterns:
     called: tuple[tuple[Action, re.Pattern[str]], ...]
     named: Mapping[str, tuple[Sequence, ...]]
     said: tuple[tuple[Action, Sequence], ...]
+    verbs: tuple[tuple[Action, Sequence], ...]
     details: tuple[Sequence, ...]
     starts: tuple[tuple[Action, frozenset[str]], ...]
     asides: tuple[Sequence, ...]
@@ -104,6 +107,7 @@ def patterns_of(vocabulary: Vocabulary) -> Patterns:
         tuple(called),
         named,
         tuple(said),
+        tuple((action, verb) for action, sequence in said for verb in verbs_of(sequence)),
         tuple(map(parse_phrase, language.details)),
         tuple(starts),
         tuple(map(parse_phrase, language.asides)),
@@ -187,10 +191,15 @@ def read_statement(patterns: Patterns, statement: str) -> tuple[Step, ...] | Obs
 def _read_clause(patterns: Patterns, clause: str) -> tuple[Step, ...] | Obstacle:
     """Read one clause: one step, no step for a clause of asides only, or the reason why it was not read."""
     ignore = patterns.vocabulary.language.ignore
+    call = find_call(clause)
+    if call is not None:
+        clause = f"{call.name} {call.arguments}"
     said = without(spaced(_ENDING.sub("", clause)), ignore)
     bare = without(spaced(_BRACKETS.sub(" ", clause)), ignore)
     words = tuple(said.split())
     found = _named(patterns, bare) or _said(patterns, words)
+    if call is not None and not found:
+        found = _called(patterns, call)
     rest = words
     while not found and rest:
         ends = [next(matches(one, rest, 0, patterns.names), None) for one in patterns.asides]
@@ -217,12 +226,32 @@ def _named(patterns: Patterns, text: str) -> dict[Step, bool]:
         start = name.match(text)
         if start is None:
             continue
-        words = tuple(text[start.end() :].split())
-        for order in patterns.named[action.name]:
-            for match in matches(order, words, 0, patterns.names):
-                if match.end == len(words):
-                    found |= _steps(patterns, action, match)
-                    break
+        found |= _with_arguments(patterns, action, tuple(text[start.end() :].split()))
+    return found
+
+
+def _called(patterns: Patterns, call: Call) -> dict[Step, bool]:
+    """Read a call whose function has the name of a verb, with arguments as an action takes them: `put(mug, fridge)`.
+
+    Returns:
+        All steps that the call can mean, each with whether its arguments have the right classes.
+    """
+    words = tuple(without(spaced(_BRACKETS.sub(" ", call.arguments)), patterns.vocabulary.language.ignore).split())
+    found: dict[Step, bool] = {}
+    for action, verb in patterns.verbs:
+        if spells(verb, call.name):
+            found |= _with_arguments(patterns, action, words)
+    return found
+
+
+def _with_arguments(patterns: Patterns, action: Action, words: WordSequence) -> dict[Step, bool]:
+    """Every step that an action's name with these words after it can mean, each with whether the classes fit."""
+    found: dict[Step, bool] = {}
+    for order in patterns.named[action.name]:
+        for match in matches(order, words, 0, patterns.names):
+            if match.end == len(words):
+                found |= _steps(patterns, action, match)
+                break
     return found
 
 

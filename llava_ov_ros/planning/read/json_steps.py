@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ...questions.chinese import has_han
 
-_LISTS = ("plan", "steps", "actions", "计划", "步骤")
-_ACTIONS = ("action", "name", "step", "动作", "步骤")
+# `executable_plan` and `action_name` are those of EmbodiedBench (https://github.com/EmbodiedBench/EmbodiedBench).
+_LISTS = ("executable_plan", "plan", "steps", "actions", "substeps", "sub_steps", "subtasks", "计划", "步骤")
+_ACTIONS = ("action", "action_name", "name", "step", "动作", "步骤")
+_NUMBERED = re.compile(
+    r"(?:step|action|步骤)?[\s_#]*\d{1,3}[.:]?|第\s*[\d一二三四五六七八九十]{1,3}\s*步", re.IGNORECASE
+)
 _ARGUMENTS = ("arguments", "args", "parameters", "参数")
-_DEEPEST = 4
+_DEEPEST = 6
 
 
 def find_json(lines: Sequence[str]) -> tuple[Any, int] | None:
@@ -66,7 +71,7 @@ def _is_row(value: list[Any]) -> bool:
 
 def _from_object(value: dict[str, Any], arguments: Collection[str], depth: int) -> Iterator[str]:
     action = next((value[key] for key in _ACTIONS if isinstance(value.get(key), str)), None)
-    inner = next((value[key] for key in _LISTS if isinstance(value.get(key), list)), None)
+    inner = next((value[key] for key in _LISTS if isinstance(value.get(key), list | dict)), None)
     if action is not None:
         given = next((value[key] for key in _ARGUMENTS if key in value), value)
         if isinstance(given, dict):
@@ -77,6 +82,9 @@ def _from_object(value: dict[str, Any], arguments: Collection[str], depth: int) 
         yield " ".join([action, *(word if isinstance(word, str) else _written(word) for word in words)])
     elif inner is not None:
         yield from statements(inner, arguments, depth + 1)
+    elif all(map(_NUMBERED.fullmatch, value)):
+        for one in value.values():
+            yield from statements(one, arguments, depth + 1, in_list=True)
     else:
         yield _written(value)
 

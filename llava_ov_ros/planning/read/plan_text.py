@@ -25,12 +25,14 @@ STATEMENT_ENDS = "\n;；"
 _NUMERAL = r"(?:\d{1,3}|[一二三四五六七八九十百]{1,4}|[ivx]{1,5}|[a-h])"
 _NUMBERING = re.compile(
     rf"\s*(?:\[[ x]?\]\s+|[-•·+>#]+\s+|\(\s*{_NUMERAL}\s*\)|第\s*{_NUMERAL}\s*步\s*[:,.]*"
-    rf"|(?:step|action)\s*#?\s*{_NUMERAL}(?!\w)\s*[:.),\-]*|{_NUMERAL}\s*[.):,]+(?!\d)|\d{{1,3}}\s+(?=[^\W\d])"
+    rf"|\d{{1,3}}(?:\.\d{{1,3}})+\s*[.):]?(?=\s)"
+    rf"|(?:step|action|phase|stage|task|subtask)\s*#?\s*{_NUMERAL}(?!\w)\s*[:.),\-]*|{_NUMERAL}\s*[.):,]+(?!\d)|\d{{1,3}}\s+(?=[^\W\d])"
     rf"|步骤\s*{_NUMERAL}\s*[:,.]*"
     r"|(?:next action|next step|action|step|plan|output|answer|下一步|步骤|动作|计划|答案)\s*:)\s*"
 )
 _BETWEEN = re.compile(
-    r"[;；→⇒]|[-=]>|\\[nr]|(?<=[\s,.;)\]])(?<!step\s)(?=(?:step\s*)?\d{1,2}\s*[.):]\s*[^\W\d])"
+    r"[;；→⇒]|[-=]>|\\[nr]|(?<=[\s,.;)\]])(?<!step\s)(?<!action\s)(?<!phase\s)(?<!stage\s)(?<!task\s)"
+    r"(?=(?:step\s*)?\d{1,2}\s*[.):]\s*[^\W\d])"
     # Chinese numbering within a line: 2、 二、 （二） 第二步 ②
     r"|(?<=[\s。，；）])(?=\d{1,2}\s*[、．：]|[一二三四五六七八九十]{1,3}、|第[一二三四五六七八九十\d]{1,3}步)"
     r"|(?=（[一二三四五六七八九十\d]{1,3}）|[①-⑳])",

@@ -82,6 +82,37 @@ READ = {
     "chinese json": ('{"计划": ["前往书桌", "拿起马克杯"]}', f"{GOTO_DESK}; {PICK_MUG}"),
     "chinese json rows": ('[["前往", "书桌"], ["拿起", "马克杯"]]', f"{GOTO_DESK}; {PICK_MUG}"),
     "chinese, the end": ("去书桌；任务已完成。", f"{GOTO_DESK}; NoOp"),
+    "methods": (
+        "robot.go_to('desk')\nrobot.pick_up(\"mug\")  # the red one\nrobot.put('mug', 'fridge')",
+        THREE,
+    ),
+    "methods, otherwise": (
+        "goTo(desk), pickUp(mug), put_in(mug, fridge); ok = await robot.arm.turn_on(lamp='desk lamp')",
+        f"{THREE}; ToggleObject desklamp",
+    ),
+    "embodiedbench": (
+        '{"visual_state_description": "a desk", "reasoning_and_reflection": "", "language_plan": "take the mug",\n'
+        ' "executable_plan": [\n  {"action_id": 12, "action_name": "find a Desk"},\n'
+        '  {"action_id": 90, "action_name": "pick up the Mug"}]}',
+        f"{GOTO_DESK}; {PICK_MUG}",
+    ),
+    "find": ("find a mug, then pick up the mug", f"GotoLocation mug; {PICK_MUG}"),
+    "chinese, find": ("找到马克杯，拿起马克杯", f"GotoLocation mug; {PICK_MUG}"),
+    "nested numbering": ("Phase 1: go to the desk\n  1.1 Pick up the mug\n  1.2. Put the mug in the fridge", THREE),
+    "nested bullets": ("- go to the desk\n    - a) pick up the mug\n      * put the mug in the fridge", THREE),
+    "nested lists": ('[[["GotoLocation", "desk"], ["PickupObject", "mug"]], [["PutObject", "mug", "fridge"]]]', THREE),
+    "nested objects": (
+        '{"plan": {"steps": [{"subtasks": ["go to the desk", "pick up the mug"]}]}}',
+        f"{GOTO_DESK}; {PICK_MUG}",
+    ),
+    "numbered keys": (
+        '{"step 1": "go to the desk", "step 2": {"action": "PickupObject", "object": "mug"}}',
+        f"{GOTO_DESK}; {PICK_MUG}",
+    ),
+    "several sentences": (
+        "First, go to the desk and pick up the mug. Finally, put the mug in the fridge.",
+        THREE,
+    ),
     "the end": (f"{GOTO_DESK}; Done.", f"{GOTO_DESK}; NoOp"),
     "windows": (f"{GOTO_DESK}\r\n\r\n{PICK_MUG}\r\n", f"{GOTO_DESK}; {PICK_MUG}"),
 }
@@ -130,7 +161,19 @@ NOT_READ = {
     "chinese, pronoun": ("拿起杯子，把它放进冰箱", "", [Unread.PARTLY]),
     "long": ("go to the desk " + "and wait " * 100, "", [Unread.TOO_LONG]),
     "refusal": ("I'm sorry, but I can't see a mug in these images.", "", [Unread.NO_ACTION]),
-    "code": ("robot.pick_up('mug')", "", [Unread.NO_ACTION]),
+    "a call of something else": ("robot.say('mug')\nopen(fridge)", "", [Unread.NO_ACTION, Unread.NO_ACTION]),
+    "a call with too few": ("robot.put('mug')", "", [Unread.MISSING_ARGUMENT]),
+    "a call with too many": ("slice('apple', knife)", "", [Unread.PARTLY]),
+    "a call that says only half of the verb": ("turn(desklamp)", "", [Unread.PARTLY]),
+    "a call that is cut off": ("robot.pick_up('mug'", "", [Unread.NO_ACTION]),
+    "a call on a condition": ("if robot.sees('mug'): robot.pick_up('mug')", "", [Unread.NO_ACTION]),
+    "a call within a call": ("robot.pick_up(robot.find('mug'))", "", [Unread.NO_ACTION]),
+    "embodiedbench, a thing that is not named": (
+        '{"executable_plan": [{"action_id": 5, "action_name": "put down the object in hand"}]}',
+        "",
+        [Unread.UNKNOWN_CLASS],
+    ),
+    "a heading": ("1. Prepare the kitchen:\n   1.1 go to the desk", GOTO_DESK, [Unread.NO_ACTION]),
     "reason": ("pick up the mug because it is dirty", "", [Unread.PARTLY]),
     "explained": ("Pick up the mug. It is on the desk.", "", [Unread.NO_ACTION]),
     "control characters": ("PickupObject mu\x00g; \x1b[1m", "", [Unread.UNKNOWN_CLASS, Unread.NO_ACTION]),
@@ -249,7 +292,8 @@ def test_what_people_told_alfred(sentences, alfred):
 VERBS = {
     action: re.compile(rf"\b(?:{words})\b")
     for action, words in {
-        "GotoLocation": "go|walk|move|head|step|return|turn|face|facing|approach|stand|stop|proceed|travel|come|reach",
+        "GotoLocation": "go|walk|move|head|step|return|turn|face|facing|approach|stand|stop|proceed|travel|come|reach"
+        "|find|locate",
         "PickupObject": "pick|picks|pickup|take|grab|get|lift|collect|retrieve|remove|fetch|grasp",
         "PutObject": "put|place|set|drop|lay|leave|throw|stand|store|deposit",
         "HeatObject": "heat|warm|cook|microwave",
