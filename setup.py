@@ -83,7 +83,7 @@ def requirements() -> list[str]:
 
 def shared_files() -> list[tuple[str, list[str]]]:
     """What llava_ov_ros/share.py looks for, at the places where an environment has it."""
-    files = [ROOT / "package.xml", ROOT / "requirements" / "runtime.txt"]
+    files = [ROOT / "package.xml", ROOT / "requirements" / "runtime.txt", *sorted((ROOT / "msg").glob("*.msg"))]
     for folder in ("models", "config", "examples"):
         files += sorted(file for file in (ROOT / folder).rglob("*") if file.is_file() and not file.name.startswith("."))
     by_folder: dict[str, list[str]] = {}

@@ -19,6 +19,8 @@ IMAGE_TYPES = (
     FOXGLOVE_RAW_IMAGE,
 )
 """All message types that can be decoded."""
+ANSWER = "llava_ov_ros/msg/Answer"
+"""The message type of a node's answers."""
 VIDEO_TYPES = (FFMPEG_PACKET, COMPRESSED_VIDEO)
 """The message types that carry nothing but video; COMPRESSED_IMAGE carries video if its format names a video codec."""
 TRANSPORTS = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     # Only for annotations: these bring numpy and OpenCV, which --help does without.
     from ..frames import Camera
-    from ..replay import BagMessage, ImageTopic, ReplaySettings, TimedQuestion
+    from ..replay import BagMessage, ImageTopic, MalformedMessage, Recorder, ReplaySettings, TimedQuestion
 
 T = TypeVar("T")
 
@@ -212,17 +212,27 @@ def replay_settings(args: argparse.Namespace) -> ReplaySettings:
     )
 
 
-def progress(bag: Path, topics: Sequence[ImageTopic], cameras: Mapping[str, Camera]) -> tqdm[BagMessage]:
+def progress(
+    bag: Path, topics: Sequence[ImageTopic], cameras: Mapping[str, Camera], recorder: Recorder | None = None
+) -> tqdm[BagMessage]:
     """Yield the messages of some topics in order and show a progress bar if reading takes longer than a second.
 
-    Malformed messages are not yielded; the camera of their topic counts them.
+    Malformed messages are not yielded; the camera of their topic counts them. A recorder writes all of them.
     """
     from tqdm import tqdm
 
     from ..replay import counted_by, read_messages
 
+    count = counted_by(cameras)
+
+    def on_malformed(message: MalformedMessage) -> None:
+        count(message)
+        if recorder is not None:
+            recorder.malformed(message)
+
+    messages = read_messages(bag, [topic.name for topic in topics], on_malformed=on_malformed)
     return tqdm(
-        read_messages(bag, [topic.name for topic in topics], on_malformed=counted_by(cameras)),
+        messages if recorder is None else recorder.passing(messages),
         total=sum(topic.count for topic in topics),
         unit="msg",
         disable=None,

@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +50,8 @@ examples:
       ask every 5 seconds of the recording
   llava-ov replay my_bag --ask "Which object moved?" --at 4.4 --at 9.6 --window 6 --sheet moved.png
       ask at two moments about the 6 seconds before, and draw the frames that the answers rest on
+  llava-ov replay my_bag --ask "What is on the table?" --every 5 --record answered.mcap
+      keep the answers beside the pictures, as a bag that Foxglove, ros2 bag and llava-ov replay open
   llava-ov replay my_bag --questions truth.json --json > answers.jsonl
       questions from a file, {"questions": [{"ask": "...", "at_s": 4.4, "window_s": 3, "truth": "..."}]};
       one JSON object per answer
@@ -102,6 +104,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE.png",
         help="draw the frames used with questions and answers; answers on other frames go to FILE-2.png, ...",
     )
+    output.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE.mcap",
+        help="write the cameras' messages, as they are, with answers and evidence pictures as a bag",
+    )
 
     live = parser.add_argument_group("live")
     live.add_argument(
@@ -110,7 +118,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     live.add_argument(
         "--rate", type=positive, default=1.0, metavar="X", help="speed of live playing (default: %(default)g)"
     )
-    live.add_argument("--node", default="/llava_ov", metavar="NAME", help="the node to ask (default: %(default)s)")
+    live.add_argument(
+        "--node",
+        default="/llava_ov",
+        metavar="NAME",
+        help="the node to ask; topics of --record have its name, too (default: %(default)s)",
+    )
     live.add_argument(
         "--deadline",
         type=positive_s,
@@ -177,7 +190,7 @@ def _questions(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> tuple[
 
 def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions: Sequence[TimedQuestion]) -> int:
     from ..frames import NS_PER_S
-    from ..replay import answer_record, remarks, replay, written
+    from ..replay import Recorder, answer_record, remarks, replay, written
     from .show import Sheets, answer_text, tally
 
     settings = replace(replay_settings(args), max_new_tokens=args.max_new_tokens)
@@ -187,8 +200,13 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     sheets = Sheets(args.sheet) if args.sheet is not None else None
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()
-    with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
-        messages = progress(args.bag, topics, cameras)
+    with ExitStack() as stack:
+        recorder = None
+        if args.record is not None:
+            types = {topic.name: topic.type for topic in topics}
+            recorder = stack.enter_context(Recorder(args.record, types, args.node))
+        engine = stack.enter_context(closing(load_model(args, clip_frames=args.frames, cameras=len(topics))))
+        messages = progress(args.bag, topics, cameras, recorder)
         for answered in replay(messages, cameras, questions, engine, settings):
             asked = answered.question
             record = written(answer_record(answered.result, engine.name), asked.at_ns, answered.now_ns, asked)
@@ -199,8 +217,12 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
             sys.stdout.flush()
             if sheets is not None:
                 sheets.add(answered.result.clips, record)
+            if recorder is not None:
+                recorder.answer(answered.result, answered.now_ns, engine.name)
     if sheets is not None:
         sheets.write()
+    if recorder is not None:
+        print(f"recorded: {args.record}, {sum(recorder.counts().values())} messages", file=sys.stderr)
     for line in [tally(ended, judged), *remarks(topics, cameras)]:
         print(line, file=sys.stderr if args.json else sys.stdout)
     return 0 if set(ended) <= {"OK"} else 1

@@ -5,17 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-import cv2
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage
 
-from ..frames import Line, contact_sheet
-from ..questions import Result, Status
+from ..questions import Result, evidence_jpeg
 from .messages import newest_header
 
-QUALITY = 85
-GREEN, RED = (120, 220, 140), (250, 130, 110)
 MOST_WAITING = 8
 """Most results whose pictures wait to be drawn; if there are more, the oldest results get no picture."""
 
@@ -66,20 +62,7 @@ class Evidence:
                 self._node.get_logger().error(f"no evidence picture: {type(error).__name__}: {error}")
 
     def _draw(self, result: Result) -> None:
-        sheet = contact_sheet(result.seen, evidence_lines(result))
-        bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        jpeg = evidence_jpeg(result)
         if self._node.context.ok():
             header = newest_header(result.clips)
-            self._publisher.publish(CompressedImage(header=header, format="jpeg", data=jpeg.tobytes()))
-
-
-def evidence_lines(result: Result) -> list[Line]:
-    """Return the lines of text under the frames: the question, and the answer or the reason for the refusal."""
-    if result.status is Status.OK:
-        answers = [Line(f"{result.text}   ({result.confidence:.0%})", GREEN, 20)]
-        if result.message:
-            answers.append(Line(result.message, RED))
-    else:
-        answers = [Line(f"{result.status.name}: {result.message}", RED)]
-    return [Line(result.query.question), *answers]
+            self._publisher.publish(CompressedImage(header=header, format="jpeg", data=jpeg))

@@ -12,15 +12,27 @@ from std_msgs.msg import Header
 from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
 
 from ..bounds import quoted, shown
-from ..frames import NS_PER_S, Clip, Frame, stamp_ns
+from ..frames import Clip, stamp_ns
 from ..modes import MODES
-from ..questions import Kind, Prompts, Query, Result, SceneQuestion, new_request_id, shape
+from ..questions import (
+    AnswerTypes,
+    Kind,
+    Prompts,
+    Query,
+    Result,
+    SceneQuestion,
+    message_of_answer,
+    new_request_id,
+    shape,
+)
+from ..questions.answer_message import frames_of, header_of_newest, stamp_message
 from ..settings import Settings, nanoseconds
 from .request_bounds import beyond_bounds
 
 MOST_FRAMES = 1024
 MOST_NEW_TOKENS = 4096
 LONGEST_S = 1e6
+TYPES = AnswerTypes(time=Time, header=Header, frame_used=FrameUsed, choice=Choice, answer=Answer)
 
 
 class InvalidRequestError(ValueError):
@@ -134,37 +146,19 @@ def standing_query(question: str, settings: Settings) -> Query:
     )
 
 
-def frame_header(frame: Frame) -> Header:
-    """Return the header of the message that a frame came from, with the stamp of the message."""
-    stamp = frame.stamp_ns if frame.header_stamp_ns is None else frame.header_stamp_ns
-    return Header(stamp=to_stamp(stamp), frame_id=frame.frame_id)
-
-
 def to_stamp(time_ns: int) -> Time:
     """Convert a time in nanoseconds to a message."""
-    sec, nanosec = divmod(time_ns, NS_PER_S)
-    return Time(sec=sec, nanosec=nanosec)
+    return stamp_message(TYPES, time_ns)
 
 
 def newest_header(clips: Sequence[Clip]) -> Header:
     """Return the header of the newest frame of all clips; an empty header if there is no clip."""
-    if not clips:
-        return Header()
-    return frame_header(max((clip.frames[-1] for clip in clips), key=lambda frame: frame.stamp_ns))
+    return header_of_newest(TYPES, clips)
 
 
 def frames_used(clips: Sequence[Clip]) -> list[FrameUsed]:
     """List the frames of some clips as messages, with camera, header, stamp used and range of stored values shown."""
-    return [
-        FrameUsed(
-            camera=clip.camera,
-            header=frame_header(frame),
-            stamp_used=to_stamp(frame.stamp_ns),
-            value_range="" if frame.value_range is None else str(frame.value_range),
-        )
-        for clip in clips
-        for frame in clip.frames
-    ]
+    return frames_of(TYPES, clips)
 
 
 def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
@@ -175,36 +169,7 @@ def answer_message(result: Result, answered_at: Time, model: str) -> Answer:
         answered_at: Time of the node's clock.
         model: Name of the checkpoint.
     """
-    # rclpy aborts the process if a float field holds another type, such as an int or a numpy number.
-    message = Answer(
-        header=newest_header(result.clips),
-        request_id=result.query.request_id,
-        question=result.query.question,
-        text=result.text,
-        confidence=float(result.confidence),
-        status=int(result.status),
-        message=result.message,
-        frames=frames_used(result.clips),
-        answered_at=answered_at,
-        time_to_first_token_s=float(result.time_to_first_token_s),
-        total_time_s=float(result.total_s),
-        model=model,
-    )
-    shaped, scene = result.query.shaped, result.scene
-    if shaped is not None:
-        message.kind = str(shaped.question.kind)
-    if scene is None:
-        return message
-    # Free text has no typed value, even if the text is "yes": a client that wants a value asks for another kind.
-    message.known = scene.value is not None and scene.probabilities is not None
-    if isinstance(scene.value, bool):
-        message.yes = scene.value
-    elif isinstance(scene.value, int):
-        message.count = scene.value
-    message.choices = [
-        Choice(text=text, probability=float(probability)) for text, probability in (scene.probabilities or {}).items()
-    ]
-    return message
+    return message_of_answer(TYPES, result, answered_at, model)
 
 
 def chunk_message(request_id: str, clips: Sequence[Clip], index: int, text: str, done: bool) -> AnswerChunk:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..frames import NS_PER_S, stamp_and_frame
-from ..message_types import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, NO_THEORA, THEORA, transport_of
+from ..message_types import ANSWER, COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, NO_THEORA, THEORA, transport_of
 from .bag_error import BagError
 from .deserialising import decode_message
 from .files import opened, raw_messages
@@ -51,6 +51,21 @@ class ImageTopic:
 
 
 @dataclass(frozen=True, eq=False)
+class StoredMessage:
+    """The bytes of a message in a bag.
+
+    Attributes:
+        recorded_ns: Record time in nanoseconds.
+        raw: The bytes, perhaps compressed by Zstandard.
+        encoding: Serialisation of the message: cdr or ros1.
+    """
+
+    recorded_ns: int
+    raw: bytes
+    encoding: str
+
+
+@dataclass(frozen=True, eq=False)
 class BagMessage:
     """One image message of a bag.
 
@@ -59,12 +74,14 @@ class BagMessage:
         time_ns: Stamp of the message in nanoseconds, or its record time if the stamp is zero.
         lap: How often the stamps of the topic have jumped back before this message.
         message: The message, as rosbags returns it.
+        stored: The message as it is stored in the bag.
     """
 
     topic: str
     time_ns: int
     lap: int
     message: Any
+    stored: StoredMessage
 
 
 @dataclass(frozen=True)
@@ -73,17 +90,17 @@ class MalformedMessage:
 
     Attributes:
         topic: Name of the message's topic.
-        recorded_ns: Record time of the message in nanoseconds, because its stamp cannot be read.
+        stored: The message as it is stored in the bag. Its record time counts, because its stamp cannot be read.
         reason: Why the message cannot be read.
     """
 
     topic: str
-    recorded_ns: int
+    stored: StoredMessage
     reason: str
 
     def __str__(self) -> str:
         """Name the message by its topic and record time, and say why the message cannot be read."""
-        return f"the message of {self.topic} recorded at {self.recorded_ns / NS_PER_S:.3f} s: {self.reason}"
+        return f"the message of {self.topic} recorded at {self.stored.recorded_ns / NS_PER_S:.3f} s: {self.reason}"
 
 
 def warn_of_malformed(message: MalformedMessage) -> None:
@@ -125,7 +142,9 @@ def why_no_picture(kind: str) -> str:
 
 
 def image_topics(path: Path) -> tuple[ImageTopic, ...]:
-    """List the image topics of a bag, sorted by name. Only the first and last messages of each topic are decoded.
+    """List the image topics of a bag, sorted by name, without the evidence pictures of a node that was recorded.
+
+    Only the first and last messages of each topic are decoded.
 
     Raises:
         BagError: The bag does not exist, is damaged, or has no image topic.
@@ -184,16 +203,17 @@ def _topic_messages(
                 lap += 1
                 newest_ns = None
             newest_ns = time_ns if newest_ns is None else max(newest_ns, time_ns)
-            yield BagMessage(name, time_ns, lap, decoded.message)
+            yield BagMessage(name, time_ns, lap, decoded.message, decoded.stored)
 
 
 @dataclass(frozen=True, eq=False)
 class _Decoded:
-    """A decoded message, its time in nanoseconds, and whether this time is the message's header stamp."""
+    """A decoded message, its time in nanoseconds, whether this time is the message's header stamp, and its bytes."""
 
     time_ns: int
     stamped: bool
     message: Any
+    stored: StoredMessage
 
 
 def _decoded(
@@ -201,13 +221,14 @@ def _decoded(
 ) -> Iterator[_Decoded | MalformedMessage]:
     """Decode the messages of a topic in order of record time, from the record time `start_ns` on (None: all)."""
     for recorded_ns, raw in raw_messages(storages, name, start_ns):
+        stored = StoredMessage(recorded_ns, raw, topic.encoding)
         try:
             message = decode_message(raw, topic.type, topic.encoding)
             stamp, _ = stamp_and_frame(message)
         except ValueError as error:
-            yield MalformedMessage(name, recorded_ns, str(error))
+            yield MalformedMessage(name, stored, str(error))
         else:
-            yield _Decoded(stamp or recorded_ns, stamp != 0, message)
+            yield _Decoded(stamp or recorded_ns, stamp != 0, message, stored)
 
 
 def _topics(storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
@@ -225,10 +246,17 @@ def _span_ns(storages: Sequence[Storage]) -> tuple[int, int]:
 
 
 def _images(path: Path, storages: Sequence[Storage]) -> dict[str, RecordedTopic]:
-    """Return the image topics by name; raise BagError if the bag has none."""
+    """Return the image topics by name; raise BagError if the bag has none.
+
+    Evidence pictures that were recorded beside a node's answers are left out: no camera has taken them.
+    """
     topics = _topics(storages)
+    nodes = [name.removesuffix("/answers") for name, topic in topics.items() if topic.type == ANSWER]
+    evidence = {f"{node}/evidence/compressed" for node in nodes}
     found = {
-        name: topic for name, topic in topics.items() if topic.type in IMAGE_TYPES and topic.encoding in (CDR, ROS1)
+        name: topic
+        for name, topic in topics.items()
+        if topic.type in IMAGE_TYPES and topic.encoding in (CDR, ROS1) and name not in evidence
     }
     if not found:
         others = sorted(f"{name} ({_kind(topic)})" for name, topic in topics.items())

@@ -34,13 +34,22 @@ def decode_message(raw: bytes, kind: str, encoding: str) -> Any:
     try:
         if encoding == ROS1:
             return _ros1(raw, kind)
-        return _cdr(zstd.decompress(raw) if raw[: len(MAGIC)] == MAGIC else raw, kind)
+        return _cdr(decompressed(raw), kind)
     except Exception as error:  # noqa: BLE001 - rosbags lets through whatever its generated code raises
         raise ValueError(f"its {len(raw)} bytes are no {kind}: {error}") from None
 
 
+def decompressed(raw: bytes) -> bytes:
+    """The bytes of a message, decompressed where the recorder has compressed each message by Zstandard.
+
+    Raises:
+        Exception: Whatever the decompressor raises for damaged bytes.
+    """
+    return zstd.decompress(raw) if raw[: len(MAGIC)] == MAGIC else raw
+
+
 def _ros1(raw: bytes, kind: str) -> Any:
-    store = _types(Stores.ROS1_NOETIC)
+    store = known_types(Stores.ROS1_NOETIC)
     definition = store.get_msgdef(kind)
     message, end = definition.deserialize_ros1(raw, 0, definition.cls, store)
     _check_end(end, len(raw))
@@ -50,7 +59,7 @@ def _ros1(raw: bytes, kind: str) -> Any:
 def _cdr(raw: bytes, kind: str) -> Any:
     if len(raw) < _CDR_HEADER or raw[0] != 0 or raw[1] not in _CDR_LITTLE_ENDIAN:
         raise ValueError(f"they begin with {raw[:_CDR_HEADER].hex(' ')}, which is no CDR")
-    store = _types(Stores.LATEST)
+    store = known_types(Stores.LATEST)
     definition = store.get_msgdef(kind)
     deserialize = definition.deserialize_cdr_le if raw[1] else definition.deserialize_cdr_be
     message, end = deserialize(raw[_CDR_HEADER:], 0, definition.cls, store)
@@ -64,7 +73,8 @@ def _check_end(end: int, size: int) -> None:
 
 
 @cache
-def _types(store: Stores) -> Typestore:
+def known_types(store: Stores) -> Typestore:
+    """The message types of a ROS release, and the public picture messages that rosbags does not define."""
     types = get_typestore(store)
     for kind, text in DEFINITIONS.items():
         types.register(get_types_from_msg(text, kind))

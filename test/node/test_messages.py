@@ -10,7 +10,6 @@ from llava_ov_ros.srv import Ask
 from rclpy.serialization import deserialize_message, serialize_message
 
 from llava_ov_ros.frames import Clip, Frame, stamp_ns
-from llava_ov_ros.node.evidence import evidence_lines
 from llava_ov_ros.node.messages import (
     InvalidRequestError,
     answer_message,
@@ -20,6 +19,7 @@ from llava_ov_ros.node.messages import (
     standing_query,
 )
 from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.questions.evidence_picture import evidence_lines
 from llava_ov_ros.settings import Settings
 from llava_ov_ros.settings.value_range import ValueRange
 

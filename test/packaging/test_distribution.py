@@ -46,6 +46,6 @@ def test_the_wheel_has_every_shipped_file(wheel):
     files = [file for folder in SHIPPED for file in (ROOT / folder).rglob("*") if file.is_file()]
     hidden = {file for file in files if "__pycache__" in file.parts or file.name.startswith(".")}
     wanted = {str(file.relative_to(ROOT)) for file in {*files} - hidden}
-    wanted |= {"package.xml", "requirements/runtime.txt"}
+    wanted |= {"package.xml", "requirements/runtime.txt", *(f"msg/{file.name}" for file in (ROOT / "msg").iterdir())}
     marker = ".data/data/share/llava_ov_ros/"
     assert {name.partition(marker)[2] for name in wheel if marker in name} == wanted

@@ -26,6 +26,7 @@ from llava_ov_ros.replay import (
     replay,
     written,
 )
+from llava_ov_ros.replay.bag import StoredMessage
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
@@ -91,7 +92,7 @@ def message(at_s, topic=FRONT, lap=0, level=0):
         step=18,
         data=picture.ravel(),
     )
-    return BagMessage(topic, stamp_ns, lap, image)
+    return BagMessage(topic, stamp_ns, lap, image, StoredMessage(stamp_ns, b"", "cdr"))
 
 
 def messages(count, period_s=0.5, topic=FRONT):

@@ -14,6 +14,7 @@ from llava_ov_ros.onevision import Generated
 from llava_ov_ros.planning import GoalTextError, PlanOptions, find_vocabulary, load_vocabulary, plan_outcome
 from llava_ov_ros.questions import Status, find_prompts, load_prompts
 from llava_ov_ros.replay import BagMessage, ReplaySettings, TimedQuestion, plan_record, replay_plans, written
+from llava_ov_ros.replay.bag import StoredMessage
 
 S = 1_000_000_000
 T0_NS = 1_700_000_000 * S
@@ -68,7 +69,7 @@ def message(at_s):
         step=18,
         data=np.full(72, round(at_s * 20), dtype=np.uint8),
     )
-    return BagMessage(TOPIC, stamp_ns, 0, image)
+    return BagMessage(TOPIC, stamp_ns, 0, image, StoredMessage(stamp_ns, b"", "cdr"))
 
 
 def outcome_of(planned):
