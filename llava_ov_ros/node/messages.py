@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from llava_ov_ros.msg import Answer, AnswerChunk, Choice, FrameUsed
 
 from ..bounds import quoted, shown
-from ..frames import Clip, stamp_ns
+from ..frames import Clip, Frame, stamp_ns
 from ..modes import MODES
 from ..questions import (
     AnswerTypes,
@@ -25,7 +25,7 @@ from ..questions import (
     new_request_id,
     shape,
 )
-from ..questions.answer_message import frames_of, header_of_newest, stamp_message
+from ..questions.answer_message import frames_of, header_of, header_of_newest, stamp_message
 from ..settings import Settings, nanoseconds
 from .request_bounds import beyond_bounds
 
@@ -149,6 +149,11 @@ def standing_query(question: str, settings: Settings) -> Query:
 def to_stamp(time_ns: int) -> Time:
     """Convert a time in nanoseconds to a message."""
     return stamp_message(TYPES, time_ns)
+
+
+def frame_header(frame: Frame) -> Header:
+    """Return the header of the message that a frame came from, with the stamp of the message."""
+    return header_of(TYPES, frame)
 
 
 def newest_header(clips: Sequence[Clip]) -> Header:

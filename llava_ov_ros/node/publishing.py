@@ -19,6 +19,7 @@ from .evidence import Evidence
 from .hint_turn import GoalTurn
 from .messages import answer_message, chunk_message
 from .other_messages import OtherMessages
+from .overlays import Overlays
 from .plan_messages import hint_message, plan_message
 from .words import Words
 
@@ -36,12 +37,15 @@ class Publishing:
         self._plans = node.create_publisher(Plan, "~/plans", kept_qos(REQUESTS_DEPTH))
         self._hints = node.create_publisher(ActionHint, "~/action_hint", kept_qos(HINTS_DEPTH))
         self._others = OtherMessages(node)
+        self._overlays = Overlays(node)
         self._evidence = Evidence(node)
 
     def answer(self, result: Result) -> Answer:
         """Publish an answer or a refusal on ~/answers and return its message."""
         message = answer_message(result, self._node.get_clock().now().to_msg(), result.model(self._model_name()))
         self._publish(self._answers, message)
+        if self._node.context.ok():
+            self._overlays.answer(result)
         return message
 
     def chunk(self, request_id: str, clips: Sequence[Clip], index: int, text: str, done: bool) -> AnswerChunk:
@@ -84,6 +88,7 @@ class Publishing:
         self._publish(self._hints, message)
         if self._node.context.ok():
             self._others.hint(message, turn, words.vocabulary)
+            self._overlays.hint(message)
 
     def _publish(self, publisher: Publisher, message: Any) -> None:
         # After rclpy.shutdown nothing can be published, but callers in this process still wait for the message.

@@ -12,7 +12,11 @@ from llava_ov_ros.share import shipped
 
 CLAIMS = "/llava_ov/_claims/*"
 # Only with use_sim_time, or where other packages are installed: publish, subscribe.
-OPTIONAL = {"/clock", "/bond", "/llava_ov/intents", "/llava_ov/plansys2_plan"}
+OPTIONAL = {
+    "/clock",
+    "/bond",
+    *(f"/llava_ov/{name}" for name in ("annotations", "intents", "markers", "plansys2_plan")),
+}
 
 
 def allowed(enclave):
