@@ -40,7 +40,7 @@ help:
 	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
 	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
-	@echo "make test-extras              what needs Ray, lmms-eval, Java or libraries that quantise, in an environment of its own"
+	@echo "make test-extras              what needs Ray, lmms-eval, Java, Rerun or libraries that quantise, in an environment of its own"
 	@echo "make test-servers             what talks to a real vLLM on this CPU, in an environment of its own (10 minutes)"
 	@echo "make bench                    measure: responses while the model generates; the engine against generate"
 	@echo "make setup                    virtual environment, ROS 2, the built package"
@@ -96,9 +96,9 @@ test-kilted:
 
 test-extras:
 	@$(PYTHON) tools/set_up.py --extras
-	@echo "[test-extras] pytest, what needs Ray, lmms-eval, Java or libraries that quantise"
+	@echo "[test-extras] pytest, what needs Ray, lmms-eval, Java, Rerun or libraries that quantise"
 	@unset PYTHONPATH; PATH="$(CURDIR)/.venv-extras/bin:$$PATH"; \
-	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py \
+	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py test/cli/test_replay_rrd.py \
 	  test/onevision/test_quantise.py test/onevision/test_quantised_by_libraries.py
 
 # One at a time: server and tests share the cores already.

@@ -117,6 +117,8 @@ setup(
         "video": ["av>=17,<19"],
         # The second judge of plans, and vocabularies in PDDL.
         "planner": ["unified-planning>=1.3,<1.4"],
+        # `llava-ov replay --rrd`; its interface changes with each release.
+        "rerun": ["rerun-sdk>=0.41,<0.42"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     # Only for annotations: these bring numpy and OpenCV, which --help does without.
     from ..frames import Camera
-    from ..replay import BagMessage, ImageTopic, MalformedMessage, Recorder, ReplaySettings, TimedQuestion
+    from ..replay import BagMessage, ImageTopic, MalformedMessage, ReplaySettings, TimedQuestion
+    from ..replay.recorder import Recorder
 
 T = TypeVar("T")
 

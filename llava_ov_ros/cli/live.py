@@ -48,8 +48,10 @@ def run_live(args: argparse.Namespace, topics: Sequence[ImageTopic], questions: 
             raise CommandError(f"{flag} does not go with --live: set the node's parameter {parameter}", USAGE)
     if args.sheet is not None:
         raise CommandError("--sheet does not go with --live: the node shows it on ~/evidence/compressed", USAGE)
-    if args.record is not None:
-        raise CommandError("--record does not go with --live: `ros2 bag record` records the node's topics", USAGE)
+    for option in ("record", "rrd"):
+        if getattr(args, option) is not None:
+            text = f"--{option} does not go with --live: `ros2 bag record` records the node's topics"
+            raise CommandError(text, USAGE)
     if args.window is not None:
         window_ns = nanoseconds(args.window)
         questions = [replace(one, window_ns=window_ns) if one.window_ns is None else one for one in questions]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from .options import count, not_negative_s, positive, positive_s
 if TYPE_CHECKING:
     # Only for annotations: this brings numpy and OpenCV, which --help does without.
     from ..replay import ImageTopic, TimedQuestion
+    from ..replay.recorder import Recorder
 
 _DESCRIPTION = """\
 Replay a recording (ROS 2: mcap or sqlite3; ROS 1: .bag) through the same path as live cameras, as fast as
@@ -110,6 +112,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE.mcap",
         help="write the cameras' messages, as they are, with answers and evidence pictures as a bag",
     )
+    output.add_argument(
+        "--rrd", type=Path, metavar="FILE.rrd", help="write the same for the viewer of Rerun (extra rerun)"
+    )
 
     live = parser.add_argument_group("live")
     live.add_argument(
@@ -122,7 +127,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--node",
         default="/llava_ov",
         metavar="NAME",
-        help="the node to ask; topics of --record have its name, too (default: %(default)s)",
+        help="the node to ask; topics of --record and --rrd have its name, too (default: %(default)s)",
     )
     live.add_argument(
         "--deadline",
@@ -190,7 +195,7 @@ def _questions(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> tuple[
 
 def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions: Sequence[TimedQuestion]) -> int:
     from ..frames import NS_PER_S
-    from ..replay import Recorder, answer_record, remarks, replay, written
+    from ..replay import answer_record, remarks, replay, written
     from .show import Sheets, answer_text, tally
 
     settings = replace(replay_settings(args), max_new_tokens=args.max_new_tokens)
@@ -201,10 +206,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()
     with ExitStack() as stack:
-        recorder = None
-        if args.record is not None:
-            types = {topic.name: topic.type for topic in topics}
-            recorder = stack.enter_context(Recorder(args.record, types, args.node))
+        recorder = stack.enter_context(_recorder(args, topics))
         engine = stack.enter_context(closing(load_model(args, clip_frames=args.frames, cameras=len(topics))))
         messages = progress(args.bag, topics, cameras, recorder)
         for answered in replay(messages, cameras, questions, engine, settings):
@@ -217,12 +219,26 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
             sys.stdout.flush()
             if sheets is not None:
                 sheets.add(answered.result.clips, record)
-            if recorder is not None:
-                recorder.answer(answered.result, answered.now_ns, engine.name)
+            recorder.answer(answered.result, answered.now_ns, engine.name)
     if sheets is not None:
         sheets.write()
-    if recorder is not None:
-        print(f"recorded: {args.record}, {sum(recorder.counts().values())} messages", file=sys.stderr)
+    for line in recorder.told():
+        print(f"recorded: {line}", file=sys.stderr)
     for line in [tally(ended, judged), *remarks(topics, cameras)]:
         print(line, file=sys.stderr if args.json else sys.stdout)
     return 0 if set(ended) <= {"OK"} else 1
+
+
+def _recorder(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> Recorder:
+    from ..replay.mcap_sink import McapSink
+    from ..replay.recorder import Recorder, Sink
+    from ..replay.rerun_sink import RerunSink
+
+    sinks: list[Sink] = []
+    if args.record is not None:
+        sinks.append(McapSink(args.record, {topic.name: topic.type for topic in topics}, args.node))
+    if args.rrd is not None:
+        if find_spec("rerun") is None:
+            raise CommandError("--rrd needs Rerun: pip install 'rerun-sdk>=0.41,<0.42'")
+        sinks.append(RerunSink(args.rrd, [topic.name for topic in topics], args.node))
+    return Recorder(sinks)

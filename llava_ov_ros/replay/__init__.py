@@ -16,7 +16,6 @@ from .bag_pictures import read_pictures
 from .names import camera_names
 from .plan_replay import Planned, answers_with, replay_plans
 from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
-from .recorder import Recorder
 from .recording_clips import spread_clips
 from .records import TIMINGS, AnswerRecord, PlanRecord, StepRecord, answer_record, is_correct, plan_record, written
 from .remarks import remarks
@@ -35,7 +34,6 @@ __all__ = [
     "PlanRecord",
     "Planned",
     "QuestionsError",
-    "Recorder",
     "ReplaySettings",
     "Schedule",
     "StepRecord",

@@ -1,79 +1,54 @@
-"""Writes what a replay has read and answered into an MCAP file, as `ros2 bag record` would have at a live node.
-
-The messages of the cameras are written as they are in the bag, byte for byte. Answers and evidence pictures come at
-the time of their question, on the clock of the bag's record times. Foxglove, `ros2 bag` and `llava-ov replay` open the
-file.
-"""
+"""Writes what a replay has read and answered into files: the messages of the cameras, and answers at their time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import BinaryIO, Protocol, Self
 
-import numpy as np
-from mcap.writer import Writer
-from rosbags.typesys import Stores, get_types_from_msg
-from rosbags.typesys.store import Typestore
-
-from ..frames import NS_PER_S
-from ..message_types import ANSWER, COMPRESSED_IMAGE
-from ..questions import AnswerTypes, Result, evidence_jpeg, message_of_answer
-from ..questions.answer_message import header_of_newest, stamp_message
-from ..share import PACKAGE, shipped
-from .bag import BagMessage, MalformedMessage, StoredMessage
+from ..questions import Result
+from .bag import BagMessage, MalformedMessage
 from .bag_error import BagError
-from .deserialising import decode_message, decompressed, known_types
-from .storage import CDR
-
-_OWN = ("Choice", "FrameUsed", "Answer")
-"""Messages of this package that a recording has; each comes after those that it consists of."""
 
 
-@dataclass
-class _Channel:
-    """A topic of the file: its number there, its type, and how many messages it has."""
+class Sink(Protocol):
+    """A file of one format that is written while a bag is replayed."""
 
-    number: int
-    kind: str
-    count: int = field(default=0)
+    def message(self, message: BagMessage) -> None:
+        """Write a message of a camera."""
+        ...
+
+    def malformed(self, message: MalformedMessage) -> None:
+        """Write, or leave out, a message whose bytes are not of its type."""
+        ...
+
+    def answer(self, result: Result, now_ns: int, recorded_ns: int, model: str) -> None:
+        """Write the answer or the refusal of a question, and the evidence picture if the result has frames.
+
+        Args:
+            result: The end of the question.
+            now_ns: Time of the question in nanoseconds, on the clock of the frames' stamps.
+            recorded_ns: The same time on the clock of the bag's record times.
+            model: Name of the model that was asked.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish the file; it may be called again."""
+        ...
+
+    def told(self) -> str:
+        """A line for the user: the file, and how much is in it."""
+        ...
 
 
 class Recorder:
-    """An MCAP file that is written while a bag is replayed. Use it in a `with` statement, which finishes the file."""
+    """Writes a replay into files. Use it in a `with` statement, which finishes the files."""
 
-    def __init__(self, path: Path, cameras: Mapping[str, str], node: str) -> None:
-        """Begin the file.
-
-        Args:
-            path: The file; it must end in .mcap, and must not exist.
-            cameras: Message type of each topic of a camera, by the topic's name.
-            node: Name of the node that would have answered, such as `/llava_ov`; topics of answers begin with it.
-
-        Raises:
-            BagError: The file exists or cannot be written, or the package's message definitions are not installed.
-        """
-        if path.suffix != ".mcap":
-            raise BagError(f"{path}: the name of a recording must end in .mcap")
-        self._types = _types()
-        if path.exists():
-            raise BagError(f"{path} exists: name a new file")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = path.open("xb")
-        except OSError as error:
-            raise BagError(f"{path} cannot be written: {error.strerror or error}") from None
-        self._path = path
-        self._writer = Writer(self._stream)
-        self._writer.start(profile="ros2", library=PACKAGE)
-        self._channels: dict[str, _Channel] = {}
-        self._node = node.rstrip("/")
-        self._reached_ns: int | None = None
-        for topic, kind in cameras.items():
-            self._add_channel(topic, kind)
+    def __init__(self, sinks: Sequence[Sink]) -> None:
+        self._sinks = tuple(sinks)
+        self._reached_ns = 0
 
     def __enter__(self) -> Self:
         return self
@@ -81,129 +56,56 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Finish the file; it may be called again.
-
-        Raises:
-            BagError: The rest of the file cannot be written.
-        """
-        if self._stream.closed:
-            return
-        try:
-            self._writer.finish()  # type: ignore[no-untyped-call]
-        except OSError as failure:
-            raise BagError(f"{self._path} cannot be written: {failure.strerror or failure}") from None
-        finally:
-            self._stream.close()
+        for sink in self._sinks:
+            sink.close()
 
     def passing(self, messages: Iterable[BagMessage]) -> Iterator[BagMessage]:
-        """Write every message of a replay before the replay takes it.
+        """Write every message of a replay before the replay takes the message.
 
-        An answer that is given while a message waits was asked before the message came, and is written with the time
-        of the message before.
+        An answer that is given while a message waits was asked before the message came, and is written with the record
+        time of the message before.
         """
         for message in messages:
-            self._write_stored(message.topic, message.stored)
-            if self._reached_ns is None:
-                self._reached_ns = message.stored.recorded_ns
+            for sink in self._sinks:
+                sink.message(message)
+            # No question is asked before the first message.
+            self._reached_ns = self._reached_ns or message.stored.recorded_ns
             yield message
             self._reached_ns = max(self._reached_ns, message.stored.recorded_ns)
 
     def malformed(self, message: MalformedMessage) -> None:
-        """Write a message whose bytes are not of its type: it is part of what the camera has sent.
-
-        One of ROS 1 is left out, because it cannot be turned into one of ROS 2.
-        """
-        if message.stored.encoding == CDR:
-            self._write_stored(message.topic, message.stored)
+        """Pass a malformed message on to the files."""
+        for sink in self._sinks:
+            sink.malformed(message)
 
     def answer(self, result: Result, now_ns: int, model: str) -> None:
-        """Write the answer or the refusal of a question, and the evidence picture if the result has frames.
+        """Write the answer or the refusal of a question.
 
         Args:
             result: The end of the question.
             now_ns: Time of the question in nanoseconds, on the clock of the frames' stamps.
             model: Name of the model that was asked.
         """
-        made = _answer_types()
-        answer = message_of_answer(made, result, stamp_message(made, now_ns), result.model(model))
-        self._write(f"{self._node}/answers", ANSWER, answer)
-        if result.clips:
-            picture = self._types.types[COMPRESSED_IMAGE](
-                header=header_of_newest(made, result.clips),
-                format="jpeg",
-                data=np.frombuffer(evidence_jpeg(result), np.uint8),
-            )
-            self._write(f"{self._node}/evidence/compressed", COMPRESSED_IMAGE, picture)
+        for sink in self._sinks:
+            sink.answer(result, now_ns, self._reached_ns or now_ns, model)
 
-    def counts(self) -> dict[str, int]:
-        """How many messages each topic has so far."""
-        return {topic: channel.count for topic, channel in self._channels.items()}
-
-    def _write(self, topic: str, kind: str, message: Any) -> None:
-        if topic not in self._channels:
-            self._add_channel(topic, kind)
-        time_ns = self._reached_ns
-        if time_ns is None:
-            # Before the first message of a bag no question is asked; a bag without messages has no clock but this.
-            time_ns = message.header.stamp.sec * NS_PER_S + message.header.stamp.nanosec
-        self._add(topic, bytes(self._types.serialize_cdr(message, kind)), time_ns)
-
-    def _write_stored(self, topic: str, stored: StoredMessage) -> None:
-        if stored.encoding == CDR:
-            raw = decompressed(stored.raw)
-        else:
-            kind = self._channels[topic].kind
-            old = decode_message(stored.raw, kind, stored.encoding)
-            raw = bytes(self._types.serialize_cdr(_of_ros2(old, self._types), kind))
-        self._add(topic, raw, stored.recorded_ns)
-
-    def _add(self, topic: str, data: bytes, time_ns: int) -> None:
-        channel = self._channels[topic]
-        try:
-            self._writer.add_message(channel.number, time_ns, data, time_ns, channel.count)
-        except OSError as error:
-            raise BagError(f"{self._path} cannot be written: {error.strerror or error}") from None
-        channel.count += 1
-
-    def _add_channel(self, topic: str, kind: str) -> None:
-        definition, _ = self._types.generate_msgdef(kind, ros_version=2)
-        schema = self._writer.register_schema(kind, "ros2msg", definition.encode())
-        self._channels[topic] = _Channel(self._writer.register_channel(topic, CDR, schema), kind)
+    def told(self) -> list[str]:
+        """A line for the user about each file."""
+        return [sink.told() for sink in self._sinks]
 
 
-def _of_ros2(message: Any, types: Typestore) -> Any:
-    """A message of ROS 1 with the fields that ROS 2 has: a header loses its `seq`."""
-    if not hasattr(message, "__msgtype__"):
-        return message
-    kind: Any = types.types[message.__msgtype__]
-    names = [one.name for one in fields(kind) if one.init]
-    return kind(**{name: _of_ros2(getattr(message, name), types) for name in names})
+def new_file(path: Path, suffix: str) -> BinaryIO:
+    """Begin a file, with the folders above it.
 
-
-@cache
-def _types() -> Typestore:
-    """The message types of a recording: those of cameras and those of this package."""
-    types = known_types(Stores.LATEST)
-    for name in _OWN:
-        file = shipped(f"msg/{name}.msg")
-        if file is None:
-            raise BagError(f"the definition msg/{name}.msg is not installed: install the package again")
-        kind = f"{PACKAGE}/msg/{name}"
-        if kind not in types.types:
-            types.register(get_types_from_msg(file.read_text(encoding="utf-8"), kind))
-    return types
-
-
-@cache
-def _answer_types() -> AnswerTypes:
-    types = _types().types
-    return AnswerTypes(
-        time=types["builtin_interfaces/msg/Time"],
-        header=types["std_msgs/msg/Header"],
-        frame_used=types[f"{PACKAGE}/msg/FrameUsed"],
-        choice=types[f"{PACKAGE}/msg/Choice"],
-        answer=types[ANSWER],
-    )
+    Raises:
+        BagError: The file exists, has another suffix, or cannot be written.
+    """
+    if path.suffix != suffix:
+        raise BagError(f"{path}: the name of the recording must end in {suffix}")
+    if path.exists():
+        raise BagError(f"{path} exists: name a new file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+    except OSError as error:
+        raise BagError(f"{path} cannot be written: {error.strerror or error}") from None

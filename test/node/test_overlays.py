@@ -54,7 +54,7 @@ def test_markers_stand_before_the_camera_until_its_picture_is_stale(two):
     assert {(one.header.frame_id, one.text) for one in shown} == {
         (frame.header.frame_id, f"what is there?\nwhat is there? ({answer.confidence:.0%})") for frame in answer.frames
     }
-    assert two.set(max_frame_age_s=0.001).successful
+    assert two.set(max_frame_age_s=0.01).successful
     assert two.ask("and now?").status == Answer.STALE
     gone = heard.wait_for_count(2)[-1].markers
     assert [(one.ns, one.action) for one in gone] == [("answer, front", Marker.DELETE), ("answer, side", Marker.DELETE)]
