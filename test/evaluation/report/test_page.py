@@ -184,6 +184,31 @@ def test_in_a_browser_questions_are_filtered_and_sorted(browse, chosen, numbers)
     assert [int(re.search(r"<h3>(\d)\.00 s", card)[1]) for card in cards(dom)] == numbers
 
 
+def test_in_a_browser_the_questions_of_a_bag_stand_along_its_time(browse, page, tmp_path):
+    # Two questions of one moment stand below one another; the mark that is chosen shows its question with the frames.
+    path = tmp_path / "report.html"
+    path.write_text(page.read_text().replace("fromAddress();\n</script>", "fromAddress();\n" + CHOOSE + "\n</script>"))
+    dom = browse(path=path)
+    marks = re.findall(r'<button class="(good|bad)[^"]*" type="button" title="[^"]*" aria-label="(\d)\.00 s', dom)
+    assert [kind for kind, _ in marks] == ["bad", "good"] * 3 + ["bad", "bad", "bad"]
+    assert [int(second) for _, second in marks] == list(range(9))
+    chosen = re.search(r"<section id=\"times\">.*?</section>", dom, re.DOTALL)[0]
+    assert "<h3>4.00 s  How many bottles stand on the table (4)?</h3>" in chosen
+    assert chosen.count("data:image/jpeg;base64,") == 3
+
+
+CHOOSE = 'document.querySelectorAll(".line button")[4].dispatchEvent(new Event("mouseenter"));'
+
+
+@pytest.mark.parametrize("width", [500, 1200])
+def test_no_page_is_wider_than_its_window(browse, page, tmp_path, width):
+    # 500 pixels is the least width of a window of Chromium.
+    path = tmp_path / "report.html"
+    told = "document.title = document.documentElement.scrollWidth - document.documentElement.clientWidth;"
+    path.write_text(page.read_text().replace("fromAddress();\n</script>", f"fromAddress();\n{told}\n</script>"))
+    assert "<title>0</title>" in browse("", "--dump-dom", f"--window-size={width},900", path=path)
+
+
 def test_every_metric_of_a_run_has_a_meaning():
     assert set(MEANINGS) == METRICS - set(CAPTION_METRICS)
 
