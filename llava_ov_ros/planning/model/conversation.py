@@ -41,6 +41,7 @@ def plan_about(
     prompts: Prompts,
     options: PlanOptions,
     on_step: Callable[[int, PlannedStep], None] = no_op,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Result, PlanResult | None]:
     """Have the model plan for a goal from the frames that the cameras show.
 
@@ -52,6 +53,7 @@ def plan_about(
         prompts: For the model's family.
         options: Decoding, repairs and grounding.
         on_step: Called with the attempt (0, 1, ...) and each step that has been decoded.
+        should_stop: Returns whether nobody wants the plan any more.
 
     Returns:
         The end of the request, with the frames used; and the plan. Where the request ended early (cancelled, at its
@@ -64,7 +66,17 @@ def plan_about(
     talk = _Conversation(query, answer_queries)
     made: list[PlanResult] = []
     try:
-        plan = make_plan(goal, vocabulary, prompts, options, talk.answers, on_step=on_step, on_result=made.append)
+        plan = make_plan(
+            goal,
+            vocabulary,
+            prompts,
+            options,
+            talk.answers,
+            on_step=on_step,
+            on_result=made.append,
+            until_s=time.monotonic() + query.deadline_s,
+            should_stop=should_stop,
+        )
     except _EndedError as error:
         partly = error.result.generated
         if not made and partly is not None:
