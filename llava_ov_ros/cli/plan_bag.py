@@ -43,7 +43,8 @@ Have a model plan in a robot's action vocabulary, from what a recording shows. E
 what the plan names and the pictures do not show is flagged, and nothing is executed.
 
 `llava-ov plan validate FILE` checks plans that are there already, `llava-ov plan check VOCABULARY` a vocabulary, and
-`llava-ov plan domain` writes one as a PDDL domain (see their --help).
+`llava-ov plan domain` writes one as a PDDL domain, `llava-ov plan problem BAG` a goal as a PDDL problem (see their
+--help).
 """
 EPILOG = """\
 examples:
@@ -72,19 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     plan = parser.add_argument_group("plan")
-    plan.add_argument(
-        "--actions",
-        default=DEFAULTS.actions,
-        metavar="YAML",
-        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
-    )
-    plan.add_argument(
-        "--prompts",
-        default=DEFAULTS.prompts,
-        metavar="YAML",
-        help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
-        "(default: %(default)s)",
-    )
+    add_words(plan)
     plan.add_argument(
         "--decoding",
         choices=REQUEST_DECODINGS,
@@ -124,6 +113,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_model(parser)
     add_clip(parser)
+
+
+def add_words(plan: argparse._ActionsContainer) -> None:
+    """Add --actions and --prompts."""
+    plan.add_argument(
+        "--actions",
+        default=DEFAULTS.actions,
+        metavar="YAML",
+        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--prompts",
+        default=DEFAULTS.prompts,
+        metavar="YAML",
+        help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
+        "(default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

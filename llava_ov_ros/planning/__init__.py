@@ -4,7 +4,7 @@ from ..settings.allowed_values import Decoding
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan
 from .model.certified_hint import certified_hint, doubt_about, is_reached
-from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome
+from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome, seen_about
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.judging import goal_conditions_of
 from .model.plan_prompt import (
@@ -35,6 +35,7 @@ from .model.results import (
     read_next_step,
     read_plan_answer,
 )
+from .model.seen_facts import SeenFact, seen_facts
 from .plan_file import PlanRow, RowError, read_rows, rows_in
 from .plan_steps import Plan, PlanError, Step, from_rows, split_line
 from .read.clauses import Unread
@@ -78,6 +79,7 @@ __all__ = [
     "Reason",
     "Report",
     "RowError",
+    "SeenFact",
     "Situation",
     "Skipped",
     "Step",
@@ -123,6 +125,8 @@ __all__ = [
     "repair_prompt",
     "reported_step",
     "rows_in",
+    "seen_about",
+    "seen_facts",
     "split_line",
     "step_grammar",
     "validate",

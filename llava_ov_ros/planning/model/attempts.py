@@ -153,14 +153,18 @@ def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> S
     In English the thing has an article, and the synonym with separate words is preferred (`a remote control` for
     `remotecontrol`). In another language the vocabulary's name in that language is used, or else the class.
     """
+    name = spoken_name(thing, vocabulary, prompts)
     if prompts.language == ENGLISH:
-        names = vocabulary.classes[thing]
-        name = next((one for one in names if one.replace(" ", "") == thing), thing)
         name = f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-    else:
-        name = vocabulary.called(thing, prompts.language) or thing
     text = filled(prompts.planning.presence, {"{thing}": name})
     return shape(SceneQuestion(Kind.YES_NO, text), prompts)
+
+
+def spoken_name(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> str:
+    """What a thing of a class is called in the language of the prompts."""
+    if prompts.language == ENGLISH:
+        return next((one for one in vocabulary.classes[thing] if one.replace(" ", "") == thing), thing)
+    return vocabulary.called(thing, prompts.language) or thing
 
 
 def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answers: Answers) -> list[Finding]:

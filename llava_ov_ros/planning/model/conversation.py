@@ -16,6 +16,7 @@ from .attempts import NoAnswerError, PlanOptions, make_plan
 from .decompose import Decomposition, decompose_ask, read_decomposition
 from .plan_prompt import PlanAsk
 from .results import PlannedStep, PlanResult, read_plan_answer
+from .seen_facts import SeenFact, seen_facts
 
 AnswerQueries = Callable[[Sequence[Query], Callable[[str], None]], Sequence[Result]]
 """Has the model answer queries about the same clips: the queries, a listener for each piece of text; their results in
@@ -102,6 +103,25 @@ def decompose_about(
         return talk.ended_early(error.result), told
     told = read_decomposition(generated, goal, prompts)
     return talk.ended(told.text, told.confidence), told
+
+
+def seen_about(
+    classes: Sequence[str],
+    query: Query,
+    answer_queries: AnswerQueries,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    threshold: float,
+) -> tuple[Result, tuple[SeenFact, ...] | None]:
+    """Have the model say what the cameras show, as `seen_facts` does; None: a question was not answered."""
+    talk = _Conversation(query, answer_queries)
+    try:
+        facts = seen_facts(classes, vocabulary, prompts, talk.answers, threshold)
+    except _EndedError as error:
+        return talk.ended_early(error.result), None
+    except NoAnswerError as error:
+        return replace(talk.ended("", 0.0), status=Status.MODEL_ERROR, message=str(error)), None
+    return talk.ended("", 0.0), facts
 
 
 def plan_outcome(status: Status, plan: PlanResult | Decomposition | None) -> str:

@@ -6,6 +6,8 @@ from .fast_downward import PlannerError
 from .judge import PddlVerdict, cached_domain, pddl_verdict
 from .problem import instances_of, problem_of
 from .readings import UndecidedError
+from .relevant import relevant_classes
+from .seen_problem import SeenProblem, WrittenFact, commented, fact_rows, seen_problem
 from .start import Start
 from .task import PlanningTask, TooLargeError, task_of
 
@@ -16,15 +18,21 @@ __all__ = [
     "PddlVerdict",
     "PlannerError",
     "PlanningTask",
+    "SeenProblem",
     "Start",
     "TooLargeError",
     "UndecidedError",
+    "WrittenFact",
     "cached_domain",
     "certified_plan",
+    "commented",
     "domain_of",
     "domain_text",
+    "fact_rows",
     "instances_of",
     "pddl_verdict",
     "problem_of",
+    "relevant_classes",
+    "seen_problem",
     "task_of",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from ..findings import Finding, Reason
 from ..validate.goal import LIT, Goal
+from ..validate.reachability import Reached, reached_in
 from ..vocabulary import Action, Argument, Rule, Vocabulary
 from .fast_downward import SearchEnd
 from .relevant import relevant_classes
@@ -61,65 +62,94 @@ def missing_fact(
 
 
 def _relaxations(vocabulary: Vocabulary, goal: Goal, start: Start) -> Iterator[_Relaxed]:
-    def relaxed(
-        reason: Reason, text: str, words: Vocabulary = vocabulary, wanted: Goal = goal, known: Start = start
-    ) -> _Relaxed:
-        return _Relaxed(reason, text, words, wanted, known)
-
     for kind, most in start.most.items():
         known = replace(start, most={name: number for name, number in start.most.items() if name != kind})
-        if most:
-            yield relaxed(Reason.TOO_FEW, f"there is no more than {most} {kind}", known=known)
-        else:
-            yield relaxed(Reason.ABSENT, f"there is no {kind}", known=known)
+        reason = Reason.TOO_FEW if most else Reason.ABSENT
+        text = f"there is no more than {most} {kind}" if most else f"there is no {kind}"
+        yield _Relaxed(reason, text, vocabulary, goal, known)
     world = start.world
     for number in world.held:
         free = replace(world, held=tuple(one for one in world.held if one != number))
         text = f"the {world.things[number].kind} is in the hand, and cannot be put down"
-        yield relaxed(Reason.STAYS_HELD, text, known=replace(start, world=free))
-    classes = relevant_classes(vocabulary, goal, classes_in(world))
-    for kind in classes:
-        yield relaxed(Reason.CANNOT_GO, f"no action goes to {kind}", _granting(vocabulary, kind, "go_to"))
-    for kind in classes:
-        yield relaxed(Reason.CANNOT_HOLD, f"no action picks up {kind}", _granting(vocabulary, kind, "pick_up"))
+        yield _Relaxed(Reason.STAYS_HELD, text, vocabulary, goal, replace(start, world=free))
+    reached = reached_in(vocabulary)
+    facts = list(_facts(vocabulary, goal, relevant_classes(vocabulary, goal, classes_in(world))))
+    # A fact that an action brings about, as far as one action at a time can tell, is hardly the missing one.
+    # Of those it is a state that excludes another one.
+    for fact in sorted(facts, key=lambda one: (one.is_in(reached), one.is_in(reached) and one.effect != "set")):
+        yield _Relaxed(fact.reason, fact.text(goal), _granting(vocabulary, fact), goal, start)
     more = replace(vocabulary, hands=vocabulary.hands + 1)
-    yield relaxed(Reason.TOO_FEW_HANDS, f"it takes more hands than {vocabulary.hands}", more)
-    yield from _states(vocabulary, goal, start, classes)
-    for place in filter(None, (goal.place, goal.carrier)):
-        kind = goal.carrier if goal.carrier and place == goal.place else goal.thing
-        text = f"no action puts {kind} in or on {place}"
-        yield relaxed(Reason.CANNOT_PUT, text, _granting(vocabulary, kind, "put", place))
+    yield _Relaxed(Reason.TOO_FEW_HANDS, f"it takes more hands than {vocabulary.hands}", more, goal, start)
 
 
-def _states(vocabulary: Vocabulary, goal: Goal, start: Start, classes: list[str]) -> Iterator[_Relaxed]:
-    """States that nothing brings about: those of the goal, and those that an action requires."""
-    wanted = sorted(goal.states)
-    for state in wanted:
-        others = [one for one in wanted if one != state]
-        text = f"no action brings {goal.thing} into the state {state}"
-        if others:
-            text += f" together with {' and '.join(others)}"
-        granted = _granting(vocabulary, goal.thing, "set", state)
-        yield _Relaxed(Reason.CANNOT_BE, text, granted, goal, start)
-    if goal.lit:
-        text = f"no action brings {goal.lit} into the state {LIT}"
-        yield _Relaxed(Reason.CANNOT_BE, text, _granting(vocabulary, goal.lit, "set", LIT), goal, start)
-    required = {
-        rule.names[1] for action in vocabulary.actions.values() for rule in action.requires if rule.kind == "is"
+@dataclass(frozen=True)
+class _Fact:
+    """A fact that an action would have to bring about: its effect, the thing, and the place or the state."""
+
+    effect: str
+    kind: str
+    other: str = ""
+
+    @property
+    def reason(self) -> Reason:
+        return {
+            "go_to": Reason.CANNOT_GO,
+            "pick_up": Reason.CANNOT_HOLD,
+            "set": Reason.CANNOT_BE,
+            "put": Reason.CANNOT_PUT,
+        }[self.effect]
+
+    def text(self, goal: Goal) -> str:
+        if self.effect == "go_to":
+            return f"no action goes to {self.kind}"
+        if self.effect == "pick_up":
+            return f"no action picks up {self.kind}"
+        if self.effect == "put":
+            return f"no action puts {self.kind} in or on {self.other}"
+        others = sorted(goal.states - {self.other}) if self.kind == goal.thing and self.other in goal.states else []
+        together = f" together with {' and '.join(others)}" if others else ""
+        return f"no action brings {self.kind} into the state {self.other}{together}"
+
+    def is_in(self, reached: Reached) -> bool:
+        if self.effect == "go_to":
+            return self.kind in reached.at
+        if self.effect == "pick_up":
+            return self.kind in reached.held
+        if self.effect == "put":
+            return self.other in reached.within.get(self.kind, ())
+        return self.kind in reached.states[self.other]
+
+
+def _facts(vocabulary: Vocabulary, goal: Goal, classes: list[str]) -> Iterator[_Fact]:
+    """The facts that may be missing, in the order in which plans bring them about; states that exclude others last."""
+    yield from (_Fact("go_to", kind) for kind in classes)
+    held = {rule.names[0] for one in vocabulary.actions.values() for rule in one.requires if rule.kind == "holding"}
+    tools = {
+        kind
+        for name in held
+        if name in vocabulary.classes or name in vocabulary.groups
+        for kind in classes
+        if kind in vocabulary.members(name)
     }
-    for state in sorted(required - goal.states):
-        for kind in classes:
-            text = f"no action brings {kind} into the state {state}"
-            yield _Relaxed(Reason.CANNOT_BE, text, _granting(vocabulary, kind, "set", state), goal, start)
+    yield from (_Fact("pick_up", kind) for kind in classes if kind in {goal.thing, goal.carrier, *tools})
+    required = {rule.names[1] for one in vocabulary.actions.values() for rule in one.requires if rule.kind == "is"}
+    yield from (_Fact("set", kind, state) for state in sorted(required - goal.states) for kind in classes)
+    yield from (_Fact("set", goal.thing, state) for state in sorted(goal.states))
+    if goal.lit:
+        yield _Fact("set", goal.lit, LIT)
+    if goal.carrier:
+        yield _Fact("put", goal.thing, goal.carrier)
+    if goal.place:
+        yield _Fact("put", goal.carrier or goal.thing, goal.place)
 
 
-def _granting(vocabulary: Vocabulary, kind: str, effect: str, other: str = "") -> Vocabulary:
-    """The vocabulary with one more action, which only brings about one fact about things of a class."""
-    arguments = (Argument("thing", kind), *([Argument("place", other)] if effect == "put" else []))
-    names = {"put": ("thing", "place"), "set": ("thing", other)}.get(effect, ("thing",))
-    requires = (Rule("hand_free"),) if effect == "pick_up" else ()
+def _granting(vocabulary: Vocabulary, fact: _Fact) -> Vocabulary:
+    """The vocabulary with one more action, which only brings about one fact."""
+    arguments = (Argument("thing", fact.kind), *([Argument("place", fact.other)] if fact.effect == "put" else []))
+    names = {"put": ("thing", "place"), "set": ("thing", fact.other)}.get(fact.effect, ("thing",))
+    requires = (Rule("hand_free"),) if fact.effect == "pick_up" else ()
     name = _GRANTED
     while name in vocabulary.actions:
         name += "_"
-    granted = Action(name, arguments, requires=requires, effects=(Rule(effect, names),))
+    granted = Action(name, arguments, requires=requires, effects=(Rule(fact.effect, names),))
     return replace(vocabulary, actions={**vocabulary.actions, name: granted})
