@@ -10,7 +10,7 @@ from ...settings.allowed_values import Validator
 from ..findings import Finding, Reason
 from ..plan_steps import Plan
 from ..validate.goal import Goal, GoalError
-from ..validate.simulation import validate
+from ..validate.simulation import Validation, validate
 from ..vocabulary import Vocabulary
 from .results import PlanResult, StepSource
 
@@ -84,8 +84,10 @@ def planned_instead(
         return replace(result.with_findings([Finding(Reason.NOT_DECIDED, f"no planner's plan: {error}")]))
     if found.steps is None:
         assert found.finding is not None, "without a plan there is a reason"
-        # A proof is an answer, also where the model could not tell.
-        return replace(result, cannot_tell=result.cannot_tell and not found.proven).with_findings([found.finding])
+        if result.cannot_tell and found.proven:
+            # A proof is an answer, also where the model could not tell.
+            result = replace(result, cannot_tell=False, validation=Validation(Plan(()), ()))
+        return result.with_findings([found.finding])
     why = "it said that it cannot tell" if result.cannot_tell else "; ".join(result.unread)
     why = why or next((str(one) for one in result.validation.violations), "the judges do not accept it")
     remark = f"the planner's plan ({time.monotonic() - began_s:.1f} s) stands for the model's: {why}"

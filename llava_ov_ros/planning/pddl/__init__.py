@@ -4,11 +4,11 @@ from .certified_plan import CertifiedPlan, certified_plan
 from .domain import NoCounterpartError, PddlDomain, domain_of, domain_text
 from .fast_downward import PlannerError
 from .judge import PddlVerdict, cached_domain, pddl_verdict
+from .known_start import Start
 from .problem import instances_of, problem_of
 from .readings import UndecidedError
 from .relevant import relevant_classes
 from .seen_problem import SeenProblem, WrittenFact, commented, fact_rows, seen_problem
-from .start import Start
 from .task import PlanningTask, TooLargeError, task_of
 
 __all__ = [

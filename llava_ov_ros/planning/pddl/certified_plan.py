@@ -14,8 +14,8 @@ from ..validate.simulation import validate
 from ..vocabulary import Vocabulary
 from .fast_downward import SearchEnd
 from .judge import pddl_verdict
+from .known_start import Start
 from .missing_fact import missing_fact
-from .start import Start
 from .task import PlanningTask, task_of
 
 MOST_WORLDS = 4

@@ -15,8 +15,8 @@ from ..validate.goal import LIT, Goal
 from ..validate.reachability import Reached, reached_in
 from ..vocabulary import Action, Argument, Rule, Vocabulary
 from .fast_downward import SearchEnd
+from .known_start import Start, classes_in
 from .relevant import relevant_classes
-from .start import Start, classes_in
 from .task import task_of
 
 _GRANTED = "Granted"

@@ -17,10 +17,10 @@ from .domain import PddlDomain
 from .fast_downward import FoundPlan, SearchEnd, run_fast_downward
 from .ground import Atom
 from .judge import PddlVerdict, cached_domain, validated
+from .known_start import Start, classes_in, counts_of, facts_of, reachable_classes
 from .problem import Instances, instances_of, problem_of
 from .readings import PlanOnInstances
 from .relevant import relevant_classes
-from .start import Start, classes_in, counts_of, facts_of, reachable_classes
 
 MOST_INSTANCES = 60
 """More of them are refused: the planner would take more memory and time than it has."""
