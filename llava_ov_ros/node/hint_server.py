@@ -279,7 +279,16 @@ class HintServer:
             def should_stop() -> bool:
                 return self._turn is not turn or self._context.configuration.now.worker is not configured.worker
 
-            step = certified(reading, turn, configured.settings, words, result, should_stop)
+            try:
+                step = certified(reading, turn, configured.settings, words, result, should_stop)
+            except Exception as error:  # noqa: BLE001 - whatever the planner's libraries raise, hints go on
+                self._context.node.get_logger().error(f"the planner failed: {type(error).__name__}: {error}")
+                step = reading.step
+            if should_stop():
+                # The node was deactivated, or the turn is over; an active node asks again.
+                with self._lock:
+                    self._asked = None if self._asked is turn else self._asked
+                return
             self._publish_step(turn, configured.settings, words, result, step)
 
         threading.Thread(target=search, name="planner", daemon=True).start()
