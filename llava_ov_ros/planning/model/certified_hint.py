@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..findings import Finding, Reason
@@ -10,7 +10,7 @@ from ..plan_steps import Step
 from ..validate.goal import Goal, unmet
 from ..validate.known_world import World
 from ..validate.reports import Situation
-from ..validate.simulation import carried_out
+from ..validate.simulation import carried_out, names_of
 from ..vocabulary import Vocabulary
 from .results import Hint, NextStep, StepSource
 
@@ -87,7 +87,8 @@ def _planned(
     # The extra is imported only where somebody asks for it.
     from ..pddl import NoCounterpartError, PlannerError, Start, TooLargeError, certified_plan
 
-    starts = [Start(world) for world in situation.worlds]
+    believed = places_of_changes(situation.done, vocabulary)
+    starts = [Start(world, believed) for world in situation.worlds]
     try:
         found = certified_plan(vocabulary, goal, starts, until_s, should_stop, situation.failed)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:
@@ -95,6 +96,23 @@ def _planned(
     if found.steps:
         return found.steps[0]
     return found.finding or Finding(Reason.NOT_DECIDED, "the planner and the simulation differ in what holds")
+
+
+def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str, str]:
+    """Where things are that were changed where they lay: the last place gone to before that."""
+    places: dict[str, str] = {}
+    at = ""
+    for step in done:
+        action = vocabulary.actions[step.action]
+        named = names_of(action, step)
+        held = {rule.names[0] for rule in action.requires if rule.kind == "holding"}
+        for effect in action.effects:
+            name = named.get(effect.names[0], effect.names[0])
+            if effect.kind == "go_to":
+                at = name
+            elif effect.kind in ("set", "clear", "flip") and effect.names[0] not in held and at not in ("", name):
+                places[name] = at
+    return places
 
 
 def _missing(goal: Goal, worlds: tuple[World, ...]) -> int:

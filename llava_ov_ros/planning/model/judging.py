@@ -10,7 +10,7 @@ from ...settings.allowed_values import Validator
 from ..findings import Finding, Reason
 from ..plan_steps import Plan
 from ..validate.goal import Goal, GoalError
-from ..validate.simulation import Validation, validate
+from ..validate.simulation import Validation, names_of, validate
 from ..vocabulary import Vocabulary
 from .results import PlanResult, StepSource
 
@@ -113,7 +113,7 @@ def believed_places(plan: Plan, vocabulary: Vocabulary) -> dict[str, str]:
         if not vocabulary.fits(step):
             continue
         action = vocabulary.actions[step.action]
-        named = dict(zip((one.name for one in action.arguments), step.arguments, strict=True))
+        named = names_of(action, step)
         for effect in action.effects:
             name = named.get(effect.names[0], effect.names[0])
             if effect.kind == "go_to":

@@ -45,7 +45,7 @@ def certified_plan(
     should_stop: Callable[[], bool] = lambda: False,
     failed: tuple[Step, ...] = (),
 ) -> CertifiedPlan:
-    """Find a shortest plan for a goal, or prove that there is none.
+    """Find a plan for a goal, a shortest one from the world where it is shortest, or prove that there is none.
 
     Args:
         vocabulary: Vocabulary of the steps.
@@ -63,11 +63,15 @@ def certified_plan(
     """
     worlds = tuple(start.world for start in starts)
     likely = sorted(starts, key=lambda start: len(unmet(goal, start.world)))[:MOST_WORLDS]
-    last = CertifiedPlan(None)
-    for start in likely:
-        last = _from(vocabulary, goal, start, worlds, until_s, should_stop, failed)
-        if last.steps is not None or not last.proven:
-            return last
+    found = [_from(vocabulary, goal, start, worlds, until_s, should_stop, failed) for start in likely]
+    # In the world where the plan is shortest nothing is done twice.
+    plans = sorted((one for one in found if one.steps is not None), key=lambda one: len(one.steps or ()))
+    if plans:
+        return plans[0]
+    undecided = [one for one in found if not one.proven]
+    if undecided:
+        return undecided[0]
+    last = found[0]
     # Proven for every world that was tried: name what is missing in the likeliest one.
     if len(starts) > len(likely):
         return CertifiedPlan(None, Finding(Reason.NO_PLAN, f"in none of {len(likely)} possible worlds is there a plan"))

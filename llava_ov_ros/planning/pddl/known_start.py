@@ -87,12 +87,12 @@ def _known(world: World, domain: PddlDomain, instances: Instances) -> Iterator[A
     def name_of(place: str | int) -> str:
         if isinstance(place, int):
             return names[place]
-        here = [names[one] for one in sorted(world.here, key=str) if isinstance(one, int) and _kind(one) == place]
-        # Of a class of which no thing here is known, the last instance stands for one that is not known.
-        return here[0] if here else instances[place][-1]
-
-    def _kind(number: int) -> str:
-        return world.things[number].kind
+        of_kind = [number for number, thing in enumerate(world.things) if thing.kind == place]
+        here = [number for number in of_kind if number in world.here]
+        # Whoever has gone to an apple and sliced an apple has sliced that one.
+        here += [number for number in of_kind if world.things[number].where is None and number not in world.held]
+        # Of a class of which no such thing is known, the last instance stands for one that is not known.
+        return names[here[0]] if here else instances[place][-1]
 
     if world.at is not None:
         yield domain.at.name, name_of(world.at)
