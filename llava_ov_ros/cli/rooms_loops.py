@@ -12,9 +12,10 @@ from .model_options import load_model
 
 if TYPE_CHECKING:
     from ..evaluation.rooms.closed_loop import ClosedLoop
+    from ..settings.allowed_values import Decoding
 
 ALL = "both"
-ACTING = ("constrained", "certified")
+ACTING: tuple[Decoding, ...] = ("constrained", "certified")
 """Decodings that `--decoding both` compares."""
 
 
@@ -28,12 +29,12 @@ def run_loops(args: argparse.Namespace) -> int:
 
     from ..evaluation.rooms.closed_loop import run_closed_loop
     from ..missing_module import planner_missing
-    from ..planning import find_vocabulary, load_vocabulary
+    from ..planning import decoding_named, find_vocabulary, load_vocabulary
     from ..questions import find_prompts, load_prompts
     from ..rooms.record import RecordingSettings, plan_recording
     from .rooms_asking import RoomsAsker
 
-    decodings = ACTING if args.decoding == ALL else (args.decoding,)
+    decodings = ACTING if args.decoding == ALL else (decoding_named(args.decoding),)
     if "certified" in decodings and (missing := planner_missing(f"--decoding {args.decoding}")):
         raise CommandError(missing)
     prompts, vocabulary = load_prompts(find_prompts("plain")), load_vocabulary(find_vocabulary("alfred"))

@@ -135,6 +135,8 @@ def _run(command: Sequence[str], folder: Path, is_over: Callable[[], bool]) -> S
                 return end
         log.seek(max(0, log.tell() - 500))
         said = " ".join(log.read().decode(errors="replace").split())
+        if "MemoryError" in said:
+            return SearchEnd.MEMORY
         raise PlannerError(f"Fast Downward ended with code {code}: {said}")
 
 

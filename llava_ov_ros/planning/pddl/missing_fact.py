@@ -76,10 +76,13 @@ def _relaxations(vocabulary: Vocabulary, goal: Goal, start: Start) -> Iterator[_
     facts = list(_facts(vocabulary, goal, relevant_classes(vocabulary, goal, classes_in(world))))
     # A fact that an action brings about, as far as one action at a time can tell, is hardly the missing one.
     # Of those it is a state that excludes another one.
-    for fact in sorted(facts, key=lambda one: (one.is_in(reached), one.is_in(reached) and one.effect != "set")):
-        yield _Relaxed(fact.reason, fact.text(goal), _granting(vocabulary, fact), goal, start)
+    facts.sort(key=lambda one: (one.is_in(reached), one.is_in(reached) and one.effect != "set"))
+    needs = sum(not one.is_in(reached) and one.effect in ("go_to", "pick_up") for one in facts)
+    granted = [_Relaxed(one.reason, one.text(goal), _granting(vocabulary, one), goal, start) for one in facts]
+    yield from granted[:needs]
     more = replace(vocabulary, hands=vocabulary.hands + 1)
     yield _Relaxed(Reason.TOO_FEW_HANDS, f"it takes more hands than {vocabulary.hands}", more, goal, start)
+    yield from granted[needs:]
 
 
 @dataclass(frozen=True)

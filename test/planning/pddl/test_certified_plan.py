@@ -218,8 +218,8 @@ def test_memory_is_bounded(alfred, monkeypatch):
     from llava_ov_ros.planning.pddl.task import task_of
 
     domain, problem, _ = task_of(alfred, Goal("mug", "desk"), Start(), everywhere=False).texts()
-    monkeypatch.setattr(fast_downward, "MOST_MEMORY_MB", 40)
-    with pytest.raises(fast_downward.PlannerError):
-        run_fast_downward(domain, problem, time.monotonic() + SEARCH_S)
+    # Enough to start Python, and not for the translator.
+    monkeypatch.setattr(fast_downward, "MOST_MEMORY_MB", 20)
+    assert run_fast_downward(domain, problem, time.monotonic() + SEARCH_S).end is SearchEnd.MEMORY
     monkeypatch.undo()
     assert run_fast_downward(domain, problem, time.monotonic() + SEARCH_S).end is SearchEnd.FOUND
