@@ -27,8 +27,8 @@ from .plan_bag import add_words, words
 THRESHOLD = 0.5
 
 DESCRIPTION = """\
-Write the PDDL problem of a goal from what a recording shows: the model is asked which of the things and places that
-matter are there, and where each thing is. Facts below --threshold are left out; every fact stands with its probability
+Write the PDDL problem of a goal from what a recording shows: the model is asked which of the things that matter are
+there, and where each of them is. Facts below --threshold are left out; every fact stands with its probability
 in a comment. The domain is that of `llava-ov plan domain`. It needs the extra `planner` (unified-planning).
 """
 EPILOG = """\
@@ -93,13 +93,14 @@ def run(args: argparse.Namespace) -> int:
         tell_guesses(args.model, [args.bag])
         tell_foreign_words(args.model, args.actions)
         with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
-            messages = progress(args.bag, topics, cameras)
-            classes = [*relevant_classes(vocabulary, goal), *vocabulary.classes.keys() - vocabulary.movable()]
+            model, messages = engine.name, progress(args.bag, topics, cameras)
+            needed, movable = relevant_classes(vocabulary, goal), vocabulary.movable()
             seen = replay_seen(
                 messages,
                 cameras,
                 asked[0],
-                [kind for kind in vocabulary.classes if kind in classes],
+                [kind for kind in needed if kind in movable],
+                sorted(vocabulary.members_put_into() - movable),
                 engine,
                 replay_settings(args),
                 vocabulary,
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
             )
         if seen.facts is None:
             raise CommandError(f"{args.bag}: {seen.result.status.name}: {seen.result.message}")
-        problem = seen_problem(vocabulary, goal, seen.facts, args.threshold)
+        problem = seen_problem(vocabulary, goal, needed, seen.facts, args.threshold)
     except BagError as error:
         raise CommandError(str(error)) from None
     except QuestionsError as error:
@@ -121,6 +122,6 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"goal": goal_line(goal), "problem": problem.text, "facts": facts}, ensure_ascii=False))
         return 0
     stamps = ", ".join(f"{frame['camera']} {frame['stamp_ns']}" for frame in frames)
-    about = [f"{args.goal}: {goal_line(goal)}", f"from frames stamped (ns): {stamps}", f"by {seen.result.model('')}"]
+    about = [f"{args.goal}: {goal_line(goal)}", f"from frames stamped (ns): {stamps}", f"by {seen.result.model(model)}"]
     print(commented(problem, about), end="")
     return 0

@@ -152,6 +152,16 @@ class Vocabulary:
                     found |= self.members(types[effect.names[0]])
         return frozenset(found)
 
+    def members_put_into(self) -> frozenset[str]:
+        """The classes in or on which some action can put something."""
+        found: set[str] = set()
+        for action in self.actions.values():
+            types = {argument.name: argument.type for argument in action.arguments}
+            for effect in action.effects:
+                if effect.kind == "put":
+                    found |= self.members(types.get(effect.names[1], effect.names[1]))
+        return frozenset(found)
+
     def fits(self, step: Step) -> bool:
         """Whether `fault` finds a step well-formed; cheaper than `fault`, since no message is built."""
         action = self.actions.get(step.action)

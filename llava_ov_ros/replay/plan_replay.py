@@ -98,7 +98,8 @@ def replay_seen(
     messages: Iterable[BagMessage],
     cameras: Mapping[str, Camera],
     goal: TimedQuestion,
-    classes: Sequence[str],
+    things: Sequence[str],
+    places: Sequence[str],
     engine: AnswersQuestions,
     settings: ReplaySettings,
     vocabulary: Vocabulary,
@@ -111,17 +112,18 @@ def replay_seen(
         messages: Messages in order of time, as `read_messages` yields them.
         cameras: The camera of each topic.
         goal: The goal and its time.
-        classes: Classes that are asked for.
+        things: Classes of things that are asked for.
+        places: Classes of places where they may be.
         engine: The model.
         settings: Settings of the clips.
-        vocabulary: Vocabulary of the classes.
+        vocabulary: Vocabulary of these classes.
         prompts: Prompts of the model's family.
         threshold: As of `seen_facts`.
     """
     by_name = {camera.name: camera for camera in cameras.values()}
     number, asked, now_ns = next(iter(moments(messages, cameras, [goal])))
     query, cut = query_of(number, asked, by_name, settings), clips_at(now_ns, by_name, settings)
-    return Seen(*seen_about(classes, query, answers_with(engine, cut), vocabulary, prompts, threshold))
+    return Seen(*seen_about(things, places, query, answers_with(engine, cut), vocabulary, prompts, threshold))
 
 
 def answers_with(engine: AnswersQuestions, cut: Callable[[Query], tuple[Clip, ...]]) -> AnswerQueries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from ...planning import (
     read_next_step,
 )
 from ...questions.prompts import Prompts
-from ...rooms.episodes import between
+from ...rooms.episodes import between, put_down
 from ...rooms.goals import RoomGoal
 from ...rooms.robot import RobotState, is_fulfilled, tried
 from ...rooms.script import Script
@@ -116,16 +116,17 @@ def run_closed_loop(
         counts["repeats"] += after is not None and after.facts == state.facts
         fault = after is not None and rng.random() < faults
         counts["faults"] += fault
-        if after is None or (fault and rng.random() < 0.5):
+        undone = _undone(rng, room, state, after) if fault and after is not None and rng.random() < 0.5 else None
+        if after is None or (fault and undone is None):
             situation, _ = situation.after(Report(hint.step, StepOutcome.FAILED), vocabulary)
             seen = [state.moment] * FRAMES
             continue
         situation, _ = situation.after(Report(hint.step), vocabulary)
         seen = _on_the_way(room, state, after)
-        if fault:
+        if undone is not None:
             situation, _ = situation.after(Report(hint.step, StepOutcome.UNDONE), vocabulary)
-            seen = [*seen[: FRAMES // 2], *[state.moment] * (FRAMES - FRAMES // 2)]
-            after = state
+            seen = [*seen[: FRAMES // 2], *[undone.moment] * (FRAMES - FRAMES // 2)]
+            after = undone
         state = after
     fulfilled = is_fulfilled(room, state, goal)
     return ClosedLoop(goal.text, fulfilled, said_done and not fulfilled, hint_s=tuple(hint_s), **counts)
@@ -155,6 +156,25 @@ def _hint(
     if hint.source is StepSource.PLANNER:
         hint_s.append(time.monotonic() - began_s)
     return hint
+
+
+def _undone(rng: Random, room: Room, before: RobotState, after: RobotState) -> RobotState | None:
+    """The room when somebody has undone a step; None if nobody can.
+
+    The robot was pushed away from where it went to; what it has put down was taken elsewhere; all else is as before.
+    """
+    assert after.last is not None, "a step has led there"
+    action, thing = after.last.action, after.last.thing
+    if action == "SliceObject":
+        return None
+    if action == "GotoLocation":
+        return replace(before, place="", is_at_lamp=False)
+    if action == "PutObject" and thing is not None:
+        free = [
+            spot for spot in room.free if spot not in after.moment.spots.values() and spot.receptacle != after.place
+        ]
+        return replace(after, moment=put_down(room, after.moment, thing, rng.choice(free))) if free else None
+    return before
 
 
 def _on_the_way(room: Room, before: RobotState, after: RobotState) -> list[Moment]:

@@ -88,9 +88,11 @@ def _planned(
     from ..pddl import NoCounterpartError, PlannerError, Start, TooLargeError, certified_plan
 
     believed = places_of_changes(situation.done, vocabulary)
-    starts = [Start(world, believed) for world in situation.worlds]
+    missed = missed_classes(situation.missed, vocabulary)
+    starts = [Start(world, believed, missed=missed) for world in situation.worlds]
+    last = situation.done[-1] if situation.done else None
     try:
-        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, situation.failed)
+        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, situation.failed, last)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:
         return Finding(Reason.NOT_DECIDED, f"no planner's plan: {error}")
     if found.steps:
@@ -113,6 +115,16 @@ def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str,
             elif effect.kind in ("set", "clear", "flip") and effect.names[0] not in held and at not in ("", name):
                 places[name] = at
     return places
+
+
+def missed_classes(missed: Sequence[Step], vocabulary: Vocabulary) -> frozenset[str]:
+    """Classes to which the robot could not go: perhaps they are not there."""
+    found = set()
+    for step in missed:
+        action = vocabulary.actions[step.action]
+        named = names_of(action, step)
+        found |= {named.get(one.names[0], one.names[0]) for one in action.effects if one.kind == "go_to"}
+    return frozenset(found)
 
 
 def _missing(goal: Goal, worlds: tuple[World, ...]) -> int:

@@ -106,7 +106,8 @@ def decompose_about(
 
 
 def seen_about(
-    classes: Sequence[str],
+    things: Sequence[str],
+    places: Sequence[str],
     query: Query,
     answer_queries: AnswerQueries,
     vocabulary: Vocabulary,
@@ -116,7 +117,7 @@ def seen_about(
     """Have the model say what the cameras show, as `seen_facts` does; None: a question was not answered."""
     talk = _Conversation(query, answer_queries)
     try:
-        facts = seen_facts(classes, vocabulary, prompts, talk.answers, threshold)
+        facts = seen_facts(things, places, vocabulary, prompts, talk.answers, threshold)
     except _EndedError as error:
         return talk.ended_early(error.result), None
     except NoAnswerError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...no_op import no_op
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
-from ...questions.prompts import ENGLISH, Kind, Prompts, filled
+from ...questions.prompts import ENGLISH, LISTED, Kind, Prompts, filled
 from ..vocabulary import Vocabulary
 from .attempts import presence_question, spoken_name
 from .plan_prompt import PlanAsk
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Answering = Callable[[Sequence[PlanAsk], Callable[[str], None]], "Sequence[Generated]"]
 """Asks a model questions about one clip, as `Answers` of attempts.py."""
 THERE, AT, IN_HAND = "there", "at", "in_hand"
-MOST_PLACES = 12
-"""Places that a question where a thing is offers: prompts that list choices by letters have 26 of them."""
+MOST_LISTED = 12
+"""Places that a question offers where choices are listed by letters, of which there are 26: each is in or on."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SeenFact:
     """One fact about a clip.
 
     Attributes:
-        kind: `there`: a thing or place of the class is there. `at`: the thing is in or on a place. `in_hand`.
+        kind: `there`: a thing of the class is there. `at`: the thing is in or on a place. `in_hand`.
         thing: Class of the thing.
         place: Class of the place, for `at`.
         probability: What the model gives the fact, among all answers that were compared.
@@ -42,39 +42,52 @@ class SeenFact:
 
 
 def seen_facts(
-    classes: Sequence[str], vocabulary: Vocabulary, prompts: Prompts, answers: Answering, threshold: float
+    things: Sequence[str],
+    places: Sequence[str],
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    answers: Answering,
+    threshold: float,
 ) -> tuple[SeenFact, ...]:
-    """Ask which of the classes are there, and where those are that can be carried.
+    """Ask which of the things are there, and where these are.
 
     Args:
-        classes: Classes of things and places.
+        things: Classes of things.
+        places: Classes of places where they may be. If the set of prompts lists choices by letters, these are first
+            asked for, and the MOST_LISTED most probable ones are offered.
         vocabulary: Their vocabulary.
         prompts: Set of prompts for the model's family.
         answers: Asks the model, always about the same clip.
-        threshold: A thing is asked for, and a place offered, if it is there with at least this probability.
+        threshold: A thing is asked for if it is there with at least this probability.
     """
-    asked = [presence_question(kind, vocabulary, prompts) for kind in classes]
-    facts = [
-        SeenFact(THERE, kind, probability=_probability(shaped, generated, prompts.yes_no[0]))
-        for kind, shaped, generated in zip(classes, asked, _answered(asked, answers), strict=True)
-    ]
-    there = {fact.thing: fact.probability for fact in facts if fact.probability >= threshold}
-    movable = vocabulary.movable()
-    things = [kind for kind in there if kind in movable]
-    places = sorted((kind for kind in there if kind not in movable), key=lambda kind: -there[kind])[:MOST_PLACES]
+    there = _presence(things, vocabulary, prompts, answers)
+    facts = [SeenFact(THERE, kind, probability=probability) for kind, probability in there.items()]
+    if LISTED in prompts.add.get(Kind.CHOICE, ""):
+        shown = _presence(places, vocabulary, prompts, answers)
+        places = sorted(places, key=lambda kind: -shown[kind])[:MOST_LISTED]
     offered: dict[str, tuple[str, str]] = {prompts.planning.in_hand: (IN_HAND, "")}
     for place in places:
         name = spoken_name(place, vocabulary, prompts)
         name = f"the {name}" if prompts.language == ENGLISH else name
         for form in (prompts.planning.in_place, prompts.planning.on_place):
             offered[filled(form, {"{place}": name})] = (AT, place)
-    questions = [_where_question(thing, tuple(offered), vocabulary, prompts) for thing in things]
-    for thing, shaped, generated in zip(things, questions, _answered(questions, answers), strict=True):
+    asked = [kind for kind, probability in there.items() if probability >= threshold]
+    questions = [_where_question(thing, tuple(offered), vocabulary, prompts) for thing in asked]
+    for thing, shaped, generated in zip(asked, questions, _answered(questions, answers), strict=True):
         found: dict[tuple[str, str], float] = defaultdict(float)
         for said, (kind, place) in offered.items():
             found[kind, place] += _probability(shaped, generated, said)
         facts += [SeenFact(kind, thing, place, probability) for (kind, place), probability in found.items()]
     return tuple(facts)
+
+
+def _presence(classes: Sequence[str], vocabulary: Vocabulary, prompts: Prompts, answers: Answering) -> dict[str, float]:
+    """The probability that a thing of each class is there."""
+    asked = [presence_question(kind, vocabulary, prompts) for kind in classes]
+    return {
+        kind: _probability(shaped, generated, prompts.yes_no[0])
+        for kind, shaped, generated in zip(classes, asked, _answered(asked, answers), strict=True)
+    }
 
 
 def _where_question(thing: str, choices: tuple[str, ...], vocabulary: Vocabulary, prompts: Prompts) -> Shaped:

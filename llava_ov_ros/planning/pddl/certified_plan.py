@@ -44,8 +44,9 @@ def certified_plan(
     until_s: float,
     should_stop: Callable[[], bool] = lambda: False,
     failed: tuple[Step, ...] = (),
+    last: Step | None = None,
 ) -> CertifiedPlan:
-    """Find a plan for a goal, a shortest one from the world where it is shortest, or prove that there is none.
+    """Find a shortest plan for a goal, or prove that there is none.
 
     Args:
         vocabulary: Vocabulary of the steps.
@@ -55,6 +56,7 @@ def certified_plan(
         until_s: When to give up, on the monotonic clock.
         should_stop: Returns whether to give up at once.
         failed: Well-formed steps that have just failed, and with which the plan does not begin.
+        last: The step that was done last: a plan that begins with it is taken only if no other world has another one.
 
     Raises:
         NoCounterpartError: The vocabulary cannot be expressed in PDDL.
@@ -63,21 +65,23 @@ def certified_plan(
     """
     worlds = tuple(start.world for start in starts)
     likely = sorted(starts, key=lambda start: len(unmet(goal, start.world)))[:MOST_WORLDS]
-    found = [_from(vocabulary, goal, start, worlds, until_s, should_stop, failed) for start in likely]
-    # In the world where the plan is shortest nothing is done twice.
-    plans = sorted((one for one in found if one.steps is not None), key=lambda one: len(one.steps or ()))
+    found: list[CertifiedPlan] = []
+    for start in likely:
+        found.append(_from(vocabulary, goal, start, worlds, until_s, should_stop, failed))
+        if found[-1].steps is not None and (last is None or found[-1].steps[:1] != (last,)):
+            return found[-1]
+    plans = [one for one in found if one.steps is not None]
     if plans:
         return plans[0]
     undecided = [one for one in found if not one.proven]
     if undecided:
         return undecided[0]
-    last = found[0]
     # Proven for every world that was tried: name what is missing in the likeliest one.
     if len(starts) > len(likely):
         return CertifiedPlan(None, Finding(Reason.NO_PLAN, f"in none of {len(likely)} possible worlds is there a plan"))
-    if last.finding is not None and last.finding.reason is Reason.TOO_LONG:
-        return last
-    return replace(last, finding=missing_fact(vocabulary, goal, likely[0], until_s, should_stop))
+    if found[0].finding is not None and found[0].finding.reason is Reason.TOO_LONG:
+        return found[0]
+    return replace(found[0], finding=missing_fact(vocabulary, goal, likely[0], until_s, should_stop))
 
 
 def _from(

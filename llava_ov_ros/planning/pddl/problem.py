@@ -59,7 +59,7 @@ def problem_of(domain: PddlDomain, goal: Goal | None, instances: Instances, fact
         for name in names:
             if name not in constants:
                 problem.add_object(name, domain.types[kind])
-    for fluent, *objects in initial_atoms(domain, instances, facts):
+    for fluent, *objects in sorted(initial_atoms(domain, instances, facts)):
         problem.set_initial_value(problem.fluent(fluent)(*map(problem.object, objects)), True)
     if goal is not None:
         for condition in goal_conditions(domain, goal):

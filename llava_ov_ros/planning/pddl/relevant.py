@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..validate.goal import LIT, Goal
 from ..vocabulary import Action, Vocabulary
 
 
-def relevant_classes(vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = ()) -> list[str]:
+def relevant_classes(
+    vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = (), missed: Collection[str] = ()
+) -> list[str]:
     """Find the classes of which a planning problem needs instances.
 
     Classes are alike if they are in the same groups and no condition or effect names one of them. Of alike classes that
@@ -18,6 +20,7 @@ def relevant_classes(vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = 
         vocabulary: The vocabulary.
         goal: The goal.
         named: Further classes, such as those that are known to be there.
+        missed: Classes that come last where there are others.
     """
     classes = dict.fromkeys(filter(None, (goal.thing, goal.carrier, goal.place, goal.lit, *named)))
     # Kinds of effects that are wanted, those on a state with the state.
@@ -29,7 +32,7 @@ def relevant_classes(vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = 
             if _is_useful(action, vocabulary, set(classes), wanted):
                 wanted |= {("set", rule.names[1]) for rule in action.requires if rule.kind == "is"}
                 wanted |= {("clear", rule.names[1]) for rule in action.requires if rule.kind == "is_not"}
-                classes |= dict.fromkeys(_needed(action, vocabulary, set(classes)))
+                classes |= dict.fromkeys(_needed(action, vocabulary, set(classes), missed))
     return list(classes)
 
 
@@ -47,7 +50,7 @@ def _is_useful(action: Action, vocabulary: Vocabulary, classes: set[str], wanted
     return False
 
 
-def _needed(action: Action, vocabulary: Vocabulary, classes: set[str]) -> Iterable[str]:
+def _needed(action: Action, vocabulary: Vocabulary, classes: set[str], missed: Collection[str]) -> Iterable[str]:
     """Classes to be added so that the action can be done."""
     arguments = {argument.name for argument in action.arguments}
     fixed = vocabulary.classes.keys() - vocabulary.movable()
@@ -58,17 +61,23 @@ def _needed(action: Action, vocabulary: Vocabulary, classes: set[str]) -> Iterab
             # What is put down is best put onto what stays where it is, and one such place will do.
             members = members & fixed or members
             if not members & classes:
-                yield next(kind for kind in vocabulary.classes if kind in members)
+                yield next(kind for kind in _in_order(vocabulary, missed) if kind in members)
         elif not members & classes:
-            yield from _one_of_each(members, vocabulary, classes)
+            yield from _one_of_each(members, vocabulary, classes, missed)
     for rule in (*action.requires, *action.expects, *action.effects):
         on_state = rule.kind in ("is", "is_not", "set", "clear", "flip")
         for name in rule.names[:1] if on_state else rule.names:
             if name not in arguments and rule.kind != "near":
-                yield from _one_of_each(vocabulary.members(name), vocabulary, classes)
+                yield from _one_of_each(vocabulary.members(name), vocabulary, classes, missed)
 
 
-def _one_of_each(members: Iterable[str], vocabulary: Vocabulary, classes: set[str]) -> Iterable[str]:
+def _in_order(vocabulary: Vocabulary, missed: Collection[str]) -> list[str]:
+    return sorted(vocabulary.classes, key=lambda kind: kind in missed)
+
+
+def _one_of_each(
+    members: Iterable[str], vocabulary: Vocabulary, classes: set[str], missed: Collection[str]
+) -> Iterable[str]:
     """One of each set of alike classes: one that is there already, else the first of the vocabulary."""
     rules = [
         rule for action in vocabulary.actions.values() for rule in (*action.requires, *action.expects, *action.effects)
@@ -76,7 +85,8 @@ def _one_of_each(members: Iterable[str], vocabulary: Vocabulary, classes: set[st
     single = {name for rule in rules for name in rule.names}
     seen = set()
     allowed = set(members)
-    for kind in (*(one for one in vocabulary.classes if one in classes), *vocabulary.classes):
+    order = _in_order(vocabulary, missed)
+    for kind in (*(one for one in order if one in classes and one not in missed), *order):
         groups = frozenset(name for name, some in vocabulary.groups.items() if kind in some)
         sign = (groups, kind if kind in single else "")
         if kind in allowed and sign not in seen:

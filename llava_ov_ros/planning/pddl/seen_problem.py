@@ -47,13 +47,20 @@ class SeenProblem:
 
 
 def seen_problem(
-    vocabulary: Vocabulary, goal: Goal, facts: Sequence[SeenFact], threshold: float, name: str = "robot"
+    vocabulary: Vocabulary,
+    goal: Goal,
+    needed: Sequence[str],
+    facts: Sequence[SeenFact],
+    threshold: float,
+    name: str = "robot",
 ) -> SeenProblem:
     """Write the problem of a goal.
 
     Args:
         vocabulary: The vocabulary.
         goal: What shall be so at the end.
+        needed: Classes that the problem needs, from `relevant_classes`. Places are taken to be there; of a thing the
+            model must say so.
         facts: What the model says of a clip.
         threshold: Facts that are less probable are left out.
         name: Name of the problem; as of `domain_text` for its domain.
@@ -62,7 +69,10 @@ def seen_problem(
         NoCounterpartError: The vocabulary cannot be expressed in PDDL.
     """
     domain = cached_domain(vocabulary)
-    counts = {fact.thing: int(fact.probability >= threshold) for fact in facts if fact.kind == "there"}
+    movable = vocabulary.movable()
+    counts = {kind: 1 for kind in needed if kind not in movable}
+    counts |= {fact.thing: int(fact.probability >= threshold) for fact in facts if fact.kind == "there"}
+    counts |= {fact.place: 1 for fact in facts if fact.kind == "at" and fact.probability >= threshold}
     if goal.count > 1 and counts.get(goal.thing):
         counts[goal.thing] = goal.count
     instances = instances_of(domain, counts)

@@ -56,8 +56,9 @@ class PlanningTask:
         problem = problem_of(self.domain, self.goal, self.instances, self.facts)
         if self.failed:
             self._begin_otherwise(problem)
+        self._go_elsewhere(problem)
         if self.is_searched:
-            self._search_only(problem)
+            self._put_where_asked(problem)
         writer = PDDLWriter(problem)
         return str(writer.get_domain()), str(writer.get_problem()), writer
 
@@ -83,8 +84,8 @@ class PlanningTask:
                 ]
                 action.add_precondition(manager.Or(began(), *others))
 
-    def _search_only(self, problem: Any) -> None:
-        """Let the robot go to no thing whose place is known."""
+    def _go_elsewhere(self, problem: Any) -> None:
+        """Let the robot not go to where it is, and, with `is_searched`, to no thing whose place is known."""
         manager = problem.environment.expression_manager
         for name, action in self.domain.vocabulary.actions.items():
             written = problem.action(self.domain.actions[name].name)
@@ -92,10 +93,24 @@ class PlanningTask:
             for argument, parameter in zip(action.arguments, written.parameters, strict=True):
                 if argument.name not in goes_to:
                     continue
+                thing = manager.ParameterExp(parameter)
+                written.add_precondition(manager.Not(self.domain.at(thing)))
                 place = Variable("known", self.domain.item_types["item"], problem.environment)
-                for fluent in (self.domain.within, self.domain.found):
-                    thing = manager.ParameterExp(parameter)
+                for fluent in (self.domain.within, self.domain.found) if self.is_searched else ():
                     written.add_precondition(manager.Not(manager.Exists(fluent(thing, place), place)))
+
+    def _put_where_asked(self, problem: Any) -> None:
+        """Let the robot put nothing into what can be carried, unless the goal asks for that."""
+        manager = problem.environment.expression_manager
+        wanted = {*self.instances.get(self.goal.carrier, ()), *self.instances.get(self.goal.place, ())}
+        for name, action in self.domain.vocabulary.actions.items():
+            written = problem.action(self.domain.actions[name].name)
+            places = {effect.names[1] for effect in action.effects if effect.kind == "put"}
+            for argument, parameter in zip(action.arguments, written.parameters, strict=True):
+                if argument.name in places:
+                    place = manager.ParameterExp(parameter)
+                    asked = [manager.Equals(place, problem.object(one)) for one in sorted(wanted)]
+                    written.add_precondition(manager.Or(manager.Not(self.domain.carriable(place)), *asked))
 
     def search(self, until_s: float, should_stop: Callable[[], bool]) -> tuple[SearchEnd, tuple[Step, ...]]:
         """Search for a shortest plan; the arguments of its steps are instances.
@@ -150,8 +165,9 @@ def task_of(
     named = [kind for kind in (*classes_in(start.world), *start.believed.values()) if kind in vocabulary.classes]
     if failed:
         # Another place to go to, from where the plan may go on.
-        named += [kind for kind in vocabulary.classes if kind in reachable_classes(vocabulary)][:1]
-    classes = relevant_classes(vocabulary, goal, named)
+        places = sorted(reachable_classes(vocabulary) - vocabulary.movable(), key=list(vocabulary.classes).index)
+        named += [kind for kind in places if kind not in start.missed][:1]
+    classes = relevant_classes(vocabulary, goal, named, start.missed)
     fresh = {kind: goal.count + spare if kind == goal.thing else 1 for kind in classes}
     counts = counts_of(start, fresh, vocabulary)
     instances = instances_of(domain, counts)
