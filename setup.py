@@ -115,8 +115,9 @@ setup(
         "captioning": ["pycocoevalcap==1.2"],
         # H.264 and H.265 video of cameras and bags; tried with 17.0 and 18.1. Older ones bring threads of their own.
         "video": ["av>=17,<19"],
-        # The second judge of plans, and vocabularies in PDDL.
-        "planner": ["unified-planning>=1.3,<1.4"],
+        # The second judge of plans, vocabularies in PDDL, and the planner (GPL-3.0, run as a process of its own), whose
+        # wheels are for Linux on x86-64; tried with 1.0.0.
+        "planner": ["unified-planning>=1.3,<1.4", "up-fast-downward>=1.0,<1.1"],
         # `llava-ov replay --rrd`; its interface changes with each release.
         "rerun": ["rerun-sdk>=0.41,<0.42"],
         # `llava-ov eval --ray`; tried with 2.60.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from shlex import quote
 
@@ -13,6 +13,14 @@ ENVIRONMENT = "~/.venvs/llava_ov"
 REQUIREMENTS = "requirements/runtime.txt"
 MODEL_MODULES = ("torch", "transformers", "tokenizers", "safetensors")
 """Imported when a model is loaded, or when one of an unusual configuration is; by then a node has long started."""
+
+PDDL_PACKAGES = {"unified_planning": "unified-planning>=1.3,<1.4"}
+"""Of the extra `planner`, what the second judge of plans needs: packages by their modules."""
+PLANNER_PACKAGES = PDDL_PACKAGES | {
+    "up_fast_downward": "up-fast-downward>=1.0,<1.1",
+    "fast_downward.translate": "up-fast-downward>=1.0,<1.1",
+}
+"""All of the extra; the planner is run as a process of its own."""
 
 
 def install_line() -> str:
@@ -35,17 +43,33 @@ def says_missing(module: str | None) -> str:
     return f"the Python module {name!r} is missing: {remedy}"
 
 
+def planner_missing(reason: str, packages: Mapping[str, str] = PLANNER_PACKAGES) -> str:
+    """Why something that needs the extra `planner` cannot be done, with the line that installs it; empty if it can.
+
+    Args:
+        reason: What needs it, such as `plan_decoding certified`.
+        packages: What it needs: PLANNER_PACKAGES or PDDL_PACKAGES.
+    """
+    try:
+        require(tuple(packages))
+    except ModuleNotFoundError as error:
+        line = " ".join(map(quote, dict.fromkeys(packages.values())))
+        return f"{reason} needs the extra planner, and the Python module {error.name!r} is missing: pip install {line}"
+    return ""
+
+
 def require(modules: Sequence[str]) -> None:
     """Look for modules without importing them.
 
     Args:
-        modules: Names of top-level modules.
+        modules: Names of modules; of one below another, the one above is imported.
 
     Raises:
         ModuleNotFoundError: One of them is not installed; it has the module's name.
     """
     for module in modules:
-        if find_spec(module) is None:
+        above = module.rpartition(".")[0]
+        if (above and find_spec(above) is None) or find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 

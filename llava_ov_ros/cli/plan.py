@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..settings import DEFAULTS
-from . import plan_bag, plan_vocabulary
+from . import plan_bag, plan_problem, plan_vocabulary
 from .errors import CommandError
 from .parsers import CommandParser
 
@@ -45,6 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[CommandParser]) -> None:
     plan.set_defaults(run=plan_bag.run)
     plan_bag.add_arguments(plan)
     plan_vocabulary.add_commands(plan)
+    plan_problem.add_command(plan)
     parser = plan.add_command(
         "validate",
         description=_VALIDATE,

@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ..settings import DEFAULTS, parameter
-from ..settings.allowed_values import DECOMPOSE, REQUEST_DECODINGS
+from ..settings.allowed_values import CERTIFIED, DECOMPOSE, REQUEST_DECODINGS, VALIDATORS
 from .bag_options import (
     add_bag,
     add_clip,
@@ -25,7 +25,7 @@ from .bag_options import (
 from .errors import USAGE, CommandError
 from .guesses import tell_foreign_words, tell_guesses
 from .model_options import load_model
-from .options import not_negative_s, whole_between
+from .options import not_negative_s, positive_s, whole_between
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy and YAML, which --help does without.
@@ -43,7 +43,8 @@ Have a model plan in a robot's action vocabulary, from what a recording shows. E
 what the plan names and the pictures do not show is flagged, and nothing is executed.
 
 `llava-ov plan validate FILE` checks plans that are there already, `llava-ov plan check VOCABULARY` a vocabulary, and
-`llava-ov plan domain` writes one as a PDDL domain (see their --help).
+`llava-ov plan domain` writes one as a PDDL domain, `llava-ov plan problem BAG` a goal as a PDDL problem (see their
+--help).
 """
 EPILOG = """\
 examples:
@@ -72,25 +73,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     plan = parser.add_argument_group("plan")
-    plan.add_argument(
-        "--actions",
-        default=DEFAULTS.actions,
-        metavar="YAML",
-        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
-    )
-    plan.add_argument(
-        "--prompts",
-        default=DEFAULTS.prompts,
-        metavar="YAML",
-        help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
-        "(default: %(default)s)",
-    )
+    add_words(plan)
     plan.add_argument(
         "--decoding",
         choices=REQUEST_DECODINGS,
         default=DEFAULTS.plan_decoding,
-        help="held to the vocabulary's grammar, read from free text, or no plan but steps in the model's own words, "
-        "which nothing checks (default: %(default)s)",
+        help="held to the vocabulary's grammar, read from free text, held to the grammar and found by a planner where "
+        "the model's plan is not accepted (certified; needs the extra planner), or no plan but steps in the model's "
+        "own words, which nothing checks (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--validators",
+        nargs="+",
+        choices=VALIDATORS,
+        default=DEFAULTS.plan_validators,
+        metavar="JUDGE",
+        help="judges that must all accept the plan: simulation, which is always asked, and pddl (needs the extra "
+        "planner; default: %(default)s)",
+    )
+    plan.add_argument(
+        "--search-s",
+        type=positive_s,
+        default=DEFAULTS.plan_search_s,
+        metavar="S",
+        help="with certified: longest search of the planner, in seconds (default: %(default)s)",
     )
     plan.add_argument(
         "--repairs",
@@ -109,13 +115,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_clip(parser)
 
 
+def add_words(plan: argparse._ActionsContainer) -> None:
+    """Add --actions and --prompts."""
+    plan.add_argument(
+        "--actions",
+        default=DEFAULTS.actions,
+        metavar="YAML",
+        help="the vocabulary: a shipped one (alfred, delivery), else a file (default: %(default)s)",
+    )
+    plan.add_argument(
+        "--prompts",
+        default=DEFAULTS.prompts,
+        metavar="YAML",
+        help="how the model is asked: a shipped set (plain, llava_onevision, alfred, zh), else a file "
+        "(default: %(default)s)",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit code.
 
     Raises:
         CommandError: The bag, a goal, the vocabulary, the prompts or the model cannot be used as asked.
     """
-    from ..planning import GoalTextError, PlanOptions, goal_text
+    from ..missing_module import PDDL_PACKAGES, PLANNER_PACKAGES, planner_missing
+    from ..planning import GoalTextError, PlanOptions, goal_text, validators_named
     from ..replay import (
         BagError,
         QuestionsError,
@@ -134,7 +158,15 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"--goal: {error}", USAGE) from None
     vocabulary, prompts = words(args)
     in_own_words = args.decoding == DECOMPOSE
-    options = None if in_own_words else PlanOptions(args.decoding, args.repairs, not args.no_grounding)
+    judges = validators_named(["simulation", *args.validators])
+    if args.decoding == CERTIFIED or "pddl" in judges:
+        searches = args.decoding == CERTIFIED
+        wants = f"--decoding {CERTIFIED}" if searches else "--validators pddl"
+        if missing := planner_missing(wants, PLANNER_PACKAGES if searches else PDDL_PACKAGES):
+            raise CommandError(missing)
+    options = None
+    if not in_own_words:
+        options = PlanOptions(args.decoding, args.repairs, not args.no_grounding, judges, args.search_s)
     settings = replay_settings(args)
     outcomes: Counter[str] = Counter()
     try:
@@ -206,6 +238,10 @@ def plan_text(record: dict[str, Any]) -> str:
         lines.append(f"{'':12}no plan: {record['status']}")
     else:
         lines.append(f"{'':12}{outcome}   (confidence {record['confidence']:.2f}{repaired})")
+    if record["steps"]:
+        judges = " and ".join(record["accepted_by"]) or "no judge"
+        goal = f"; goal: {record['conditions']}" if record["conditions"] else ""
+        lines.append(f"{'':12}from the {record['source'].lower()}, accepted by {judges}{goal}")
     for step in record["steps"]:
         said = " ".join((step["action"], *step["arguments"]))
         found = "" if step["status"] == "OK" else f"   {step['status'].lower()}: {step['message']}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ..missing_module import PDDL_PACKAGES, planner_missing
 from ..settings import DEFAULTS
 from .errors import CommandError
 from .parsers import CommandParser
@@ -80,8 +80,8 @@ def run_domain(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The vocabulary cannot be used, or not expressed in PDDL, or unified-planning is not installed.
     """
-    if find_spec("unified_planning") is None:
-        raise CommandError("plan domain needs unified-planning: pip install 'unified-planning>=1.3,<1.4'")
+    if missing := planner_missing("plan domain", PDDL_PACKAGES):
+        raise CommandError(missing)
     from ..planning.pddl import NoCounterpartError, domain_text
 
     vocabulary = _vocabulary(args.actions)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CommandError
+from ..settings import DEFAULTS
+from .errors import USAGE, CommandError
 from .model_options import add_device, add_model_name, add_server, find_model, node_parameters
-from .options import count, whole
+from .options import between, count, whole
+from .rooms_loops import ACTING, ALL, run_loops
 
 if TYPE_CHECKING:
     from ..live.episode_playback import EpisodeResult
@@ -22,10 +24,15 @@ Record episodes as `llava-ov rooms record --episode` does, and play each to the 
 process of its own: the goal is set, each step is reported when the recording has done it, and the hint that follows
 is compared with the step that comes next, or in the end with DONE. Hints rest on the frames that came over DDS.
 Whatever the node hints, the recording goes on as it is; a DONE ends the episode.
+
+With --act nothing is recorded, and no node is started: a robot in the rendered room does what the hints say until DONE.
+--faults makes a share of its steps fail, or be undone at once. What is counted is whether the goal holds in the room.
 """
 EPILOG = """\
 examples:
   llava-ov rooms episodes                     20 episodes (minutes)
+  llava-ov rooms episodes --act --decoding both --faults 0.2 --count 100
+                                              hints carried out, as the model gives them and certified
   llava-ov rooms episodes --count 1 --seed 7  the one that `llava-ov rooms record --episode --seed 7` records
 
 exit codes: 0 all were played, whatever was hinted; 1 the node did not do its part, or an error; 2 wrong usage;
@@ -37,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--count", type=count, default=20, metavar="N", help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the first one (default: %(default)s)")
+    parser.add_argument(
+        "--decoding",
+        choices=(*ACTING, ALL),
+        default=DEFAULTS.plan_decoding,
+        help="how hints are made, as by the parameter plan_decoding; both only with --act (default: %(default)s)",
+    )
+    parser.add_argument("--act", action="store_true", help="carry the hints out in the room, in process")
+    parser.add_argument(
+        "--faults",
+        type=between(0.0, 1.0),
+        default=0.0,
+        metavar="F",
+        help="with --act: share of the steps that fail or are undone, 0 to 1 (default: %(default)s)",
+    )
     add_model_name(parser)
     add_device(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -49,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         CommandError: The node is not installed, does not start, refuses the model or publishes no hints.
     """
+    if not args.act and (args.faults or args.decoding == ALL):
+        raise CommandError("--faults and --decoding both go with --act: a recording goes on as it is", USAGE)
     find_model(args)
+    if args.act:
+        return run_loops(args)
     from tqdm import tqdm
 
     from ..live.episode_playback import live_episodes
@@ -64,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         with (
             tempfile.TemporaryDirectory() as folder,
             live_episodes(
-                node_parameters(args) | {"device": args.device, "dtype": comparable_dtype(args.model, args.device)},
+                node_parameters(args)
+                | {"device": args.device, "dtype": comparable_dtype(args.model, args.device)}
+                | {"plan_decoding": args.decoding},
                 Path(folder) / "node.log",
             ) as episodes,
         ):

@@ -14,6 +14,7 @@ from ..replay import AnswerRecord, PlanRecord, StepRecord
 from ..replay.records import frame_record
 
 OUTCOMES = {getattr(Plan, name): name for name in ("NONE", "ACCEPTED", "REJECTED", "CANNOT_TELL", "DECOMPOSED")}
+SOURCES = {getattr(Plan, name): name for name in ("MODEL", "PLANNER")}
 STEP_STATUSES = {getattr(PlanStep, name): name for name in ("OK", "WARNING", "VIOLATION")}
 
 
@@ -57,6 +58,10 @@ def plan_record(plan: Plan) -> PlanRecord:
             for step in plan.steps
         ],
         problems=list(plan.problems),
+        problem_codes=list(plan.problem_codes),
+        source=SOURCES[plan.source],
+        accepted_by=list(plan.accepted_by),
+        conditions=plan.conditions,
         sentences=list(plan.sentences),
         unread=list(plan.unread),
         confidence=plan.confidence,

@@ -159,6 +159,10 @@ class Goals:
             self._submitting.cancel(request)
         return CancelResponse.ACCEPT
 
+    def is_cancelled(self, goal: Any) -> bool:
+        """Whether a client has cancelled a goal that has not ended."""
+        return bytes(goal.goal_id.uuid) in self._cancelled
+
     def end(self, goal: Any, succeeded: bool) -> None:
         """Set a goal's final state: canceled if a client cancelled the goal, otherwise succeeded or aborted.
 

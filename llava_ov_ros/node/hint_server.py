@@ -25,13 +25,14 @@ from ..planning import (
     decoding_named,
     goal_text,
     next_step_ask,
-    read_next_step,
     reported_step,
 )
+from ..planning import NextStep as NextStepAnswer
 from ..questions import Query, RefusedError, Request, Result, Status
 from ..settings import Settings
 from .configured import Configured
 from .depths import requests_qos
+from .hint_reading import certified, read_hint
 from .hint_turn import MOST_DONE, GoalTurn, situation_after
 from .messages import standing_query
 from .plan_messages import told_goal
@@ -246,7 +247,7 @@ class HintServer:
                     request.cancelled.set()
 
         def on_result(result: Result) -> None:
-            self._publish(turn, settings, words, result)
+            self._publish(turn, configured, words, result)
 
         self._context.submitting.submit(configured, query, on_result, on_request=remember)
 
@@ -263,17 +264,40 @@ class HintServer:
         )
         return _view_of_now(query) if words.prompts.planning.shows_steps else query
 
-    def _message(self, turn: GoalTurn, settings: Settings, words: Words, result: Result) -> ActionHint:
-        step = None
-        if result.status is Status.OK and result.generated is not None:
-            decoding = decoding_named(settings.plan_decoding)
-            step = read_next_step(
-                result.generated, turn.situation, words.vocabulary, words.prompts, decoding, settings.hint_confidence
-            )
-        return self._context.publishing.hint_message(turn, result, step)
+    def _publish(self, turn: GoalTurn, configured: Configured, words: Words, result: Result) -> None:
+        """Publish the hint of a query's end; a planner is asked in a thread of its own, since this one is the worker's.
 
-    def _publish(self, turn: GoalTurn, settings: Settings, words: Words, result: Result) -> None:
-        publishing, message = self._context.publishing, self._message(turn, settings, words, result)
+        There is one such thread: no hint of the turn is asked for before this one is published, and the search for an
+        earlier turn stops at once.
+        """
+        reading = read_hint(turn, configured.settings, words, result)
+        if not reading.is_doubted:
+            self._publish_step(turn, configured.settings, words, result, reading.step)
+            return
+
+        def search() -> None:
+            def should_stop() -> bool:
+                return self._turn is not turn or self._context.configuration.now.worker is not configured.worker
+
+            try:
+                step = certified(reading, turn, configured.settings, words, result, should_stop)
+            except Exception as error:  # noqa: BLE001 - whatever the planner's libraries raise, hints go on
+                self._context.node.get_logger().error(f"the planner failed: {type(error).__name__}: {error}")
+                step = reading.step
+            if should_stop():
+                # The node was deactivated, or the turn is over; an active node asks again.
+                with self._lock:
+                    self._asked = None if self._asked is turn else self._asked
+                return
+            self._publish_step(turn, configured.settings, words, result, step)
+
+        threading.Thread(target=search, name="planner", daemon=True).start()
+
+    def _publish_step(
+        self, turn: GoalTurn, settings: Settings, words: Words, result: Result, step: NextStepAnswer | None
+    ) -> None:
+        publishing = self._context.publishing
+        message = publishing.hint_message(turn, result, step)
         with self._lock:
             if self._turn is not turn:
                 return
@@ -335,7 +359,14 @@ class HintServer:
                 )
                 return response
             submitting.wait(submitting.submit(configured, self._query(turn, settings, words), on_result), done)
-            response.hint = self._message(turn, settings, words, results[0])
+
+            def should_stop() -> bool:
+                return self._context.configuration.now.worker is not configured.worker
+
+            step = certified(
+                read_hint(turn, settings, words, results[0]), turn, settings, words, results[0], should_stop
+            )
+            response.hint = self._context.publishing.hint_message(turn, results[0], step)
         return response
 
     def _hear_goal(self, message: String) -> None:

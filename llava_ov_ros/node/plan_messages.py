@@ -10,6 +10,7 @@ from llava_ov_ros.msg import ActionHint, Plan, PlanStep
 from llava_ov_ros.srv import Ask
 
 from ..bounds import quoted, shown
+from ..missing_module import planner_missing
 from ..planning import (
     LONGEST_GOAL,
     Decomposition,
@@ -18,13 +19,15 @@ from ..planning import (
     NextStep,
     PlannedStep,
     PlanResult,
+    StepSource,
     StepStatus,
+    goal_line,
     goal_text,
     plan_outcome,
 )
 from ..questions import Query, Result
 from ..settings import Settings
-from ..settings.allowed_values import REQUEST_DECODINGS
+from ..settings.allowed_values import CERTIFIED, REQUEST_DECODINGS
 from .hint_turn import GoalTurn
 from .messages import InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
@@ -35,6 +38,8 @@ _STATUSES = {
     StepStatus.WARNING: PlanStep.WARNING,
     StepStatus.VIOLATION: PlanStep.VIOLATION,
 }
+_PLAN_SOURCES = {StepSource.MODEL: Plan.MODEL, StepSource.PLANNER: Plan.PLANNER}
+_HINT_SOURCES = {StepSource.MODEL: ActionHint.MODEL, StepSource.PLANNER: ActionHint.PLANNER}
 _HINTS = {
     Hint.STEP: ActionHint.STEP,
     Hint.DONE: ActionHint.DONE,
@@ -63,6 +68,9 @@ def plan_query(asked: Any, settings: Settings) -> Query:
         raise InvalidRequestError(
             query, f"decoding is {quoted(asked.decoding)}: allowed are {', '.join(REQUEST_DECODINGS)}"
         )
+    missing = planner_missing("decoding certified") if asked.decoding == CERTIFIED else ""
+    if missing:
+        raise InvalidRequestError(query, missing)
     return query
 
 
@@ -128,7 +136,12 @@ def plan_message(
         message.sentences = list(plan.sentences)
     else:
         message.steps = [step_message(step) for step in plan.steps]
-        message.problems = [finding.text for finding in plan.of_the_whole if not plan.cannot_tell]
+        problems = [] if plan.cannot_tell else plan.of_the_whole
+        message.problems = [finding.text for finding in problems]
+        message.problem_codes = [str(finding.reason) for finding in problems]
+        message.source = _PLAN_SOURCES[plan.source]
+        message.accepted_by = list(plan.accepted_by)
+        message.conditions = "" if plan.wanted is None else goal_line(plan.wanted)
         message.repairs = plan.repairs
     message.outcome = getattr(Plan, plan_outcome(result.status, plan))
     return message
@@ -161,6 +174,7 @@ def hint_message(turn: GoalTurn, result: Result, step: NextStep | None, answered
     if step is None:
         return message
     message.hint = _HINTS[step.hint]
+    message.source = _HINT_SOURCES[step.source]
     if step.step is not None:
         message.action, message.arguments = step.step.action, list(step.step.arguments)
     message.confidence = float(step.confidence)

@@ -21,9 +21,11 @@ from ..planning import (
     PlannedStep,
     PlanOptions,
     PlanResult,
+    Reason,
     decoding_named,
     decompose_about,
     plan_about,
+    validators_named,
 )
 from ..questions import Query, Request, Result, Status
 from ..settings.allowed_values import DECOMPOSE
@@ -54,7 +56,7 @@ class PlanServer:
         self._action.destroy()
 
     def _serve(self, request: PlanService.Request, response: PlanService.Response) -> PlanService.Response:
-        response.plan = self._plan(request, no_op, no_op)
+        response.plan = self._plan(request, no_op, no_op, lambda: False)
         return response
 
     def _execute(self, goal: ServerGoalHandle) -> PlanAction.Result:
@@ -62,19 +64,25 @@ class PlanServer:
             goal.request,
             lambda attempt, step: goal.publish_feedback(PlanAction.Feedback(attempt=attempt, step=step)),
             lambda request: self._goals.remember(goal, request),
+            lambda: self._goals.is_cancelled(goal),
         )
         self._goals.end(goal, plan.status == Plan.NONE)
         return PlanAction.Result(plan=plan)
 
-    def _plan(self, asked: Any, on_step: OnStep, on_request: OnRequest) -> Plan:
+    def _plan(self, asked: Any, on_step: OnStep, on_request: OnRequest, is_cancelled: Callable[[], bool]) -> Plan:
         """Make the plan that a service request or an action goal asks for, and publish it."""
         configured = self._context.configuration.now
         with self._context.submitting.counted():
-            result, plan = self._make(configured, asked, on_step, on_request)
+            result, plan = self._make(configured, asked, on_step, on_request, is_cancelled)
             return self._context.publishing.plan(told_goal(asked.goal), result, plan, configured)
 
     def _make(
-        self, configured: Configured, asked: Any, on_step: OnStep, on_request: OnRequest
+        self,
+        configured: Configured,
+        asked: Any,
+        on_step: OnStep,
+        on_request: OnRequest,
+        is_cancelled: Callable[[], bool],
     ) -> tuple[Result, PlanResult | Decomposition | None]:
         """Have the model make the plan; return the end of the request, and the plan or None."""
         settings, words = configured.settings, configured.words
@@ -95,17 +103,31 @@ class PlanServer:
                     decoding_named(asked.decoding or settings.plan_decoding),
                     settings.plan_repairs,
                     settings.plan_grounding,
+                    validators_named(settings.plan_validators),
+                    settings.plan_search_s,
                 )
 
                 def step(attempt: int, one: PlannedStep) -> None:
                     on_step(attempt, step_message(one))
 
-                result, plan = plan_about(asked.goal, query, answers, words.vocabulary, words.prompts, options, step)
+                def should_stop() -> bool:
+                    return is_cancelled() or self._context.configuration.now.worker is not configured.worker
+
+                result, plan = plan_about(
+                    asked.goal, query, answers, words.vocabulary, words.prompts, options, step, should_stop
+                )
+                self._tell_disagreement(plan)
         except GoalTextError as error:
             return self._noted(Result(query, Status.INVALID, str(error))), None
         if result.status is Status.OK and settings.evidence:
             self._context.publishing.evidence(result)
         return result, plan
+
+    def _tell_disagreement(self, plan: PlanResult | None) -> None:
+        for finding in () if plan is None else plan.of_the_whole:
+            if finding.reason is Reason.JUDGES_DISAGREE and plan is not None:
+                line = "; ".join(map(str, plan.validation.plan.steps))
+                self._context.node.get_logger().warning(f"plan for {plan.goal!r}: {finding.text}; its steps: {line}")
 
     def _noted(self, result: Result) -> Result:
         self._context.submitting.note(result)

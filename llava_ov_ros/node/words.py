@@ -42,4 +42,12 @@ def load_words(settings: Settings) -> Words:
         step_grammar(vocabulary, prompts)
     except ValueError as error:
         raise ValueError(f"prompts {settings.prompts!r} and actions {settings.actions!r} clash: {error}") from None
+    if settings.needs_planner:
+        # Imported here, where nobody waits for a plan yet; `check_together` has looked whether it is there.
+        from ..planning.pddl import NoCounterpartError, cached_domain
+
+        try:
+            cached_domain(vocabulary)
+        except NoCounterpartError as error:
+            raise ValueError(f"parameter actions: {settings.actions!r} cannot be expressed in PDDL: {error}") from None
     return Words(prompts, vocabulary)

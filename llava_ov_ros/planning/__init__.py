@@ -3,8 +3,10 @@
 from ..settings.allowed_values import Decoding
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan
-from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome
+from .model.certified_hint import certified_hint, doubt_about, is_reached
+from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome, seen_about
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
+from .model.judging import goal_conditions_of
 from .model.plan_prompt import (
     LONGEST_GOAL,
     MOST_PICTURES,
@@ -18,6 +20,7 @@ from .model.plan_prompt import (
     repair_ask,
     reported_step,
     step_grammar,
+    validators_named,
     whole_plan_grammar,
 )
 from .model.repair import repair_prompt
@@ -26,14 +29,18 @@ from .model.results import (
     NextStep,
     PlannedStep,
     PlanResult,
+    StepSource,
     StepStatus,
     StepStream,
     read_next_step,
     read_plan_answer,
 )
+from .model.seen_facts import SeenFact, seen_facts
 from .plan_file import PlanRow, RowError, read_rows, rows_in
 from .plan_steps import Plan, PlanError, Step, from_rows, split_line
 from .read.clauses import Unread
+from .read.goal_line import GoalCondition, goal_line, goal_of, parse_goal_line
+from .read.goal_sentence import read_goal
 from .read.plan_line import parse_line
 from .read.plan_text import Reading, Skipped, read_plan
 from .validate.goal import Goal, GoalError, conditions, goal_from
@@ -54,6 +61,7 @@ __all__ = [
     "Decomposition",
     "Finding",
     "Goal",
+    "GoalCondition",
     "GoalError",
     "GoalTextError",
     "Hint",
@@ -71,34 +79,44 @@ __all__ = [
     "Reason",
     "Report",
     "RowError",
+    "SeenFact",
     "Situation",
     "Skipped",
     "Step",
     "StepOutcome",
+    "StepSource",
     "StepStatus",
     "StepStream",
     "Unread",
     "Validation",
     "Vocabulary",
     "VocabularyError",
+    "certified_hint",
     "checked_step",
     "conditions",
     "decoding_named",
     "decompose_about",
     "decompose_ask",
+    "doubt_about",
     "find_vocabulary",
     "from_rows",
+    "goal_conditions_of",
     "goal_from",
+    "goal_line",
+    "goal_of",
     "goal_text",
     "impossible_in",
+    "is_reached",
     "load_vocabulary",
     "make_plan",
     "next_step_ask",
+    "parse_goal_line",
     "parse_line",
     "plan_about",
     "plan_ask",
     "plan_outcome",
     "read_decomposition",
+    "read_goal",
     "read_next_step",
     "read_plan",
     "read_plan_answer",
@@ -107,8 +125,11 @@ __all__ = [
     "repair_prompt",
     "reported_step",
     "rows_in",
+    "seen_about",
+    "seen_facts",
     "split_line",
     "step_grammar",
     "validate",
+    "validators_named",
     "whole_plan_grammar",
 ]

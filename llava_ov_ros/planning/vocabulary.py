@@ -71,7 +71,7 @@ class Action:
     says: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Language:
     """Words around the steps in free text, as patterns (see `read/phrases.py`) or single words.
 
@@ -81,6 +81,7 @@ class Language:
         adjectives: Words that may stand before the name of a class.
         details: Patterns that begin a detail after a complete step, such as `from` in `from the shelf`.
         stops: Words that no detail may contain, because they change the meaning of the step.
+        states: Words before a thing with which people say that it is in a state, by the state: `clean` for cleaned.
     """
 
     ignore: tuple[str, ...] = ()
@@ -88,6 +89,7 @@ class Language:
     adjectives: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    states: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,8 @@ class Vocabulary:
         hands: Number of things that the robot can hold at once.
         language: Words that free text may contain besides steps.
         names: Names of classes and actions in other languages, by the language's code (`zh`) and the class or action.
+        goals: What people ask for in words that name no step, in the form of actions: their effects are the conditions
+            of the goal. No plan has such an action.
     """
 
     classes: Mapping[str, tuple[str, ...]]
@@ -115,6 +119,7 @@ class Vocabulary:
     hands: int = 1
     language: Language = Language()
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    goals: Mapping[str, Action] = field(default_factory=dict)
 
     def called(self, word: str, language: str) -> str | None:
         """Name of a class or an action in a language; None if the vocabulary gives none."""
@@ -145,6 +150,16 @@ class Vocabulary:
             for effect in action.effects:
                 if effect.kind == "pick_up":
                     found |= self.members(types[effect.names[0]])
+        return frozenset(found)
+
+    def members_put_into(self) -> frozenset[str]:
+        """The classes in or on which some action can put something."""
+        found: set[str] = set()
+        for action in self.actions.values():
+            types = {argument.name: argument.type for argument in action.arguments}
+            for effect in action.effects:
+                if effect.kind == "put":
+                    found |= self.members(types.get(effect.names[1], effect.names[1]))
         return frozenset(found)
 
     def fits(self, step: Step) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..bounds import cited, shortened
 from ..share import ACTIONS
 from .read.clauses import patterns_of
+from .read.goal_sentence import with_goals
 from .read.phrases import PhraseError, Sequence, parse_phrase, slot_counts, words_of
 from .read.spelling import plain
 from .vocabulary import (
@@ -26,10 +27,11 @@ from .vocabulary import (
 )
 from .yaml_entry import Entry, VocabularyError, load_entry
 
-_FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "language", "names")
+_FIELDS = ("max_steps", "hands", "states", "classes", "groups", "actions", "goals", "language", "names")
 _REQUIRED = ("max_steps", "classes", "actions")
 _ACTION_FIELDS = ("arguments", "requires", "expects", "effects", "ends", "says")
-_LANGUAGE_FIELDS = ("ignore", "asides", "adjectives", "details", "stops")
+_GOAL_FIELDS = ("arguments", "effects", "says")
+_LANGUAGE_FIELDS = ("ignore", "asides", "adjectives", "details", "stops", "states")
 _NAME = re.compile(r"\w[\w.-]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
@@ -56,10 +58,10 @@ def load_vocabulary(path: Path) -> Vocabulary:
         VocabularyError: An entry of the file cannot be used; the message names the file, line, entry and value.
     """
     root = load_entry(path, _REQUIRED).fields(_FIELDS, _REQUIRED)
-    language = _language(root["language"]) if "language" in root else Language()
+    states = _names(root["states"], "state") if "states" in root else ()
+    language = _language(root["language"], states) if "language" in root else Language()
     classes = _classes(root["classes"], language)
     groups = _groups(root["groups"], classes) if "groups" in root else {}
-    states = _names(root["states"], "state") if "states" in root else ()
     actions = root["actions"]
     types = {**{name: frozenset((name,)) for name in classes}, **groups}
     vocabulary = Vocabulary(
@@ -67,13 +69,15 @@ def load_vocabulary(path: Path) -> Vocabulary:
         groups=groups,
         states=states,
         actions=_actions(actions, types, states, language),
+        goals=_goals(root["goals"], actions.mapping(), types, states, language) if "goals" in root else {},
         max_steps=root["max_steps"].number(),
         hands=root["hands"].number() if "hands" in root else 1,
         language=language,
         names=_translated(root["names"], {*classes, *actions.mapping()}, language) if "names" in root else {},
     )
-    # Fills the cache while nobody waits for a plan.
+    # Fills the caches while nobody waits for a plan.
     patterns_of(vocabulary)
+    patterns_of(with_goals(vocabulary))
     return vocabulary
 
 
@@ -181,8 +185,33 @@ def _groups(entry: Entry, classes: Collection[str]) -> dict[str, frozenset[str]]
     return groups
 
 
+def _goals(
+    entry: Entry,
+    actions: Collection[str],
+    types: Mapping[str, frozenset[str]],
+    states: Collection[str],
+    language: Language,
+) -> dict[str, Action]:
+    """Goals that people name, in the form of actions.
+
+    Raises:
+        VocabularyError: As of actions; or a goal has the name of an action, or no effect that lasts.
+    """
+    goals = _actions(entry, types, states, language, _GOAL_FIELDS)
+    for name, (key, _) in entry.mapping().items():
+        if name in actions:
+            raise key.error(f"{cited(name)} is an action: a goal needs another name")
+        if all(effect.kind in ("go_to", "clear") for effect in goals[name].effects):
+            raise key.error(f"{cited(name)} has no effect that lasts: expected put, pick_up or set")
+    return goals
+
+
 def _actions(
-    entry: Entry, types: Mapping[str, frozenset[str]], states: Collection[str], language: Language
+    entry: Entry,
+    types: Mapping[str, frozenset[str]],
+    states: Collection[str],
+    language: Language,
+    allowed: Collection[str] = _ACTION_FIELDS,
 ) -> dict[str, Action]:
     found = entry.mapping()
     _unique({name: key for name, (key, _) in found.items()}, "action")
@@ -192,7 +221,7 @@ def _actions(
         if value.is_text and not value.node.value:
             actions[name] = Action(name)
             continue
-        fields = value.fields(_ACTION_FIELDS)
+        fields = value.fields(allowed)
         arguments = _arguments(fields["arguments"], types) if "arguments" in fields else ()
         names = [argument.name for argument in arguments]
         ends = fields["ends"].flag() if "ends" in fields else False
@@ -301,10 +330,12 @@ def _check_phrase(entry: Entry, arguments: Collection[str]) -> Sequence:
     return sequence
 
 
-def _language(entry: Entry) -> Language:
+def _language(entry: Entry, states: Collection[str]) -> Language:
     fields = entry.fields(_LANGUAGE_FIELDS)
     found: dict[str, tuple[str, ...]] = {}
     for name, value in fields.items():
+        if name == "states":
+            continue
         members = value.list()
         for member in members:
             if name in ("ignore", "asides", "details"):
@@ -312,4 +343,18 @@ def _language(entry: Entry) -> Language:
             elif len(member.text().split()) != 1:
                 raise member.error(f"{cited(member.text())} is more than one word")
         found[name] = tuple(member.text().casefold() for member in members)
-    return Language(**found)
+    return Language(**found, states=_said_states(fields["states"], states) if "states" in fields else {})
+
+
+def _said_states(entry: Entry, states: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Words for each state.
+
+    Raises:
+        VocabularyError: A key is no state.
+    """
+    found = {}
+    for state, (key, value) in entry.mapping().items():
+        if state not in states:
+            raise key.error(f"{cited(state)} is no state{one_of(state, states)}")
+        found[state] = tuple(plain(member.text()).strip() for member in value.list())
+    return found

@@ -33,3 +33,20 @@ class Reason(StrEnum):
     GOAL_STATE = "goal_state"
     GOAL_HOLDING = "goal_holding"
     GOAL_ASSUMED = "goal_assumed"
+    # A plan with a certificate: why there is none.
+    GOAL_UNREAD = "goal_unread"
+    JUDGES_DISAGREE = "judges_disagree"
+    NOT_DECIDED = "not_decided"
+    NO_PLAN = "no_plan"
+    ABSENT = "absent"
+    TOO_FEW = "too_few"
+    STAYS_HELD = "stays_held"
+    TOO_FEW_HANDS = "too_few_hands"
+    CANNOT_GO = "cannot_go"
+    CANNOT_HOLD = "cannot_hold"
+    CANNOT_PUT = "cannot_put"
+    CANNOT_BE = "cannot_be"
+
+
+NOT_GIVEN_BACK = tuple(Reason)[tuple(Reason).index(Reason.GOAL_UNREAD) :]
+"""Codes of what is found when a model has had its repairs."""

@@ -47,6 +47,10 @@ _PLACES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no_steps": ((), ()),
     "done": ((), ()),
     "presence": (("{thing}",), ("{thing}",)),
+    "where": (("{thing}",), ("{thing}",)),
+    "in_place": (("{place}",), ("{place}",)),
+    "on_place": (("{place}",), ("{place}",)),
+    "in_hand": ((), ()),
     "list_separator": ((), ()),
     "decompose": (("{goal}",), ("{goal}",)),
     "repair": (("{goal}", "{plan}", "{problems}", "{actions}", "{most}"), ("{goal}", "{plan}", "{problems}")),
@@ -78,6 +82,9 @@ class PlanPrompts:
         no_steps: Text in the place of {steps} when none is done; not used with `step`.
         done: Answer of the model when the goal is reached.
         presence: Asks whether {thing} is there, which comes with its article in English.
+        where: Asks where {thing} is, which comes with its article in English.
+        in_place, on_place: The answer that a thing is in, or on, a {place}.
+        in_hand: The answer that a thing is in the robot's hand.
         list_separator: Text between two words of a list.
         decompose: Asks for numbered steps in the model's own words. Has {goal}.
         repair: Asks for a corrected plan. Has {goal}, {plan} (one step a line) and {problems} (one a line), and may
@@ -94,6 +101,10 @@ class PlanPrompts:
     no_steps: str = "nothing"
     done: str = "DONE"
     presence: str = "Is there {thing}?"
+    where: str = "Where is {thing}?"
+    in_place: str = "in {place}"
+    on_place: str = "on {place}"
+    in_hand: str = "in the hand"
     list_separator: str = ", "
     decompose: str = "High-Level Task: {goal}\n\nLow-Level Action Steps:"
     repair: str = (

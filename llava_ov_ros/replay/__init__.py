@@ -14,7 +14,7 @@ from .bag import (
 from .bag_error import BagError
 from .bag_pictures import read_pictures
 from .names import camera_names
-from .plan_replay import Planned, answers_with, replay_plans
+from .plan_replay import Planned, Seen, answers_with, replay_plans, replay_seen
 from .question_file import ROUNDING_NS, QuestionsError, TimedQuestion, ask_at, read_questions
 from .recording_clips import spread_clips
 from .records import TIMINGS, AnswerRecord, PlanRecord, StepRecord, answer_record, is_correct, plan_record, written
@@ -36,6 +36,7 @@ __all__ = [
     "QuestionsError",
     "ReplaySettings",
     "Schedule",
+    "Seen",
     "StepRecord",
     "TimedQuestion",
     "TimedT",
@@ -54,6 +55,7 @@ __all__ = [
     "remarks",
     "replay",
     "replay_plans",
+    "replay_seen",
     "spread_clips",
     "why_no_picture",
     "written",

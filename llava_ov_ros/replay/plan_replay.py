@@ -12,9 +12,11 @@ from ..planning import (
     Decomposition,
     PlanOptions,
     PlanResult,
+    SeenFact,
     Vocabulary,
     decompose_about,
     plan_about,
+    seen_about,
 )
 from ..questions import Prompts, Query, Result, answer_queries
 from .answer_replay import ReplaySettings, clips_at, moments, query_of
@@ -77,6 +79,51 @@ def replay_plans(
             yield Planned(goal, now_ns, *decompose_about(goal.ask, query, answers, prompts))
         else:
             yield Planned(goal, now_ns, *plan_about(goal.ask, query, answers, vocabulary, prompts, options))
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the model says of a recording for the problem of a goal.
+
+    Attributes:
+        result: The end of the request, with the frames used.
+        facts: The facts; None: there are none, and `result` says why.
+    """
+
+    result: Result
+    facts: tuple[SeenFact, ...] | None
+
+
+def replay_seen(
+    messages: Iterable[BagMessage],
+    cameras: Mapping[str, Camera],
+    goal: TimedQuestion,
+    things: Sequence[str],
+    places: Sequence[str],
+    engine: AnswersQuestions,
+    settings: ReplaySettings,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    threshold: float,
+) -> Seen:
+    """Offer messages to their cameras up to the time of a goal, and have the model say what is there.
+
+    Args:
+        messages: Messages in order of time, as `read_messages` yields them.
+        cameras: The camera of each topic.
+        goal: The goal and its time.
+        things: Classes of things that are asked for.
+        places: Classes of places where they may be.
+        engine: The model.
+        settings: Settings of the clips.
+        vocabulary: Vocabulary of these classes.
+        prompts: Prompts of the model's family.
+        threshold: As of `seen_facts`.
+    """
+    by_name = {camera.name: camera for camera in cameras.values()}
+    number, asked, now_ns = next(iter(moments(messages, cameras, [goal])))
+    query, cut = query_of(number, asked, by_name, settings), clips_at(now_ns, by_name, settings)
+    return Seen(*seen_about(things, places, query, answers_with(engine, cut), vocabulary, prompts, threshold))
 
 
 def answers_with(engine: AnswersQuestions, cut: Callable[[Query], tuple[Clip, ...]]) -> AnswerQueries:

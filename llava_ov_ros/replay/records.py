@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..frames import NS_PER_S, Clip
-from ..planning import Decomposition, PlannedStep, PlanResult, plan_outcome
+from ..planning import Decomposition, PlannedStep, PlanResult, StepSource, goal_line, plan_outcome
 from ..questions import Query, Result, Status
 from ..questions.kinds import AnswerValue
 from ..questions.marks import says
@@ -76,6 +76,10 @@ class PlanRecord:
     outcome: str
     steps: list[StepRecord]
     problems: list[str]
+    problem_codes: list[str]
+    source: str
+    accepted_by: list[str]
+    conditions: str
     sentences: list[str]
     unread: list[str]
     confidence: float
@@ -142,11 +146,16 @@ def plan_record(
     """
     planned = plan if isinstance(plan, PlanResult) else None
     told = plan if isinstance(plan, Decomposition) else None
+    problems = () if planned is None or planned.cannot_tell else planned.of_the_whole
     return PlanRecord(
         goal=goal,
         outcome=plan_outcome(result.status, plan),
         steps=[] if planned is None else list(map(_step_record, planned.steps)),
-        problems=[] if planned is None or planned.cannot_tell else [one.text for one in planned.of_the_whole],
+        problems=[one.text for one in problems],
+        problem_codes=[str(one.reason) for one in problems],
+        source=StepSource.MODEL.name if planned is None else planned.source.name,
+        accepted_by=[] if planned is None else list(planned.accepted_by),
+        conditions="" if planned is None or planned.wanted is None else goal_line(planned.wanted),
         sentences=[] if told is None else list(told.sentences),
         unread=[] if plan is None else list(plan.unread),
         confidence=0.0 if plan is None else plan.confidence,

@@ -54,14 +54,23 @@ def carry_out(rng: Random, room: Room, start: Moment, goal: RoomGoal) -> Episode
     rng.shuffle(free)
     moments = [start]
     for act in goal.acts:
-        after = _after(rng, room, moments[-1], act, free)
+        after = after_act(rng, room, moments[-1], act, free)
         if after is None:
             return None
         moments.append(after)
     return Episode(room, goal, tuple(moments))
 
 
-def _after(rng: Random, room: Room, before: Moment, act: Act, free: list[Spot]) -> Moment | None:
+def after_act(rng: Random, room: Room, before: Moment, act: Act, free: list[Spot]) -> Moment | None:
+    """The moment after a step; None if a destination has no free spot or is missing.
+
+    Args:
+        rng: Draws the position of the hand.
+        room: The room.
+        before: Moment before the step.
+        act: The step.
+        free: Free spots, of which a thing that is put down takes one, and to which one that is picked up adds its own.
+    """
     if act.action == "GotoLocation":
         hand = _waiting(rng, room, before, act.arguments[0])
         return None if hand is None else _carried(room, before, hand)

@@ -18,9 +18,14 @@ class StampSource(StrEnum):
 REFUSE, USE = "refuse", "use"
 ON_DAMAGED = (REFUSE, USE)
 """What the node does with a JPEG whose picture is partly damaged: refuse the picture, or use it."""
-Decoding = Literal["constrained", "free"]
-"""How plans are decoded: constrained to the vocabulary's grammar, or as free text that is read afterwards."""
+Decoding = Literal["constrained", "free", "certified"]
+"""How plans are made: constrained to the vocabulary's grammar, read from free text afterwards, or constrained and with
+a planner's plan where the model's is not accepted."""
 DECODINGS: tuple[Decoding, ...] = get_args(Decoding)
+Validator = Literal["simulation", "pddl"]
+"""Judge of plans: the simulation, or unified-planning's plan validator in PDDL."""
+VALIDATORS: tuple[Validator, ...] = get_args(Validator)
+CERTIFIED: Decoding = "certified"
 DECOMPOSE = "decompose"
 """Decoding of a request that wants steps in the model's own words, in place of a plan."""
 REQUEST_DECODINGS = (*DECODINGS, DECOMPOSE)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from ..bounds import quoted
 from ..checkpoints import is_address
+from ..missing_module import PDDL_PACKAGES, PLANNER_PACKAGES, planner_missing
+from .allowed_values import CERTIFIED
 from .described import ParameterError
 from .parameters import Settings
 
@@ -45,6 +47,16 @@ def check_together(settings: Settings) -> None:
             f"fallback_model is {quoted(settings.fallback_model)}, and model {quoted(settings.model)} is no address of "
             "a server: a fallback answers where a server does not; leave it empty"
         )
+    if "simulation" not in settings.plan_validators:
+        raise ParameterError(
+            f"plan_validators is {quoted(', '.join(settings.plan_validators))}: simulation must be one of them: "
+            "it finds the reasons that steps are given"
+        )
+    if settings.needs_planner:
+        searches = settings.plan_decoding == CERTIFIED
+        wants = f"plan_decoding {CERTIFIED}" if searches else "plan_validators with pddl"
+        if missing := planner_missing(wants, PLANNER_PACKAGES if searches else PDDL_PACKAGES):
+            raise ParameterError(missing)
     if settings.diagnostics_window_s < settings.diagnostics_period_s:
         raise ParameterError(
             f"diagnostics_window_s {settings.diagnostics_window_s} is less than diagnostics_period_s "

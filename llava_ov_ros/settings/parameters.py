@@ -9,7 +9,16 @@ from ..bounds import shown
 from ..checkpoints import ADDRESS_FORM, MODEL_FORMS
 from ..message_types import NAMED_IN_FULL, NO_THEORA, TRANSPORTS
 from ..modes import MODES
-from .allowed_values import DECODINGS, ON_DAMAGED, PLAN_DECODING, REFUSE, ROTATIONS_DEG, StampSource
+from .allowed_values import (
+    CERTIFIED,
+    DECODINGS,
+    ON_DAMAGED,
+    PLAN_DECODING,
+    REFUSE,
+    ROTATIONS_DEG,
+    VALIDATORS,
+    StampSource,
+)
 from .described import Described, ParameterError, about, check_value, described
 from .value_range import DEFAULT, check_value_range
 
@@ -216,7 +225,8 @@ class Settings:
     )
     plan_decoding: str = described(
         PLAN_DECODING,
-        "Plans and hints are held to the vocabulary's grammar (constrained) or read from free text (free)",
+        "Plans and hints are held to the vocabulary's grammar (constrained), read from free text (free), or held to "
+        "the grammar and, where they are not accepted, found by a planner (certified; needs the extra planner)",
         choices=DECODINGS,
         live=True,
     )
@@ -225,6 +235,19 @@ class Settings:
     )
     plan_grounding: bool = described(
         True, "Ask of the things that a plan names whether they are there, and flag those that are not", live=True
+    )
+    plan_validators: list[str] = described(
+        ["simulation"],
+        "Judges that must all accept a plan: simulation, which is always there, and pddl (needs the extra planner)",
+        choices=VALIDATORS,
+        live=True,
+    )
+    plan_search_s: float = described(
+        10.0,
+        "With certified decoding: longest search of the planner, in seconds; never beyond the request's deadline",
+        low=0.1,
+        high=600.0,
+        live=True,
     )
     hint_period_s: float = described(
         2.0, "Seconds (of the node's clock) between two hints while a goal is set", low=0.05, high=1e6, live=True
@@ -264,6 +287,11 @@ class Settings:
     def frozen_after_ns(self) -> int:
         """The parameter `frozen_after_s` in nanoseconds."""
         return nanoseconds(self.frozen_after_s)
+
+    @property
+    def needs_planner(self) -> bool:
+        """Whether plans or hints need the extra `planner`."""
+        return self.plan_decoding == CERTIFIED or "pddl" in self.plan_validators
 
     def questions(self) -> list[str]:
         """Return the standing questions that are not empty."""

@@ -38,6 +38,7 @@ COMMANDS = {
     "plan validate": [PLANS],
     "plan check": ["alfred"],
     "plan domain": [],
+    "plan problem": [BAG, "--goal", "put the mug on the desk"],
     "eval": [SUITE, "--out", "out"],
     "eval interleave": [BAG],
     "score": [ROWS],

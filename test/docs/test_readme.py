@@ -76,6 +76,13 @@ NOT_RUN = {
     "ros2 service call /llava_ov/step_done llava_ov_ros/srv/ReportStep \"{step: 'PickupObject mug'}\"": PLANS,
     'llava-ov plan examples/demo_room --goal "put the mug in the fridge"': DEPENDS,
     'llava-ov plan examples/demo_room --goal "put the mug in the fridge" --at 4 --decoding free --json': DEPENDS,
+    'llava-ov plan examples/demo_room --goal "heat the mug and put it in the fridge" --decoding certified': (
+        "ends as the model plans; test/planning/model/test_certified.py plans so"
+    ),
+    "ros2 service call /llava_ov/plan llava_ov_ros/srv/Plan "
+    "\"{goal: 'in(mug, desk); is(mug, heated)', decoding: certified}\"": (
+        f"{ASKS}; test/node/test_certified.py does the same"
+    ),
     "ros2 topic echo --once /diagnostics": ASKS,
     "export FASTRTPS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
     "export FASTDDS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
@@ -99,6 +106,9 @@ NOT_RUN = {
     ),
     "llava-ov rooms episodes": f"{MINUTES}; test/cli/test_rooms_episodes.py plays one",
     "llava-ov rooms episodes --count 1 --seed 7": "test/cli/test_rooms_episodes.py plays another",
+    "llava-ov rooms episodes --act --decoding both --faults 0.2 --count 100": (
+        f"{MINUTES}; test/cli/test_rooms_loops.py runs a short one"
+    ),
     "python tools/rooms/train.py --out out/rooms": "hours; test/tools/test_rooms_training.py runs a few steps",
     "llava-ov rooms evaluate --model out/rooms/checkpoint": "needs a trained model; the same runs with the shipped one",
     "llava-ov bench callbacks --seconds 30": f"{MINUTES}; test/cli/test_bench_callbacks.py runs a short one",

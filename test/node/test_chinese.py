@@ -73,7 +73,7 @@ def test_a_plan(rig, scripted):
     )
     robot.feed()
     plan = robot.plan("把马克杯放到书桌上。")
-    assert (plan.status, plan.outcome, plan.prompts) == (Answer.OK, Plan.ACCEPTED, "zh/1"), plan
+    assert (plan.status, plan.outcome, plan.prompts) == (Answer.OK, Plan.ACCEPTED, "zh/2"), plan
     assert "; ".join(" ".join([step.action, *step.arguments]) for step in plan.steps) == GOOD
 
 

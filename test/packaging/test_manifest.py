@@ -12,6 +12,8 @@ from catkin_pkg.changelog import Changelog, get_changelog_from_path, populate_ch
 from catkin_pkg.cli.tag_changelog import get_forthcoming_label, rename_section
 from catkin_pkg.package import parse_package
 
+from llava_ov_ros.missing_module import PLANNER_PACKAGES
+
 # Of catkin_pkg with a new docutils.
 pytestmark = pytest.mark.filterwarnings("ignore:nodes.Node.traverse:DeprecationWarning")
 
@@ -98,6 +100,12 @@ def imported() -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module or "")
     return {name.partition(".")[0] for name in found} - set(sys.stdlib_module_names) - {"llava_ov_ros"}
+
+
+def test_the_message_about_a_missing_planner_installs_the_extra():
+    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
+    (extras,) = (word.value for call in calls for word in call.keywords if word.arg == "extras_require")
+    assert set(ast.literal_eval(extras)["planner"]) == set(PLANNER_PACKAGES.values())
 
 
 def test_every_imported_module_is_installed_by_rosdep_or_by_the_line_with_pip():

@@ -117,6 +117,20 @@ WRONG = [
     ("  ignore: [the]", "  ignore: ['the {item}']", 24, "{item} is no argument of the action; there are none here"),
     ("  details: [in]", "  adjectives: [very big]", 25, "'very big' is more than one word"),
     ("  details: [in]", "  detail: [in]", 25, "'detail' is not known here; did you mean 'details'?"),
+    (
+        "language:",
+        "goals:\n  DriveTo: {arguments: {item: item}, effects: [{pick_up: item}]}\nlanguage:",
+        24,
+        "'DriveTo' is an action: a goal needs another name",
+    ),
+    (
+        "language:",
+        "goals:\n  Visit: {arguments: {room: room}, effects: [{go_to: room}]}\nlanguage:",
+        24,
+        "'Visit' has no effect that lasts",
+    ),
+    ("language:", "goals:\n  Hold: {requires: [hand_free]}\nlanguage:", 24, "'requires' is not known here"),
+    ("  details: [in]", "  states: {singed: [done]}", 25, "'singed' is no state; did you mean 'signed'?"),
     ("language:", "language: [", 25, "not YAML"),
     ("language:", "\tlanguage:", 23, "not YAML"),
 ]

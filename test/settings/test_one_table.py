@@ -21,7 +21,8 @@ from llava_ov_ros.planning import PlanOptions
 from llava_ov_ros.questions import Query
 from llava_ov_ros.remote import RemoteSettings
 from llava_ov_ros.replay import ReplaySettings
-from llava_ov_ros.settings import DEFAULTS, Settings, check_together, parameter
+from llava_ov_ros.settings import DEFAULTS, ParameterError, Settings, check_together, parameter
+from llava_ov_ros.settings.allowed_values import CERTIFIED
 
 # Field of a suite's file, and of its schema, by parameter.
 IN_SUITES = {
@@ -96,6 +97,13 @@ def test_so_many_frames_grow_as_on_a_node_that_allows_them(frames):
     assert (growth_settings(node), camera_settings(node, 0).buffer_frames) == (recorded.growth, recorded.buffer_frames)
 
 
+def test_the_simulation_is_always_a_judge():
+    with pytest.raises(ParameterError, match="simulation must be one of them"):
+        check_together(Settings(plan_validators=["pddl"]))
+    with pytest.raises(ParameterError, match="allowed are simulation, pddl"):
+        Settings(plan_validators=["simulation", "me"])
+
+
 def test_pictures_of_recordings_may_be_larger_than_those_of_a_network():
     decode = recording_settings().decode
     assert decode.max_pixels == RECORDED_PIXELS > DEFAULTS.max_image_pixels
@@ -133,7 +141,8 @@ def test_suites_and_their_schema(section):
         rule, default = parameter(its_parameter), getattr(DEFAULTS, its_parameter)
         assert (getattr(values, name), schema[name]["default"]) == (default, default), name
         if rule.choices:
-            assert tuple(schema[name]["enum"]) == tuple(rule.choices)
+            # Suites measure the model, not the planner.
+            assert tuple(schema[name]["enum"]) == tuple(one for one in rule.choices if one != CERTIFIED)
         if rule.low is not None:
             assert schema[name]["maximum"] == rule.high
             assert schema[name].get("minimum", 0) <= rule.low

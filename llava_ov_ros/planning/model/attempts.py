@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,11 +13,12 @@ from ...no_op import no_op
 from ...questions.kinds import SceneQuestion, Shaped, read_answer, shape
 from ...questions.prompts import ENGLISH, Kind, Prompts, filled
 from ...settings import DEFAULTS
-from ...settings.allowed_values import PLAN_DECODING, Decoding
+from ...settings.allowed_values import PLAN_DECODING, VALIDATORS, Decoding, Validator
 from ..findings import Finding, Reason
 from ..vocabulary import Vocabulary
-from .plan_prompt import PlanAsk, plan_ask, repair_ask
-from .results import PlannedStep, PlanResult, StepStream, read_plan_answer
+from .judging import goal_conditions_of, judged, planned_instead
+from .plan_prompt import PlanAsk, goal_text, plan_ask, repair_ask
+from .results import PlannedStep, PlanResult, StepSource, StepStream, read_plan_answer
 
 if TYPE_CHECKING:
     from ...onevision import Generated
@@ -40,6 +43,8 @@ class PlanOptions:
         decoding: `constrained` restricts the model to the vocabulary's grammar; `free` reads the plan from any text.
         repairs: How often the model is asked to repair a plan with violations.
         grounding: Whether to ask if the things that the plan names are visible.
+        validators: Judges that must all accept the plan; certified decoding asks both.
+        search_s: With certified decoding, the longest search of the planner in seconds.
 
     Raises:
         ValueError: `repairs` is no integer of at least 0.
@@ -48,9 +53,16 @@ class PlanOptions:
     decoding: Decoding = PLAN_DECODING
     repairs: int = DEFAULTS.plan_repairs
     grounding: bool = DEFAULTS.plan_grounding
+    validators: tuple[Validator, ...] = ("simulation",)
+    search_s: float = DEFAULTS.plan_search_s
 
     def __post_init__(self) -> None:
         check_whole("repairs", self.repairs, 0)
+
+    @property
+    def judges(self) -> tuple[Validator, ...]:
+        """The judges that are asked."""
+        return VALIDATORS if self.decoding == "certified" else self.validators
 
 
 def make_plan(
@@ -62,6 +74,8 @@ def make_plan(
     *,
     on_step: Callable[[int, PlannedStep], None] = no_op,
     on_result: Callable[[PlanResult], None] = no_op,
+    until_s: float = math.inf,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> PlanResult:
     """Make a plan for a goal.
 
@@ -74,6 +88,8 @@ def make_plan(
             the plan is kept and gets a remark; all other errors are passed on.
         on_step: Called with the number of the attempt (0, 1, ...) and each step as soon as it is decoded.
         on_result: Called with the result of each attempt, and with the final result.
+        until_s: When the planner must have ended, on the monotonic clock.
+        should_stop: Returns whether nobody wants the plan any more; the planner asks.
 
     Returns:
         The final result.
@@ -82,6 +98,8 @@ def make_plan(
         GoalTextError: The goal is empty or too long.
         ValueError: Words of the vocabulary and of the prompts clash.
     """
+    certified = options.decoding == "certified"
+    wanted, unread_goal = goal_conditions_of(goal_text(goal), vocabulary) if certified else (None, ())
 
     def attempt(number: int, ask: PlanAsk) -> PlanResult:
         stream = StepStream(vocabulary, options.decoding)
@@ -91,7 +109,7 @@ def make_plan(
                 on_step(number, step)
 
         generated = answers([ask], hear)[0]
-        made = replace(read_plan_answer(generated, goal, vocabulary, prompts, options.decoding), repairs=number)
+        made = replace(read_plan_answer(generated, goal, vocabulary, prompts, options.decoding, wanted), repairs=number)
         for step in made.steps[stream.given :]:
             on_step(number, step)
         on_result(made)
@@ -108,6 +126,12 @@ def make_plan(
             result = again if better else replace(result, repairs=number)
     except NoAnswerError as error:
         result = replace(result, remarks=(*result.remarks, f"not repaired: {error}"))
+    result = judged(result, vocabulary, options.judges).with_findings(unread_goal)
+    if wanted is not None and not result.accepted:
+        before_s = min(until_s, time.monotonic() + options.search_s)
+        result = planned_instead(result, vocabulary, before_s, should_stop)
+        for step in result.steps if result.source is StepSource.PLANNER else ():
+            on_step(result.repairs + 1, step)
     try:
         if options.grounding:
             result = result.with_findings(_not_seen(result, vocabulary, prompts, answers))
@@ -129,14 +153,18 @@ def presence_question(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> S
     In English the thing has an article, and the synonym with separate words is preferred (`a remote control` for
     `remotecontrol`). In another language the vocabulary's name in that language is used, or else the class.
     """
+    name = spoken_name(thing, vocabulary, prompts)
     if prompts.language == ENGLISH:
-        names = vocabulary.classes[thing]
-        name = next((one for one in names if one.replace(" ", "") == thing), thing)
         name = f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-    else:
-        name = vocabulary.called(thing, prompts.language) or thing
     text = filled(prompts.planning.presence, {"{thing}": name})
     return shape(SceneQuestion(Kind.YES_NO, text), prompts)
+
+
+def spoken_name(thing: str, vocabulary: Vocabulary, prompts: Prompts) -> str:
+    """What a thing of a class is called in the language of the prompts."""
+    if prompts.language == ENGLISH:
+        return next((one for one in vocabulary.classes[thing] if one.replace(" ", "") == thing), thing)
+    return vocabulary.called(thing, prompts.language) or thing
 
 
 def _not_seen(result: PlanResult, vocabulary: Vocabulary, prompts: Prompts, answers: Answers) -> list[Finding]:

@@ -16,6 +16,7 @@ from .attempts import NoAnswerError, PlanOptions, make_plan
 from .decompose import Decomposition, decompose_ask, read_decomposition
 from .plan_prompt import PlanAsk
 from .results import PlannedStep, PlanResult, read_plan_answer
+from .seen_facts import SeenFact, seen_facts
 
 AnswerQueries = Callable[[Sequence[Query], Callable[[str], None]], Sequence[Result]]
 """Has the model answer queries about the same clips: the queries, a listener for each piece of text; their results in
@@ -41,6 +42,7 @@ def plan_about(
     prompts: Prompts,
     options: PlanOptions,
     on_step: Callable[[int, PlannedStep], None] = no_op,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Result, PlanResult | None]:
     """Have the model plan for a goal from the frames that the cameras show.
 
@@ -52,6 +54,7 @@ def plan_about(
         prompts: For the model's family.
         options: Decoding, repairs and grounding.
         on_step: Called with the attempt (0, 1, ...) and each step that has been decoded.
+        should_stop: Returns whether nobody wants the plan any more.
 
     Returns:
         The end of the request, with the frames used; and the plan. Where the request ended early (cancelled, at its
@@ -64,7 +67,17 @@ def plan_about(
     talk = _Conversation(query, answer_queries)
     made: list[PlanResult] = []
     try:
-        plan = make_plan(goal, vocabulary, prompts, options, talk.answers, on_step=on_step, on_result=made.append)
+        plan = make_plan(
+            goal,
+            vocabulary,
+            prompts,
+            options,
+            talk.answers,
+            on_step=on_step,
+            on_result=made.append,
+            until_s=time.monotonic() + query.deadline_s,
+            should_stop=should_stop,
+        )
     except _EndedError as error:
         partly = error.result.generated
         if not made and partly is not None:
@@ -90,6 +103,26 @@ def decompose_about(
         return talk.ended_early(error.result), told
     told = read_decomposition(generated, goal, prompts)
     return talk.ended(told.text, told.confidence), told
+
+
+def seen_about(
+    things: Sequence[str],
+    places: Sequence[str],
+    query: Query,
+    answer_queries: AnswerQueries,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    threshold: float,
+) -> tuple[Result, tuple[SeenFact, ...] | None]:
+    """Have the model say what the cameras show, as `seen_facts` does; None: a question was not answered."""
+    talk = _Conversation(query, answer_queries)
+    try:
+        facts = seen_facts(things, places, vocabulary, prompts, talk.answers, threshold)
+    except _EndedError as error:
+        return talk.ended_early(error.result), None
+    except NoAnswerError as error:
+        return replace(talk.ended("", 0.0), status=Status.MODEL_ERROR, message=str(error)), None
+    return talk.ended("", 0.0), facts
 
 
 def plan_outcome(status: Status, plan: PlanResult | Decomposition | None) -> str:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ...bounds import quoted
 from ...frames import Frame
 from ...questions.prompts import ENGLISH, NOW, PICTURE, Prompts
-from ...settings.allowed_values import DECODINGS, PLAN_DECODING, Decoding
+from ...settings.allowed_values import DECODINGS, PLAN_DECODING, VALIDATORS, Decoding, Validator
 from ..plan_steps import STEP_SEPARATOR, PlanError, Step, split_line
 from ..validate.simulation import Validation
 from ..vocabulary import Vocabulary
@@ -35,6 +35,18 @@ def decoding_named(name: str) -> Decoding:
         if decoding == name:
             return decoding
     raise ValueError(f"decoding is {quoted(name)}: allowed are {', '.join(DECODINGS)}")
+
+
+def validators_named(names: Sequence[str]) -> tuple[Validator, ...]:
+    """The judges of these names, in the order in which they are asked.
+
+    Raises:
+        ValueError: There is no judge of one of the names.
+    """
+    for name in names:
+        if name not in VALIDATORS:
+            raise ValueError(f"there is no judge {quoted(name)}: allowed are {', '.join(VALIDATORS)}")
+    return tuple(name for name in VALIDATORS if name in names)
 
 
 class GoalTextError(ValueError):

@@ -14,9 +14,17 @@ from ...settings.allowed_values import Decoding
 from ..findings import Finding, Reason
 from ..plan_steps import STEP_SEPARATOR, Plan, PlanError, Step, split_line
 from ..read.plan_text import STATEMENT_ENDS, read_plan
+from ..validate.goal import Goal
 from ..validate.reports import Situation
 from ..validate.simulation import Validation, validate
 from ..vocabulary import Vocabulary
+
+
+class StepSource(StrEnum):
+    """Who a plan or a hint is from."""
+
+    MODEL = "model"
+    PLANNER = "planner"
 
 
 class StepStatus(StrEnum):
@@ -69,6 +77,9 @@ class PlanResult:
         text: The model's text.
         repairs: How often the model was asked to repair its plan.
         remarks: Other information for the user, such as a repair that was given up.
+        accepted_by: The judges that accept the steps, by their names in `settings.allowed_values`.
+        source: Who the steps are from.
+        wanted: The goal that the steps were checked against; None: the steps alone were checked.
     """
 
     goal: str
@@ -80,6 +91,9 @@ class PlanResult:
     text: str
     repairs: int = 0
     remarks: tuple[str, ...] = ()
+    accepted_by: tuple[str, ...] = ()
+    source: StepSource = StepSource.MODEL
+    wanted: Goal | None = None
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:
@@ -121,7 +135,9 @@ class NextStep:
         findings: Findings about the step after the steps that are done.
         confidence: Probability of the answer among all answers that the grammar allows (free: among all texts).
         text: The model's text.
-        unread: Parts of the answer that could not be read, each with the reason.
+        unread: Parts of the answer that could not be read, each with the reason; where the planner gives the step, why
+            the answer is not the hint.
+        source: Who the hint is from. `confidence` is 0 if it is from the planner.
     """
 
     hint: Hint
@@ -130,6 +146,7 @@ class NextStep:
     confidence: float
     text: str
     unread: tuple[str, ...] = ()
+    source: StepSource = StepSource.MODEL
 
 
 def planned_steps(validation: Validation) -> tuple[PlannedStep, ...]:
@@ -165,9 +182,23 @@ def _decided(generated: Generated) -> list[float]:
 
 
 def read_plan_answer(
-    generated: Generated, goal: str, vocabulary: Vocabulary, prompts: Prompts, decoding: Decoding
+    generated: Generated,
+    goal: str,
+    vocabulary: Vocabulary,
+    prompts: Prompts,
+    decoding: Decoding,
+    wanted: Goal | None = None,
 ) -> PlanResult:
-    """Read the model's answer to `plan_ask` or `repair_ask`, and validate the plan. No text makes this raise."""
+    """Read the model's answer to `plan_ask` or `repair_ask`, and simulate the plan. No text makes this raise.
+
+    Args:
+        generated: The model's answer.
+        goal: The goal in a person's words.
+        vocabulary: Vocabulary of the steps.
+        prompts: Set of prompts with which the model was asked.
+        decoding: How the answer was decoded.
+        wanted: The goal that must hold at the end; None: the steps alone are checked.
+    """
     text = generated.text.strip()
     cannot_tell = says(text, prompts.cannot_tell)
     plan, unread = Plan(()), tuple[str, ...]()
@@ -175,12 +206,13 @@ def read_plan_answer(
         plan, unread = _read(text, vocabulary, decoding, cut_off=generated.finish != "stop")
     return PlanResult(
         goal,
-        validate(plan, vocabulary),
+        validate(plan, vocabulary, None if cannot_tell else wanted),
         cannot_tell,
         unread,
         decided_confidence(generated),
         text_probability(generated),
         generated.text,
+        wanted=wanted,
     )
 
 
@@ -238,7 +270,7 @@ def _read(text: str, vocabulary: Vocabulary, decoding: Decoding, cut_off: bool) 
     """The plan and the parts that were not read; the last step of a text that was cut off counts as not read."""
     unread: tuple[str, ...] = ()
     if cut_off:
-        mark = STEP_SEPARATOR.strip() if decoding == "constrained" else _last_mark(text)
+        mark = STEP_SEPARATOR.strip() if decoding != "free" else _last_mark(text)
         text, _, rest = text.rpartition(mark)
         unread = (f"{rest.strip()!r} was cut off",)
     if decoding == "free":
@@ -273,7 +305,7 @@ class StepStream:
     def hear(self, piece: str) -> tuple[PlannedStep, ...]:
         """Append a piece of text, and return the steps that it completes; each step is returned once."""
         self._text += piece
-        marks = ";" if self._decoding == "constrained" else STATEMENT_ENDS
+        marks = STATEMENT_ENDS if self._decoding == "free" else ";"
         if not any(mark in piece for mark in marks):
             return ()
         if self._decoding == "free":

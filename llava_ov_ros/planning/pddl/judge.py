@@ -56,7 +56,7 @@ def pddl_verdict(vocabulary: Vocabulary, goal: Goal | None, steps: Sequence[Step
         NoCounterpartError: The vocabulary cannot be expressed in PDDL.
         UndecidedError: The names can be read in too many ways.
     """
-    domain = _domain(vocabulary)
+    domain = cached_domain(vocabulary)
     acting = sum(not (step.action in vocabulary.actions and vocabulary.actions[step.action].ends) for step in steps)
     if not 1 <= acting <= vocabulary.max_steps:
         return PddlVerdict(False, f"the plan has {acting} steps, expected 1 to {vocabulary.max_steps}")
@@ -81,11 +81,12 @@ def pddl_verdict(vocabulary: Vocabulary, goal: Goal | None, steps: Sequence[Step
             return PddlVerdict(False, "the goal does not hold at the end")
         return PddlVerdict(False, f"{steps[reading.number]}: it can be about no instance", reading.number + 1)
     assumed = (*facts, *readings.needed(reading))
-    return _validated(domain, goal, instances, assumed, reading)
+    return validated(domain, goal, instances, assumed, reading)
 
 
 @lru_cache(maxsize=8)
-def _domain(vocabulary: Vocabulary) -> PddlDomain:
+def cached_domain(vocabulary: Vocabulary) -> PddlDomain:
+    """The domain of a vocabulary, which is made once."""
     return domain_of(vocabulary)
 
 
@@ -141,7 +142,7 @@ def _contents(
         yield instances, ((domain.within.name, instances[goal.thing][-1], carrier),)
 
 
-def _validated(
+def validated(
     domain: PddlDomain, goal: Goal | None, instances: Instances, facts: tuple[Atom, ...], reading: PlanOnInstances
 ) -> PddlVerdict:
     """What the plan validator of unified-planning says of a plan on instances, from the given facts."""

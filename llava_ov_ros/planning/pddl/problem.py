@@ -59,7 +59,7 @@ def problem_of(domain: PddlDomain, goal: Goal | None, instances: Instances, fact
         for name in names:
             if name not in constants:
                 problem.add_object(name, domain.types[kind])
-    for fluent, *objects in initial_atoms(domain, instances, facts):
+    for fluent, *objects in sorted(initial_atoms(domain, instances, facts)):
         problem.set_initial_value(problem.fluent(fluent)(*map(problem.object, objects)), True)
     if goal is not None:
         for condition in goal_conditions(domain, goal):
@@ -78,9 +78,11 @@ def goal_conditions(domain: PddlDomain, goal: Goal) -> list[Any]:
         return [domain.states[state](thing) for state in sorted(goal.states)]
 
     found = []
-    if goal.lit:
-        thing, lamp = variable("thing", goal.thing), variable("lamp", goal.lit)
+    if goal.in_hand:
+        thing = variable("thing", goal.thing)
         found.append(manager.Exists(manager.And([domain.held(thing), *treated(thing)]), thing))
+    if goal.lit:
+        lamp = variable("lamp", goal.lit)
         found.append(manager.Exists(domain.states[LIT](lamp), lamp))
     if goal.place and goal.carrier:
         thing, carrier = variable("thing", goal.thing), variable("carrier", goal.carrier)
@@ -100,4 +102,7 @@ def goal_conditions(domain: PddlDomain, goal: Goal) -> list[Any]:
             manager.Not(manager.Equals(one, other)) for index, one in enumerate(things) for other in things[:index]
         ]
         found.append(manager.Exists(manager.And([*there, *different]), *things))
+    elif not goal.in_hand:
+        thing = variable("thing", goal.thing)
+        found.append(manager.Exists(manager.And(treated(thing)), thing))
     return found

@@ -43,6 +43,7 @@ class Goal:
         lit: Class of the thing that must be switched on while the robot holds `thing`; empty if none.
         states: States that the thing must have, such as heated.
         count: Number of such things that must be at the place.
+        held: Whether the robot must hold the thing; `lit` asks for that too.
     """
 
     thing: str
@@ -51,6 +52,12 @@ class Goal:
     lit: str = ""
     states: frozenset[str] = frozenset()
     count: int = 1
+    held: bool = False
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether the thing must be in the hand at the end."""
+        return self.held or bool(self.lit)
 
 
 def goal_from(params: Mapping[str, Any], task_type: str, vocabulary: Vocabulary) -> Goal:
@@ -110,13 +117,13 @@ def unmet(goal: Goal, world: World) -> list[Finding]:
     """
     found: list[Finding] = []
     ours = [number for number, thing in enumerate(world.things) if thing.kind == goal.thing]
-    if goal.lit:
+    if goal.in_hand:
         held = [number for number in ours if number in world.held]
         if not held:
             found.append(_missed(Reason.GOAL_HOLDING, f"no {goal.thing} is held in the end"))
         elif not any(goal.states <= world.things[number].states for number in held):
             found.append(_missed(Reason.GOAL_STATE, f"the {goal.thing} held in the end {_lacks(goal, world, held)}"))
-        if not any(thing.kind == goal.lit and LIT in thing.states for thing in world.things):
+        if goal.lit and not any(thing.kind == goal.lit and LIT in thing.states for thing in world.things):
             found.append(_missed(Reason.GOAL_STATE, f"the {goal.lit} is not {LIT} in the end"))
     if goal.place and goal.carrier:
         found += _unmet_in_carrier(goal, world, ours)
@@ -131,6 +138,8 @@ def unmet(goal: Goal, world: World) -> list[Finding]:
         elif len(right) < goal.count:
             text = f"the {goal.thing} in or on the {goal.place} {_lacks(goal, world, there)}"
             found.append(_missed(Reason.GOAL_STATE, text))
+    elif not goal.in_hand and not any(goal.states <= world.things[number].states for number in ours):
+        found.append(_missed(Reason.GOAL_STATE, f"no {goal.thing} is {' and '.join(sorted(goal.states))} in the end"))
     return found
 
 
@@ -146,11 +155,12 @@ def conditions(goal: Goal, world: World) -> tuple[bool, ...]:
         ours = [number for number in ours if SLICED in world.things[number].states]
         met += [len(ours) > already for already in range(goal.count)]
     treated = [number for number in ours if goal.states <= world.things[number].states]
-    if goal.lit:
+    if goal.in_hand:
         met.append(any(number in world.held for number in treated))
+    if goal.lit:
         met.append(any(thing.kind == goal.lit and LIT in thing.states for thing in world.things))
     if not goal.place:
-        return tuple(met)
+        return tuple(met) if goal.in_hand else (*met, bool(treated))
     there = [number for number in ours if world.is_at(number, goal.place)]
     if goal.carrier:
         carriers = [

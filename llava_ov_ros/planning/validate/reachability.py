@@ -28,7 +28,7 @@ class Impossible:
 
 
 @dataclass
-class _Reached:
+class Reached:
     """Classes of places that the robot can be at, of things that it can hold, and of things in states and at places."""
 
     at: set[str] = field(default_factory=set)
@@ -47,13 +47,7 @@ def impossible_in(vocabulary: Vocabulary) -> list[Impossible]:
 
     The goals are something in each state, and each class of things that can be picked up put somewhere.
     """
-    reached = _Reached(states={state: set() for state in vocabulary.states})
-    size = -1
-    while size != reached.size():
-        size = reached.size()
-        for action in vocabulary.actions.values():
-            if not _obstacle(action, reached, vocabulary):
-                _do(action, reached, vocabulary)
+    reached = reached_in(vocabulary)
     found = [
         Impossible(action.name, reason, False)
         for action in vocabulary.actions.values()
@@ -62,7 +56,19 @@ def impossible_in(vocabulary: Vocabulary) -> list[Impossible]:
     return [*found, *_goals(reached, vocabulary)]
 
 
-def _goals(reached: _Reached, vocabulary: Vocabulary) -> list[Impossible]:
+def reached_in(vocabulary: Vocabulary) -> Reached:
+    """Everything that the actions may bring about, if nothing is ever undone."""
+    reached = Reached(states={state: set() for state in vocabulary.states})
+    size = -1
+    while size != reached.size():
+        size = reached.size()
+        for action in vocabulary.actions.values():
+            if not _obstacle(action, reached, vocabulary):
+                _do(action, reached, vocabulary)
+    return reached
+
+
+def _goals(reached: Reached, vocabulary: Vocabulary) -> list[Impossible]:
     found = []
     for state in vocabulary.states:
         if not reached.states[state]:
@@ -86,7 +92,7 @@ def _with_effect(vocabulary: Vocabulary, kinds: tuple[str, ...], state: str) -> 
     ]
 
 
-def _obstacle(action: Action, reached: _Reached, vocabulary: Vocabulary) -> str:
+def _obstacle(action: Action, reached: Reached, vocabulary: Vocabulary) -> str:
     """Why an action cannot be done with what is reached; empty if it can."""
     for argument in action.arguments:
         if not _possible(action, argument.name, reached, vocabulary):
@@ -106,7 +112,7 @@ def _obstacle(action: Action, reached: _Reached, vocabulary: Vocabulary) -> str:
     return _contradiction(action, vocabulary)
 
 
-def _possible(action: Action, name: str, reached: _Reached, vocabulary: Vocabulary) -> set[str]:
+def _possible(action: Action, name: str, reached: Reached, vocabulary: Vocabulary) -> set[str]:
     """Classes that an argument can have so that each condition on it can hold."""
     types: Mapping[str, str] = {argument.name: argument.type for argument in action.arguments}
     found = set(vocabulary.members(types[name]))
@@ -116,7 +122,7 @@ def _possible(action: Action, name: str, reached: _Reached, vocabulary: Vocabula
     return found
 
 
-def _holding(rule: Rule, members: frozenset[str], reached: _Reached) -> set[str]:
+def _holding(rule: Rule, members: frozenset[str], reached: Reached) -> set[str]:
     """The classes for which a condition can hold."""
     if rule.kind == "holding":
         return set(members & reached.held)
@@ -158,7 +164,7 @@ def _contradiction(action: Action, vocabulary: Vocabulary) -> str:
     return ""
 
 
-def _do(action: Action, reached: _Reached, vocabulary: Vocabulary) -> None:
+def _do(action: Action, reached: Reached, vocabulary: Vocabulary) -> None:
     """Add what an action can bring about."""
     choices = {one.name: _possible(action, one.name, reached, vocabulary) for one in action.arguments}
     for effect in action.effects:

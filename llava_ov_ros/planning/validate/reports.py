@@ -14,6 +14,8 @@ from ..vocabulary import Action, Vocabulary
 from .known_world import World
 from .simulation import broken, carried_out, different, is_on_state, names_of
 
+MOST_MISSED = 32
+
 
 class StepOutcome(StrEnum):
     """What became of a step."""
@@ -42,11 +44,13 @@ class Situation:
         done: The steps that are done and have not been undone, oldest first.
         failed: The steps that have failed since a step was done or undone.
         worlds: All worlds that the reports can have led to.
+        missed: The steps that have failed and were never done, the newest MOST_MISSED.
     """
 
     done: tuple[Step, ...] = ()
     failed: tuple[Step, ...] = ()
     worlds: tuple[World, ...] = (World(),)
+    missed: tuple[Step, ...] = ()
 
     def after(self, report: Report, vocabulary: Vocabulary) -> tuple[Situation, tuple[str, ...]]:
         """Follow a report in all possible worlds.
@@ -60,20 +64,26 @@ class Situation:
         """
         step, action = report.step, vocabulary.actions[report.step.action]
         if report.outcome is StepOutcome.FAILED:
-            return replace(self, failed=(*self.failed, *{step}.difference(self.failed))), ()
+            failed = (*self.failed, *{step}.difference(self.failed))
+            missed = () if step in self.done else (*(one for one in self.missed if one != step), step)
+            return replace(self, failed=failed, missed=missed[-MOST_MISSED:] or self.missed), ()
         if report.outcome is StepOutcome.DONE:
             worlds, found = carried_out(action, step, self.worlds, vocabulary)
             refuted = tuple(finding.text for finding in found if not finding.warning)
             if refuted:
                 corrected = (world for one in self.worlds for world in _corrected(action, step, one, vocabulary))
                 worlds = different(corrected)
-            return Situation((*self.done, step), (), worlds), refuted
+            return Situation((*self.done, step), (), worlds, _without(step, self.missed)), refuted
         worlds = different(_undone(action, step, world) for world in self.worlds)
         if step not in self.done:
-            return Situation(self.done, (), worlds), (f"{step}: it was not reported done before",)
+            return Situation(self.done, (), worlds, self.missed), (f"{step}: it was not reported done before",)
         # The newest of several alike.
         newest = len(self.done) - 1 - self.done[::-1].index(step)
-        return Situation((*self.done[:newest], *self.done[newest + 1 :]), (), worlds), ()
+        return Situation((*self.done[:newest], *self.done[newest + 1 :]), (), worlds, self.missed), ()
+
+
+def _without(step: Step, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return tuple(one for one in steps if one != step)
 
 
 def _corrected(action: Action, step: Step, world: World, vocabulary: Vocabulary) -> tuple[World, ...]:
