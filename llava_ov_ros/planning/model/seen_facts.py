@@ -62,15 +62,18 @@ def seen_facts(
     """
     there = _presence(things, vocabulary, prompts, answers)
     facts = [SeenFact(THERE, kind, probability=probability) for kind, probability in there.items()]
-    if LISTED in prompts.add.get(Kind.CHOICE, ""):
+    listed = LISTED in prompts.add.get(Kind.CHOICE, "")
+    if listed:
         shown = _presence(places, vocabulary, prompts, answers)
         places = sorted(places, key=lambda kind: -shown[kind])[:MOST_LISTED]
     offered: dict[str, tuple[str, str]] = {prompts.planning.in_hand: (IN_HAND, "")}
     for place in places:
-        name = spoken_name(place, vocabulary, prompts)
-        name = f"the {name}" if prompts.language == ENGLISH else name
-        for form in (prompts.planning.in_place, prompts.planning.on_place):
-            offered[filled(form, {"{place}": name})] = (AT, place)
+        # A model may know a dining table by one word; where letters list the choices, there is no room for both.
+        spoken = (spoken_name(place, vocabulary, prompts),)
+        for name in spoken if listed or prompts.language != ENGLISH else dict.fromkeys((*spoken, place)):
+            said = f"the {name}" if prompts.language == ENGLISH else name
+            for form in (prompts.planning.in_place, prompts.planning.on_place):
+                offered[filled(form, {"{place}": said})] = (AT, place)
     asked = [kind for kind, probability in there.items() if probability >= threshold]
     questions = [_where_question(thing, tuple(offered), vocabulary, prompts) for thing in asked]
     for thing, shaped, generated in zip(asked, questions, _answered(questions, answers), strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import sys
 import time
@@ -31,9 +32,9 @@ def main() -> int:
         goal, gold = goal_from(row["pddl_params"], row["task_type"], vocabulary), from_rows(row["gold_plan"])
         if not validate(gold, vocabulary, goal).accepted:
             continue
-        began_s = time.monotonic()
-        found = certified_plan(vocabulary, goal, [Start()], began_s + SEARCH_S)
-        seconds.append(time.monotonic() - began_s)
+        began_s = processor_s()
+        found = certified_plan(vocabulary, goal, [Start()], time.monotonic() + SEARCH_S)
+        seconds.append(processor_s() - began_s)
         steps = found.steps or ()
         lengths.append(len(steps))
         if not (validate(Plan(steps), vocabulary, goal).accepted and pddl_verdict(vocabulary, goal, steps).accepted):
@@ -41,10 +42,17 @@ def main() -> int:
             print(f"{row['task_id']}: {goal}: {'; '.join(map(str, steps))} {found.finding}", flush=True)
     late = statistics.quantiles(seconds, n=20)[-1]
     print(
-        f"{len(seconds)} goals, {missed} without an accepted plan, up to {max(lengths)} steps; median "
-        f"{statistics.median(seconds):.2f} s, 95th percentile {late:.2f} s, most {max(seconds):.2f} s"
+        f"{len(seconds)} goals, {missed} without an accepted plan, up to {max(lengths)} steps; processor time, that of "
+        f"the planner and its start included: median {statistics.median(seconds):.2f} s, 95th percentile {late:.2f} s, "
+        f"most {max(seconds):.2f} s"
     )
     return 1 if missed else 0
+
+
+def processor_s() -> float:
+    """Processor time of this process and of those that have ended below it, which other programs do not lengthen."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 if __name__ == "__main__":
