@@ -1,4 +1,4 @@
-"""Asks a running node one question through its service `ask`, and prints the answer.
+"""Asks a running node one question, and prints the answer.
 
 For example: python examples/ask.py "Is there a mug?" --kind yes_no
 """
@@ -10,7 +10,8 @@ import sys
 
 import rclpy
 from llava_ov_ros.msg import Answer
-from llava_ov_ros.srv import Ask
+
+from llava_ov_ros.clients import AskClient, ClientError, NoNodeError
 
 
 def main() -> int:
@@ -24,19 +25,12 @@ def main() -> int:
     options = parser.parse_args()
 
     rclpy.init()
-    node = rclpy.create_node("ask_example")
+    client = AskClient(rclpy.create_node("ask_example"), options.node, wait_s=options.wait)
     try:
-        client = node.create_client(Ask, f"{options.node}/ask")
-        if not client.wait_for_service(options.wait):
-            print(f"no node {options.node} within {options.wait:g} s: start it, or give its name by --node")
-            return 2
-        request = Ask.Request(question=options.question, kind=options.kind, choices=options.choice)
-        future = client.call_async(request)
-        rclpy.spin_until_future_complete(node, future)
-        answer = future.result().answer
-    finally:
-        node.destroy_node()
-        rclpy.shutdown()
+        answer = client.ask(options.question, kind=options.kind, choices=options.choice).wait()
+    except ClientError as error:
+        print(error)
+        return 2 if isinstance(error, NoNodeError) else 1
     if answer.status != Answer.OK:
         print(f"no answer (status {answer.status}): {answer.message}")
         return 1

@@ -34,9 +34,13 @@ CHILDREN_ABOVE = 100
 LAST_DOMAIN = 232
 """Of DDS."""
 FOLDER = pytest.StashKey[Path]()
-MARKED = {"ros": ("node", "live", "launch"), "transformers": ("onevision",), "servers": ("servers",)}
+MARKED = {
+    "ros": ("node", "live", "launch", "clients", "trees"),
+    "transformers": ("onevision",),
+    "servers": ("servers",),
+}
 """Marks of all tests of a folder; single files elsewhere carry theirs themselves."""
-SLOW_FOLDERS = ("cli", "docs", "live", "node", "onevision", "tools")
+SLOW_FOLDERS = ("cli", "clients", "docs", "live", "node", "onevision", "tools", "trees")
 """Handed out first, so that no worker ends with a long file alone."""
 
 
