@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from ..planning import Vocabulary
     from ..questions import Prompts
-    from ..replay import BagMessage, TimedQuestion
+    from ..replay import BagMessage, Planned, TimedQuestion
 
 REPAIRS = int(parameter("plan_repairs").low or 0), int(parameter("plan_repairs").high or 0)
 """Least and most repairs of a plan."""
@@ -54,6 +54,8 @@ examples:
       two plans, each from 2 seconds; one JSON object a line
   llava-ov plan my_bag --goal "bring the parcel to the lab" --actions delivery --decoding free --repairs 0
       in another vocabulary, read from whatever the model writes, as it comes
+  llava-ov plan my_bag --goal "put the mug on the desk" --format btcpp > tree.xml
+      the plan as a behaviour tree that asks the camera for the things before it acts
 
 exit codes: 0 every plan is accepted (with decompose: has steps); 1 one is not, or an error; 2 wrong usage; 130 Ctrl-C
 """
@@ -109,7 +111,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--no-grounding", action="store_true", help="do not ask whether the things that the plan names are there"
     )
-    plan.add_argument("--json", action="store_true", help="one JSON object per plan and line")
+    plan.add_argument(
+        "--format",
+        choices=("text", "json", "btcpp"),
+        default="text",
+        help="json: one object per plan and line; btcpp: the accepted plan as a tree of BehaviorTree.CPP 4, in XML "
+        "(default: %(default)s)",
+    )
+    plan.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
 
     add_model(parser)
     add_clip(parser)
@@ -167,6 +176,10 @@ def run(args: argparse.Namespace) -> int:
     options = None
     if not in_own_words:
         options = PlanOptions(args.decoding, args.repairs, not args.no_grounding, judges, args.search_s)
+    if args.format == "btcpp" and (in_own_words or len(args.at) > 1):
+        raise CommandError(
+            "--format btcpp: one plan makes a tree; no --decoding decompose, and --at at most once", USAGE
+        )
     settings = replay_settings(args)
     outcomes: Counter[str] = Counter()
     try:
@@ -185,14 +198,18 @@ def run(args: argparse.Namespace) -> int:
                 plan = plan_record(asked.ask, planned.result, planned.plan, engine.name, args.actions, prompts.identity)
                 record = {**written(plan, asked.at_ns, planned.now_ns), "decoding": args.decoding}
                 outcomes[plan.outcome] += 1
-                messages.write(json.dumps(record, ensure_ascii=False) if args.json else plan_text(record))
+                if args.format == "btcpp":
+                    text = _tree(planned, record, vocabulary, prompts)
+                else:
+                    text = json.dumps(record, ensure_ascii=False) if args.format == "json" else plan_text(record)
+                messages.write(text)
                 sys.stdout.flush()
     except BagError as error:
         raise CommandError(str(error)) from None
     except QuestionsError as error:
         raise CommandError(str(error), USAGE) from None
     for line in remarks(topics, cameras):
-        print(line, file=sys.stderr if args.json else sys.stdout)
+        print(line, file=sys.stdout if args.format == "text" else sys.stderr)
     return 0 if set(outcomes) <= {"ACCEPTED", "DECOMPOSED"} else 1
 
 
@@ -202,6 +219,23 @@ def _announced(goals: Sequence[TimedQuestion], messages: tqdm[BagMessage]) -> It
         messages.write(f"planning at {goal.at_ns / 1e9:.2f} s ...", file=sys.stderr)
         sys.stderr.flush()
         yield goal
+
+
+def _tree(planned: Planned, record: dict[str, Any], vocabulary: Vocabulary, prompts: Prompts) -> str:
+    """Return an accepted plan as a tree.
+
+    Raises:
+        CommandError: The plan is not accepted, or BehaviorTree.CPP cannot have its names.
+    """
+    from ..planning import PlanResult
+    from ..planning.btcpp import TreeError, plan_tree
+
+    if not isinstance(planned.plan, PlanResult) or not planned.plan.accepted:
+        raise CommandError(f"no tree is written of a plan that is not accepted:\n{plan_text(record)}")
+    try:
+        return plan_tree(planned.plan.goal, planned.plan.validation.plan.steps, vocabulary, prompts).rstrip()
+    except TreeError as error:
+        raise CommandError(f"--format btcpp: {error}") from None
 
 
 def words(args: argparse.Namespace) -> tuple[Vocabulary, Prompts]:

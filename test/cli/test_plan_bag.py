@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
 from llava_ov_ros.cli.main import main
 from llava_ov_ros.cli.plan_bag import plan_text
-from llava_ov_ros.planning import Step, find_vocabulary, load_vocabulary
-from llava_ov_ros.replay import TIMINGS
+from llava_ov_ros.planning import PlanResult, Step, find_vocabulary, load_vocabulary, split_line, validate
+from llava_ov_ros.questions import Query, Result, Status
+from llava_ov_ros.replay import TIMINGS, plan_replay
 from llava_ov_ros.share import shipped
 
 GOAL = "put the mug on the desk"
@@ -84,6 +86,32 @@ def test_a_goal_in_the_models_own_words(capsys, bag):
     assert record["sentences"] or record["unread"], "what the model wrote is somewhere"
     record |= {"outcome": "DECOMPOSED", "sentences": ["go to the shelf", "take the mug"]}
     assert " 2. take the mug" in plan_text(record)
+
+
+def test_an_accepted_plan_as_a_tree_and_no_other(capsys, bag, monkeypatch):
+    accepted = split_line("GotoLocation shelf; PickupObject mug; GotoLocation desk; PutObject mug desk")
+    rejected = split_line("PutObject mug desk")
+    alfred = load_vocabulary(find_vocabulary("alfred"))
+
+    def planning(plan):
+        result = PlanResult(GOAL, validate(plan, alfred), False, (), 0.9, 0.8, plan.line)
+        return lambda *given: (Result(Query(GOAL, ("front",)), Status.OK), result)
+
+    monkeypatch.setattr(plan_replay, "plan_about", planning(accepted))
+    code, out, _ = run(capsys, bag, "--goal", GOAL, "--format", "btcpp")
+    root = ElementTree.fromstring(out)
+    assert (code, [node.get("ID") for node in root.iter("Action")][:4]) == (
+        0,
+        ["GotoLocation", "PickupObject", "GotoLocation", "PutObject"],
+    )
+    monkeypatch.setattr(plan_replay, "plan_about", planning(rejected))
+    code, out, err = run(capsys, bag, "--goal", GOAL, "--format", "btcpp")
+    assert (code, out) == (1, "")
+    assert "no tree is written of a plan that is not accepted" in err
+    assert "nothing is held" in err
+    for arguments in (("--at", 1, "--at", 2), ("--decoding", "decompose")):
+        code, _, err = run(capsys, bag, "--goal", GOAL, "--format", "btcpp", *arguments)
+        assert (code, "--format btcpp: one plan makes a tree" in err) == (2, True)
 
 
 def test_old_frames_give_no_plan(capsys, bag_with_gap):
