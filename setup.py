@@ -1,4 +1,4 @@
-"""Makes the layers without ROS (all but node and live) installable with pip.
+"""Makes the layers without ROS (all but node, live and web) installable with pip.
 
 The node and its messages are built by colcon (package.xml, CMakeLists.txt); this file plays no part in that.
 """
@@ -120,6 +120,8 @@ setup(
         "planner": ["unified-planning>=1.3,<1.4", "up-fast-downward>=1.0,<1.1"],
         # `llava-ov replay --rrd`; its interface changes with each release.
         "rerun": ["rerun-sdk>=0.41,<0.42"],
+        # `llava-ov web`, which extends classes of uvicorn's connections; tried with the pinned ones.
+        "web": ["starlette>=1.10,<2", "uvicorn>=0.54,<0.55", "websockets>=17,<18"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROS_FOLDERS = ("node", "live")
+ROS_FOLDERS = ("node", "live", "web")
 """Built by colcon alone."""
 SHIPPED = ("models", "config", "examples")
 

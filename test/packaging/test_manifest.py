@@ -67,7 +67,7 @@ BROUGHT = {"backports": "rosbags", "lz4": "rosbags"}
 """Modules of packages that another one of requirements/runtime.txt installs."""
 NEWER = {"compression"}
 """Modules of Python 3.14, in whose place older Pythons have one of those above."""
-OPTIONAL = {"av", "lmms_eval", "pycocoevalcap", "ray", "torchao", "unified_planning"}
+OPTIONAL = {"av", "lmms_eval", "pycocoevalcap", "ray", "starlette", "torchao", "unified_planning", "uvicorn"}
 """Imported only where the extra of setup.py is there."""
 
 
