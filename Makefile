@@ -3,7 +3,7 @@ SHELL := /bin/bash
 # No -u: the setup.bash of ROS 2 reads variables that are not set.
 .SHELLFLAGS := -e -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-others demo test test-all test-colcon test-long test-kilted test-extras test-servers bench clean
+.PHONY: help setup setup-others demo test test-all test-colcon test-long test-kilted test-extras test-web test-servers bench clean
 
 PYTHON ?= python3
 BAG ?=
@@ -36,11 +36,12 @@ help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
 	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=3)"
-	@echo "make test-all                 also the five below (an hour)"
+	@echo "make test-all                 also the six below (an hour)"
 	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
 	@echo "make test-kilted              what depends on ROS 2 or transformers, on Kilted with the oldest transformers"
 	@echo "make test-extras              what needs Ray, lmms-eval, Java, Rerun or libraries that quantise, in an environment of its own"
+	@echo "make test-web                 what drives a browser, about the page of a running node"
 	@echo "make test-servers             what talks to a real vLLM on this CPU, in an environment of its own (10 minutes)"
 	@echo "make bench                    measure: responses while the model generates; the engine against generate"
 	@echo "make setup                    virtual environment, ROS 2, the built package"
@@ -70,10 +71,11 @@ test: setup
 	echo "[test 3/6] mypy"; mypy ; \
 	echo "[test 4/6] import contracts"; lint-imports --no-cache ; \
 	echo "[test 5/6] pytest, $(WORKERS) at a time, all but long tests, on $$ROS_DISTRO"; \
-	$(PYTEST) $(PARALLEL) -m "not long and not extras and not servers and not alone" ; \
-	echo "[test 6/6] pytest, one at a time, what measures times or memory"; $(PYTEST) -m "alone and not long and not extras and not servers"
+	$(PYTEST) $(PARALLEL) -m "not long and not extras and not servers and not web and not alone" ; \
+	echo "[test 6/6] pytest, one at a time, what measures times or memory"; \
+	$(PYTEST) -m "alone and not long and not extras and not servers and not web"
 
-test-all: test test-colcon test-long test-kilted test-extras test-servers
+test-all: test test-colcon test-long test-kilted test-extras test-web test-servers
 
 test-colcon:
 	@$(MAKE) --no-print-directory setup WHEELS=jazzy
@@ -100,6 +102,10 @@ test-extras:
 	@unset PYTHONPATH; PATH="$(CURDIR)/.venv-extras/bin:$$PATH"; \
 	$(PYTEST) --timeout=1200 --no-skips -m extras test/evaluation test/cli/test_eval.py test/cli/test_replay_rrd.py \
 	  test/onevision/test_quantise.py test/onevision/test_quantised_by_libraries.py
+
+# One at a time: browser, node and page share the cores already.
+test-web: setup
+	@$(LOAD); $(TEST_DOMAIN); echo "[test-web] pytest, what drives a browser, on $$ROS_DISTRO"; $(PYTEST) -m web test/web
 
 # One at a time: server and tests share the cores already.
 test-servers: setup

@@ -1,4 +1,4 @@
-"""Makes the layers without ROS (all but node, live, clients and trees) installable with pip.
+"""Makes the layers without ROS (all but node, live, clients, trees and web) installable with pip.
 
 The node and its messages are built by colcon (package.xml, CMakeLists.txt); this file plays no part in that.
 """
@@ -122,6 +122,8 @@ setup(
         "rerun": ["rerun-sdk>=0.41,<0.42"],
         # Behaviours of trees (llava_ov_ros.trees), beside ROS 2. Tried with 2.6.0.
         "trees": ["py_trees>=2.2,<3"],
+        # `llava-ov web`, which extends classes of uvicorn's connections; tried with the pinned ones.
+        "web": ["starlette>=1.10,<2", "uvicorn>=0.54,<0.55", "websockets>=17,<18"],
         # `llava-ov eval --ray`; tried with 2.60.
         "ray": ["ray>=2.9"],
         # `quantize`; another release packs int4 otherwise. Tried with torch 2.13.

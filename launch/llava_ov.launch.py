@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events.process import ProcessExited, ProcessStarted
 from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from launch import Event, EventHandler, LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from llava_ov_ros.checkpoints import MODEL_FORMS
@@ -111,6 +112,19 @@ def arguments() -> list[DeclareLaunchArgument]:
             "the node; otherwise the node waits for a `ros2 lifecycle set`",
         ),
         DeclareLaunchArgument(
+            "web",
+            default_value="false",
+            choices=booleans,
+            description="Whether `llava-ov web` serves a page about the node, in a process of its own",
+        ),
+        DeclareLaunchArgument("web_host", default_value="127.0.0.1", description="Address that the page is served on"),
+        DeclareLaunchArgument("web_port", default_value="8421", description="Port that the page is served on"),
+        DeclareLaunchArgument(
+            "web_token_file",
+            default_value="",
+            description="File with the token of the page; needed on another web_host than that of this machine",
+        ),
+        DeclareLaunchArgument(
             "log_level",
             default_value="info",
             choices=["debug", "info", "warn", "error", "fatal"],
@@ -149,7 +163,21 @@ def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     handlers = [OnProcessExit(target_action=node, on_exit=lambda event, context: starts.ended(event, context, respawn))]
     if given("autostart") == "true":
         handlers += [OnProcessStart(target_action=node, on_start=starts.begun), starts.failing()]
-    return [*(RegisterEventHandler(handler) for handler in handlers), node]
+    page = [] if given("web") == "false" else [web_page(name, given)]
+    return [*(RegisterEventHandler(handler) for handler in handlers), node, *page]
+
+
+def web_page(node_name: str, given: Callable[[str], str]) -> ExecuteProcess:
+    """The process of the page; whatever becomes of it, the launch goes on."""
+    token = ["--token-file", given("web_token_file")] if given("web_token_file") else []
+    return ExecuteProcess(
+        cmd=[
+            ExecutableInPackage("llava-ov", PACKAGE),
+            *("web", "--node", node_name, "--host", given("web_host"), "--port", given("web_port")),
+            *token,
+        ],
+        output="screen",
+    )
 
 
 class NotBroughtUp(Event):

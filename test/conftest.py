@@ -45,10 +45,11 @@ SLOW_FOLDERS = ("cli", "clients", "docs", "live", "node", "onevision", "tools", 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --no-skips and --questions."""
+    """Adds --no-skips, --questions and --web-picture."""
     parser.addoption(
         "--no-skips", action="store_true", help="a test that would be skipped fails: what it needs has to be there"
     )
+    parser.addoption("--web-picture", type=Path, help="write the picture of the page there, such as docs/web.png")
     parser.addoption(
         "--questions", type=int, default=100, help="least number of questions to a real server (default: %(default)s)"
     )

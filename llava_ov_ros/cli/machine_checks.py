@@ -47,6 +47,7 @@ EXTRAS: Mapping[str, tuple[str, str, str]] = {
     "pycocoevalcap": ("captioning", "BLEU, METEOR and CIDEr of ScanQA", "pip install '.[captioning]' in the checkout"),
     "ray": ("ray", "llava-ov eval --ray", "pip install '.[ray]' in the checkout"),
     "lmms_eval": ("lmms-eval", "lmms-eval's benchmarks", "pip install '.[lmms-eval]' in the checkout"),
+    "uvicorn": ("web", "llava-ov web", "pip install '.[web]' in the checkout"),
     "torchao": ("quantize", "the parameter quantize", "pip install '.[quantize]' in the checkout"),
 }
 """Modules that only some need: their name, what for, and how to install them."""

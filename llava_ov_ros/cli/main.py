@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ..missing_module import says_missing
 from ..share import shipped
-from . import bench, cameras, demo, doctor, eval, parameters, plan, replay, rooms, score
+from . import bench, cameras, demo, doctor, eval, parameters, plan, replay, rooms, score, web
 from .errors import FAILED, INTERRUPTED, USAGE, CommandError
 from .parsers import CommandParser
 from .stopping import leaving_in_order
@@ -20,6 +20,7 @@ examples:
   llava-ov demo                                           the whole way once, with a shipped recording
   llava-ov doctor                                         what will not work on this machine, and what to do
   llava-ov cameras                                        do my cameras' frames arrive?
+  llava-ov web                                            a page in the browser about the running node
   llava-ov replay my_bag                                  which cameras did I record?
   llava-ov replay my_bag --ask "What colour is the mug?"  ask at the end of the recording
   llava-ov eval my_suite.yaml --out out/evaluation        score a model on bags whose answers are known
@@ -47,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"llava-ov {version()}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (demo, doctor, replay, parameters, cameras, bench, rooms, plan, eval, score):
+    for command in (demo, doctor, replay, parameters, cameras, web, bench, rooms, plan, eval, score):
         command.add_parser(subparsers)
     return parser
 

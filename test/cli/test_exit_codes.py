@@ -25,6 +25,7 @@ COMMANDS = {
     "replay": [BAG, "--ask", "What?"],
     "parameters": [],
     "cameras": [],
+    "web": [],
     "doctor": [],
     "bench callbacks": [],
     "bench idle": [],
@@ -109,6 +110,9 @@ WRONG = [
     (["rooms", "evaluate", "--seed", "x"], "'x' is not a whole number"),
     (["rooms", "record", "--seconds", "abc", "out"], "'abc' is not a number of at least"),
     (["replay", BAG, "--ask", "What?", "--device", "cudaa"], "'cudaa' is not a device: give auto, cpu, cuda or cuda:N"),
+    (["web", "--port", "99999"], "'99999' is not a whole number from 0 to 65535"),
+    (["web", "--clients", "0"], "'0' is not a whole number from 1 to 1000"),
+    (["web", "--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: give a token"),
     (["doctor", "--device", "cuda:x"], "'cuda:x' is not a device"),
     (["bench", "engine", "--device", "meta"], "'meta' is not a device"),
     (["replay", BAG, "--ask", "What?", "--at", "99999"], "give an earlier time"),
@@ -157,6 +161,7 @@ UNUSABLE = [
     ["eval", SUITE, "--out", "out", "--model", NO_MODEL],
     ["rooms", "evaluate", "--model", NO_MODEL],
     ["rooms", "episodes", "--model", NO_MODEL],
+    ["web", "--token-file", NOWHERE],
 ]
 
 

@@ -12,6 +12,7 @@ COMMANDS = (
     ["demo"],
     ["parameters"],
     ["cameras"],
+    ["web"],
     ["doctor"],
     ["bench"],
     ["bench", "callbacks"],

@@ -86,6 +86,7 @@ NOT_RUN = {
     "ros2 topic echo --once /diagnostics": ASKS,
     "export FASTRTPS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
     "export FASTDDS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share llava_ov_ros)/config/fastdds.xml": ROBOT,
+    "llava-ov web": "runs until it is told to stop; test/web runs it",
     "llava-ov doctor": "ends as this machine is; test/cli/test_doctor.py runs it",
     "llava-ov cameras": "needs a camera; test/cli/test_cameras.py runs it with one",
     "llava-ov cameras --seconds 5": "needs a camera; test/cli/test_cameras.py runs it with one",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import xml.etree.ElementTree as ElementTree
 from fnmatch import fnmatchcase
 
 import pytest
-from rclpy.action import get_action_server_names_and_types_by_node
+from fixtures.web_page import WebProcess
+from rclpy.action import get_action_client_names_and_types_by_node, get_action_server_names_and_types_by_node
+from rclpy.node import NodeNameNonExistentError
+from websockets.sync.client import connect
 
+from llava_ov_ros.node.transitions import RCLError
 from llava_ov_ros.share import shipped
 
 CLAIMS = "/llava_ov/_claims/*"
@@ -39,28 +44,38 @@ def allowed(enclave):
     return found
 
 
-@pytest.fixture
-def graph(rig, scripted):
-    """What a live node has, its namespace left out."""
-    robot = rig(cameras={"camera": "raw"}, load=scripted("a mug"))
-    node, namespace = robot.node, robot.namespace
+def in_graph(node, name, namespace, prefix):
+    """What the node of a name has in the graph, `prefix` left out of all names."""
 
     def names(pairs):
-        return {name.removeprefix(namespace) for name, _ in pairs}
+        return {found.removeprefix(prefix) for found, _ in pairs}
 
-    actions = names(get_action_server_names_and_types_by_node(node, "llava_ov", namespace))
-    of_actions = tuple(f"{name}/_action/" for name in actions)
+    served = names(get_action_server_names_and_types_by_node(node, name, namespace))
+    called = names(get_action_client_names_and_types_by_node(node, name, namespace))
+    of_actions = tuple(f"{action}/_action/" for action in served | called)
 
     def plain(pairs):
-        return {name for name in names(pairs) if not name.startswith(of_actions)}
+        return {found for found in names(pairs) if not found.startswith(of_actions)}
 
     return {
-        "publish": plain(node.get_publisher_names_and_types_by_node("llava_ov", namespace)),
-        "subscribe": plain(node.get_subscriber_names_and_types_by_node("llava_ov", namespace)),
-        "reply": plain(node.get_service_names_and_types_by_node("llava_ov", namespace)),
-        "request": plain(node.get_client_names_and_types_by_node("llava_ov", namespace)),
-        "execute": actions,
+        "publish": plain(node.get_publisher_names_and_types_by_node(name, namespace)),
+        "subscribe": plain(node.get_subscriber_names_and_types_by_node(name, namespace)),
+        "reply": plain(node.get_service_names_and_types_by_node(name, namespace)),
+        "request": plain(node.get_client_names_and_types_by_node(name, namespace)),
+        "execute": served,
+        "call": called,
     }
+
+
+@pytest.fixture
+def robot(rig, scripted):
+    return rig(cameras={"camera": "raw"}, load=scripted("a mug"))
+
+
+@pytest.fixture
+def graph(robot):
+    """What a live node has, its namespace left out."""
+    return in_graph(robot.node, "llava_ov", robot.namespace, robot.namespace)
 
 
 def test_the_policy_is_what_the_node_has(graph):
@@ -78,3 +93,22 @@ def test_who_asks_may_neither_set_parameters_nor_change_states(graph):
     assert not [name for name in client["request"] if "param" in name or "state" in name]
     assert client["subscribe"] <= graph["publish"]
     assert client["publish"] == {"/rosout", "/parameter_events"}, "no goals, no pictures, no transitions"
+
+
+def test_the_page_has_what_its_enclave_allows(robot, tmp_path, wait_until):
+    policy = allowed("/llava_ov_web")
+    web = WebProcess(robot.name, tmp_path / "web.log")
+    try:
+        # Cameras are heard while somebody watches.
+        with connect(f"{web.address.replace('http', 'ws')}/api/events", proxy=None):
+
+            def has():
+                # Until the node is known, rcl knows no names.
+                with contextlib.suppress(RCLError, NodeNameNonExistentError):
+                    found = in_graph(robot.node, "llava_ov_web", "/", robot.namespace)
+                    return {use: names for use, names in found.items() if names}
+                return {}
+
+            wait_until(lambda: has() == policy, f"{policy} in the graph")
+    finally:
+        assert web.end() == 130

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROS_FOLDERS = ("node", "live", "clients", "trees")
+ROS_FOLDERS = ("node", "live", "clients", "trees", "web")
 """Built by colcon alone."""
 SHIPPED = ("models", "config", "examples")
 

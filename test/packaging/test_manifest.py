@@ -67,7 +67,18 @@ BROUGHT = {"backports": "rosbags", "lz4": "rosbags"}
 """Modules of packages that another one of requirements/runtime.txt installs."""
 NEWER = {"compression"}
 """Modules of Python 3.14, in whose place older Pythons have one of those above."""
-OPTIONAL = {"av", "lmms_eval", "py_trees", "pycocoevalcap", "ray", "rerun", "torchao", "unified_planning"}
+OPTIONAL = {
+    "av",
+    "lmms_eval",
+    "py_trees",
+    "pycocoevalcap",
+    "ray",
+    "rerun",
+    "starlette",
+    "torchao",
+    "unified_planning",
+    "uvicorn",
+}
 """Imported only where the extra of setup.py is there."""
 
 
