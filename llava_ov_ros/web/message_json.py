@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from llava_ov_ros.msg import ActionHint, Answer, Plan, PlanStep
 
-from ..live.message_records import OUTCOMES, STEP_STATUSES
+from ..live.message_records import OUTCOMES, SOURCES, STEP_STATUSES
 from ..questions import Status
 
 LONGEST_TEXT = 20_000
@@ -52,18 +52,24 @@ def step_json(step: PlanStep) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan, with its outcome and all statuses by name."""
+    """A plan, with its outcome, source and all statuses by name."""
     return {
         **as_json(plan),
         "status": _named(STATUSES, plan.status),
         "outcome": _named(OUTCOMES, plan.outcome),
+        "source": _named(SOURCES, plan.source),
         "steps": [step_json(step) for step in islice(plan.steps, MOST_ENTRIES)],
     }
 
 
 def hint_json(hint: ActionHint) -> dict[str, Any]:
-    """A hint, with its kind and status by name."""
-    return {**as_json(hint), "status": _named(STATUSES, hint.status), "hint": _named(HINTS, hint.hint)}
+    """A hint, with its kind, source and status by name."""
+    return {
+        **as_json(hint),
+        "status": _named(STATUSES, hint.status),
+        "hint": _named(HINTS, hint.hint),
+        "source": _named(SOURCES, hint.source),
+    }
 
 
 def _named(names: Mapping[Any, str], number: Any) -> str:

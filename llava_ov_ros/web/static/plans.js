@@ -28,13 +28,15 @@ function plan(one, first) {
     one.sentences.length ? make("ol", "steps", ...one.sentences.map((line, i) => make("li", "", make("span", "", String(i + 1)), make("span", "", line), ""))) : null,
     list(text("problems"), one.problems),
     list(text("unread"), one.unread),
-    one.outcome === "ACCEPTED" || one.outcome === "REJECTED" ? note(text("judged", one.vocabulary), one.repairs ? text("repairs", one.repairs) : "") : null,
+    one.steps.length ? note(one.accepted_by.length ? text("acceptedBy", one.accepted_by.join(", ")) : text("acceptedByNone"),
+      text("vocabulary", one.vocabulary), one.repairs ? text("repairs", one.repairs) : "") : null,
+    one.conditions ? note(text("conditions", one.conditions)) : null,
     one.text ? make("div", "bars", bar(text("sure"), one.confidence)) : null,
     note(time(one.answered_at), text("took", (one.total_time_s || 0).toFixed(2)), text("frames", one.frames.length), one.model),
   ];
   const follow = button(text("follow"), () => send("PUT", "goal", { goal: one.goal, plan_id: one.request_id }), "quiet");
   follow.id = `follow-${one.number}`;
-  const made = make("article", "", make("div", "row spread", make("h3", "", one.goal), pill(text(`outcomes.${one.outcome}`), OUTCOMES[one.outcome] ?? "")),
+  const made = make("article", "", make("div", "row spread", make("h3", "", one.goal), make("span", "row", one.source === "PLANNER" ? pill(text("planner")) : null, pill(text(`outcomes.${one.outcome}`), OUTCOMES[one.outcome] ?? ""))),
     one.status === "OK" && !one.message ? null : make("p", "dim", one.status === "OK" ? "" : `${one.status}: `, one.message),
     folded(`plan-${one.number}`, text("stepCount", one.steps.length || one.sentences.length), first, isOpen, ...inside),
     one.outcome === "ACCEPTED" ? make("div", "row", follow) : null);
@@ -70,7 +72,7 @@ function next(hint) {
   const failed = button(text("failed"), () => report(step, "FAILED", hint.turn), "quiet");
   done.id = "step-done";
   failed.id = "step-failed";
-  return make("div", "next", make("div", "row spread", make("span", "dim", text("nextStep")), hint.hint === "UNSURE" ? pill(text("unsure"), "warn") : null),
+  return make("div", "next", make("div", "row spread", make("span", "dim", text("nextStep")), hint.source === "PLANNER" ? pill(text("planner")) : null, hint.hint === "UNSURE" ? pill(text("unsure"), "warn") : null),
     make("p", "mono", hint.action ? words(hint) : hint.text || hint.message), make("div", "bars", bar(text("sure"), hint.confidence)), finding,
     hint.action ? make("div", "row", done, failed) : null);
 }
