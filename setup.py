@@ -120,7 +120,7 @@ setup(
         "planner": ["unified-planning>=1.3,<1.4", "up-fast-downward>=1.0,<1.1"],
         # `llava-ov replay --rrd`; its interface changes with each release.
         "rerun": ["rerun-sdk>=0.41,<0.42"],
-        # Behaviours of trees (llava_ov_ros.trees), beside ROS 2. Tried with 2.6.0.
+        # Behaviours of trees (llava_ov_ros.trees), beside ROS 2. Tried with 2.2.3 and 2.6.0.
         "trees": ["py_trees>=2.2,<3"],
         # `llava-ov web`, which extends classes of uvicorn's connections; tried with the pinned ones.
         "web": ["starlette>=1.10,<2", "uvicorn>=0.54,<0.55", "websockets>=17,<18"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import rclpy
@@ -20,11 +21,13 @@ from llava_ov_ros.clients import (
     NoNodeError,
     NoReplyError,
     PlanClient,
+    ask_client,
 )
 from llava_ov_ros.clients.sending import FEEDBACK_DEPTH, RESPONSES_DEPTH
 from llava_ov_ros.node import depths
 
 GOAL = "put the mug on the desk"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -69,6 +72,14 @@ def test_importing_loads_nothing_of_the_model(module):
     assert (
         loaded & {"torch", "transformers", "tokenizers", "safetensors", "llguidance", "rosbags", "cv2", "PIL"} == set()
     )
+
+
+def test_without_py_trees_the_error_says_what_to_install():
+    program = "import sys; sys.modules['py_trees'] = None; import llava_ov_ros.trees"
+    ended = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False)
+    extra = "'py_trees>=2.2,<3'"
+    assert ended.stderr.splitlines()[-1].endswith(f"llava_ov_ros.trees needs py_trees: pip install {extra}")
+    assert f'"trees": [{extra.replace(chr(39), chr(34))}]' in (ROOT / "setup.py").read_text()
 
 
 def test_clients_keep_as_many_responses_as_the_node_may_give():
@@ -141,7 +152,9 @@ def test_the_end_comes_though_nothing_else_happens_to_the_node_that_is_spun(node
         spinner.join(PATIENCE_S)
 
 
-def test_a_node_that_never_replies_is_given_up(node, mug_robot):
+def test_a_node_that_never_replies_is_given_up(node, mug_robot, monkeypatch):
+    monkeypatch.setattr(ask_client, "GRACE_S", 0.1)
+
     def never(request, response):
         until(ended.is_set, "the end of the test")
         return response
@@ -270,6 +283,7 @@ def test_nothing_is_kept_of_requests_that_are_done(node, mug_robot):
     timers, entities = len(list(node.timers)), len(node.default_callback_group.entities)
     for _ in range(5):
         client.stream("Is there a mug?").wait()
+        client.ask("Is there a mug?").wait()
     with pytest.raises(GivenUpError):
         pending = client.ask("Is there a mug?")
         pending.cancel()
@@ -279,3 +293,4 @@ def test_nothing_is_kept_of_requests_that_are_done(node, mug_robot):
     action = client._action
     kept = (action._pending_goal_requests, action._pending_result_requests, action._feedback_callbacks)
     assert [len(one) for one in kept] == [0, 0, 0]
+    assert client._service._pending_requests == {}
