@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from ..settings import DEFAULTS, parameter
@@ -26,6 +26,7 @@ from .errors import USAGE, CommandError
 from .guesses import tell_foreign_words, tell_guesses
 from .model_options import load_model
 from .options import not_negative_s, positive_s, whole_between
+from .recording_options import add_recording, recorder_of
 
 if TYPE_CHECKING:
     # Only for annotations: these bring numpy and YAML, which --help does without.
@@ -119,6 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     plan.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+    add_recording(parser.add_argument_group("recording"))
 
     add_model(parser)
     add_clip(parser)
@@ -189,14 +191,17 @@ def run(args: argparse.Namespace) -> int:
         cameras = make_cameras(args, topics, args.window or 0.0)
         tell_guesses(args.model, [args.bag])
         tell_foreign_words(args.model, args.actions)
-        with closing(load_model(args, clip_frames=args.frames, cameras=len(topics))) as engine:
-            messages = progress(args.bag, topics, cameras)
+        with ExitStack() as stack:
+            recorder = stack.enter_context(recorder_of(args, topics))
+            engine = stack.enter_context(closing(load_model(args, clip_frames=args.frames, cameras=len(topics))))
+            messages = progress(args.bag, topics, cameras, recorder)
             plans = replay_plans(messages, cameras, goals, engine, settings, vocabulary, prompts, options)
             # Strict, so that the recording is read to its end, of which the remarks tell.
             for _, planned in zip(_announced(goals, messages), plans, strict=True):
                 asked = planned.goal
                 plan = plan_record(asked.ask, planned.result, planned.plan, engine.name, args.actions, prompts.identity)
                 record = {**written(plan, asked.at_ns, planned.now_ns), "decoding": args.decoding}
+                recorder.plan(planned, engine.name, args.actions, prompts.identity)
                 outcomes[plan.outcome] += 1
                 if args.format == "btcpp":
                     text = _tree(planned, record, vocabulary, prompts)
@@ -208,6 +213,8 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     except QuestionsError as error:
         raise CommandError(str(error), USAGE) from None
+    for line in recorder.told():
+        print(f"recorded: {line}", file=sys.stderr)
     for line in remarks(topics, cameras):
         print(line, file=sys.stdout if args.format == "text" else sys.stderr)
     return 0 if set(outcomes) <= {"ACCEPTED", "DECOMPOSED"} else 1

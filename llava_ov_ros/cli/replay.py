@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,11 +27,11 @@ from .errors import USAGE, CommandError
 from .guesses import tell_guesses
 from .model_options import load_model
 from .options import count, not_negative_s, positive, positive_s
+from .recording_options import add_recording, recorder_of
 
 if TYPE_CHECKING:
     # Only for annotations: this brings numpy and OpenCV, which --help does without.
     from ..replay import ImageTopic, TimedQuestion
-    from ..replay.recorder import Recorder
 
 _DESCRIPTION = """\
 Replay a recording (ROS 2: mcap or sqlite3; ROS 1: .bag) through the same path as live cameras, as fast as
@@ -106,15 +105,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE.png",
         help="draw the frames used with questions and answers; answers on other frames go to FILE-2.png, ...",
     )
-    output.add_argument(
-        "--record",
-        type=Path,
-        metavar="FILE.mcap",
-        help="write the cameras' messages, as they are, with answers and evidence pictures as a bag",
-    )
-    output.add_argument(
-        "--rrd", type=Path, metavar="FILE.rrd", help="write the same for the viewer of Rerun (extra rerun)"
-    )
+    add_recording(output)
 
     live = parser.add_argument_group("live")
     live.add_argument(
@@ -122,12 +113,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     live.add_argument(
         "--rate", type=positive, default=1.0, metavar="X", help="speed of live playing (default: %(default)g)"
-    )
-    live.add_argument(
-        "--node",
-        default="/llava_ov",
-        metavar="NAME",
-        help="the node to ask; topics of --record and --rrd have its name, too (default: %(default)s)",
     )
     live.add_argument(
         "--deadline",
@@ -206,7 +191,7 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     ended: Counter[str] = Counter()
     judged: Counter[bool] = Counter()
     with ExitStack() as stack:
-        recorder = stack.enter_context(_recorder(args, topics))
+        recorder = stack.enter_context(recorder_of(args, topics))
         engine = stack.enter_context(closing(load_model(args, clip_frames=args.frames, cameras=len(topics))))
         messages = progress(args.bag, topics, cameras, recorder)
         for answered in replay(messages, cameras, questions, engine, settings):
@@ -227,18 +212,3 @@ def _replay(args: argparse.Namespace, topics: tuple[ImageTopic, ...], questions:
     for line in [tally(ended, judged), *remarks(topics, cameras)]:
         print(line, file=sys.stderr if args.json else sys.stdout)
     return 0 if set(ended) <= {"OK"} else 1
-
-
-def _recorder(args: argparse.Namespace, topics: Sequence[ImageTopic]) -> Recorder:
-    from ..replay.mcap_sink import McapSink
-    from ..replay.recorder import Recorder, Sink
-    from ..replay.rerun_sink import RerunSink
-
-    sinks: list[Sink] = []
-    if args.record is not None:
-        sinks.append(McapSink(args.record, {topic.name: topic.type for topic in topics}, args.node))
-    if args.rrd is not None:
-        if find_spec("rerun") is None:
-            raise CommandError("--rrd needs Rerun: pip install 'rerun-sdk>=0.41,<0.42'")
-        sinks.append(RerunSink(args.rrd, [topic.name for topic in topics], args.node))
-    return Recorder(sinks)

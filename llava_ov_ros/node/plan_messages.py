@@ -20,25 +20,18 @@ from ..planning import (
     PlannedStep,
     PlanResult,
     StepSource,
-    StepStatus,
-    goal_line,
     goal_text,
-    plan_outcome,
 )
+from ..planning.plan_message import PlanTypes, message_of_plan, message_of_step
 from ..questions import Query, Result
 from ..settings import Settings
 from ..settings.allowed_values import CERTIFIED, REQUEST_DECODINGS
 from .hint_turn import GoalTurn
-from .messages import InvalidRequestError, frames_used, newest_header, query_from
+from .messages import TYPES, InvalidRequestError, frames_used, newest_header, query_from
 from .words import Words
 
 _SHARED = ("cameras", "mode", "window_s", "from_stamp", "to_stamp", "max_frames", "deadline_s", "request_id")
-_STATUSES = {
-    StepStatus.OK: PlanStep.OK,
-    StepStatus.WARNING: PlanStep.WARNING,
-    StepStatus.VIOLATION: PlanStep.VIOLATION,
-}
-_PLAN_SOURCES = {StepSource.MODEL: Plan.MODEL, StepSource.PLANNER: Plan.PLANNER}
+PLAN_TYPES = PlanTypes(**vars(TYPES), plan=Plan, plan_step=PlanStep)
 _HINT_SOURCES = {StepSource.MODEL: ActionHint.MODEL, StepSource.PLANNER: ActionHint.PLANNER}
 _HINTS = {
     Hint.STEP: ActionHint.STEP,
@@ -82,14 +75,7 @@ def told_goal(goal: str) -> str:
 
 def step_message(step: PlannedStep) -> PlanStep:
     """Make the message of a step of a plan."""
-    return PlanStep(
-        number=step.number,
-        action=step.step.action,
-        arguments=list(step.step.arguments),
-        status=_STATUSES[step.status],
-        reasons=[str(finding.reason) for finding in step.findings],
-        message=step.reason,
-    )
+    return message_of_step(PLAN_TYPES, step)
 
 
 def plan_message(
@@ -112,39 +98,8 @@ def plan_message(
         actions: Name of the vocabulary.
         words: The prompts and the vocabulary of the request; None: the node was not configured.
     """
-    message = Plan(
-        header=newest_header(result.clips),
-        request_id=result.query.request_id,
-        goal=goal,
-        text=result.text,
-        status=int(result.status),
-        message=result.message,
-        frames=frames_used(result.clips),
-        answered_at=answered_at,
-        total_time_s=float(result.total_s),
-        model=model,
-        vocabulary=actions,
-        prompts="" if words is None else words.prompts.identity,
-    )
-    if plan is None:
-        return message
-    message.unread = list(plan.unread)
-    message.confidence = float(plan.confidence)
-    message.probability = float(plan.probability)
-    message.text = plan.text
-    if isinstance(plan, Decomposition):
-        message.sentences = list(plan.sentences)
-    else:
-        message.steps = [step_message(step) for step in plan.steps]
-        problems = [] if plan.cannot_tell else plan.of_the_whole
-        message.problems = [finding.text for finding in problems]
-        message.problem_codes = [str(finding.reason) for finding in problems]
-        message.source = _PLAN_SOURCES[plan.source]
-        message.accepted_by = list(plan.accepted_by)
-        message.conditions = "" if plan.wanted is None else goal_line(plan.wanted)
-        message.repairs = plan.repairs
-    message.outcome = getattr(Plan, plan_outcome(result.status, plan))
-    return message
+    prompts = "" if words is None else words.prompts.identity
+    return message_of_plan(PLAN_TYPES, goal, result, plan, answered_at, model, actions, prompts)
 
 
 def hint_message(turn: GoalTurn, result: Result, step: NextStep | None, answered_at: Time, model: str) -> ActionHint:

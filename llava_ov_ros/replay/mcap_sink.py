@@ -18,16 +18,19 @@ from rosbags.typesys import Stores, get_types_from_msg
 from rosbags.typesys.store import Typestore
 
 from ..message_types import ANSWER, COMPRESSED_IMAGE
-from ..questions import AnswerTypes, Result, evidence_jpeg, message_of_answer
+from ..planning.plan_message import PlanTypes, message_of_plan
+from ..questions import Result, evidence_jpeg, message_of_answer
 from ..questions.answer_message import header_of_newest, stamp_message
 from ..share import PACKAGE, shipped
 from .bag import BagMessage, MalformedMessage, StoredMessage
 from .bag_error import BagError
 from .deserialising import decode_message, decompressed, known_types
+from .plan_replay import Planned
 from .recorder import new_file
 from .storage import CDR
 
-_OWN = ("Choice", "FrameUsed", "Answer")
+PLAN = f"{PACKAGE}/msg/Plan"
+_OWN = ("Choice", "FrameUsed", "Answer", "PlanStep", "Plan")
 """Messages of this package that a recording has; each comes after those that it consists of."""
 
 
@@ -85,12 +88,24 @@ class McapSink:
             recorded_ns: The same time on the clock of the bag's record times.
             model: Name of the model that was asked.
         """
-        made = _answer_types()
+        made = _plan_types()
         answer = message_of_answer(made, result, stamp_message(made, now_ns), result.model(model))
         self._write(f"{self._node}/answers", ANSWER, answer, recorded_ns)
+        self._write_evidence(result, recorded_ns)
+
+    def plan(self, planned: Planned, recorded_ns: int, model: str, vocabulary: str, prompts: str) -> None:
+        """Write the plan of a goal, and the evidence picture if it has frames."""
+        made, result = _plan_types(), planned.result
+        now = stamp_message(made, planned.now_ns)
+        name = result.model(model)
+        plan = message_of_plan(made, planned.goal.ask, result, planned.plan, now, name, vocabulary, prompts)
+        self._write(f"{self._node}/plans", PLAN, plan, recorded_ns)
+        self._write_evidence(result, recorded_ns)
+
+    def _write_evidence(self, result: Result, recorded_ns: int) -> None:
         if result.clips:
             picture = self._types.types[COMPRESSED_IMAGE](
-                header=header_of_newest(made, result.clips),
+                header=header_of_newest(_plan_types(), result.clips),
                 format="jpeg",
                 data=np.frombuffer(evidence_jpeg(result), np.uint8),
             )
@@ -167,12 +182,14 @@ def _types() -> Typestore:
 
 
 @cache
-def _answer_types() -> AnswerTypes:
+def _plan_types() -> PlanTypes:
     types = _types().types
-    return AnswerTypes(
+    return PlanTypes(
         time=types["builtin_interfaces/msg/Time"],
         header=types["std_msgs/msg/Header"],
         frame_used=types[f"{PACKAGE}/msg/FrameUsed"],
         choice=types[f"{PACKAGE}/msg/Choice"],
         answer=types[ANSWER],
+        plan=types[PLAN],
+        plan_step=types[f"{PACKAGE}/msg/PlanStep"],
     )

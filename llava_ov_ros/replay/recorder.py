@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol, Self
 from ..questions import Result
 from .bag import BagMessage, MalformedMessage
 from .bag_error import BagError
+from .plan_replay import Planned
 
 
 class Sink(Protocol):
@@ -31,6 +32,18 @@ class Sink(Protocol):
             now_ns: Time of the question in nanoseconds, on the clock of the frames' stamps.
             recorded_ns: The same time on the clock of the bag's record times.
             model: Name of the model that was asked.
+        """
+        ...
+
+    def plan(self, planned: Planned, recorded_ns: int, model: str, vocabulary: str, prompts: str) -> None:
+        """Write the plan of a goal, or why there is none, and the evidence picture if there are frames.
+
+        Args:
+            planned: The goal and its plan.
+            recorded_ns: Time of the goal on the clock of the bag's record times.
+            model: Name of the model that was asked.
+            vocabulary: Name of the vocabulary.
+            prompts: Name and version of the set of prompts.
         """
         ...
 
@@ -88,6 +101,11 @@ class Recorder:
         """
         for sink in self._sinks:
             sink.answer(result, now_ns, self._reached_ns or now_ns, model)
+
+    def plan(self, planned: Planned, model: str, vocabulary: str, prompts: str) -> None:
+        """Write the plan of a goal; the arguments are those of `Sink.plan`."""
+        for sink in self._sinks:
+            sink.plan(planned, self._reached_ns or planned.now_ns, model, vocabulary, prompts)
 
     def told(self) -> list[str]:
         """A line for the user about each file."""

@@ -17,7 +17,9 @@ from ..frames.message_decoder import MessageDecoder
 from ..questions import Result, Status, evidence_jpeg
 from ..share import PACKAGE
 from .bag import BagMessage, MalformedMessage
+from .plan_replay import Planned
 from .recorder import new_file
+from .records import plan_record
 
 _ENCODED = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 """Media types of the pictures that Rerun decodes itself, by their first bytes."""
@@ -68,10 +70,24 @@ class RerunSink:
             model: Name of the model that was asked.
         """
         said = result.text if result.status is Status.OK else f"{result.status.name}: {result.message}"
-        text = self._rerun.TextDocument("\n".join((result.query.question, said, result.model(model))))
-        self._log(f"{self._node}/answers", text, now_ns, recorded_ns)
+        self._tell("answers", (result.query.question, said, result.model(model)), now_ns, recorded_ns)
         if result.status is Status.OK:
             self._log(f"{self._node}/confidence", self._rerun.Scalars(float(result.confidence)), now_ns, recorded_ns)
+        self._show_evidence(result, now_ns, recorded_ns)
+
+    def plan(self, planned: Planned, recorded_ns: int, model: str, vocabulary: str, prompts: str) -> None:
+        """Write the plan of a goal, or why there is none, and the evidence picture if there are frames."""
+        record = plan_record(planned.goal.ask, planned.result, planned.plan, model, vocabulary, prompts)
+        steps = [" ".join((f"{step.number}.", step.action, *step.arguments)) for step in record.steps]
+        lines = (record.goal, record.outcome, *steps, *record.sentences, *record.findings, record.message, record.model)
+        self._tell("plans", lines, planned.now_ns, recorded_ns)
+        self._show_evidence(planned.result, planned.now_ns, recorded_ns)
+
+    def _tell(self, name: str, lines: Iterable[str], now_ns: int, recorded_ns: int) -> None:
+        text = self._rerun.TextDocument("\n".join(filter(None, lines)))
+        self._log(f"{self._node}/{name}", text, now_ns, recorded_ns)
+
+    def _show_evidence(self, result: Result, now_ns: int, recorded_ns: int) -> None:
         if result.clips:
             picture = self._rerun.EncodedImage(contents=evidence_jpeg(result), media_type="image/jpeg")
             self._log(f"{self._node}/evidence", picture, now_ns, recorded_ns)

@@ -145,6 +145,29 @@ def test_what_a_camera_sent_is_kept_also_where_it_is_no_picture(write_bag, shot,
     assert code == 0 and written == [pictures[0][2], pictures[1][2][:40], pictures[2][2]]
 
 
+def test_plans_are_recorded_as_the_command_prints_them(tmp_path, capsys):
+    rclpy = pytest.importorskip("rclpy.serialization")
+    from llava_ov_ros.msg import Plan
+
+    out = tmp_path / "planned.mcap"
+    goal = ["--goal", "put the mug in the fridge", "--at", "4", "--at", "9"]
+    code = main(["plan", str(ROOM), *goal, "--json", "--record", str(out)])
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    read = [rclpy.deserialize_message(raw, Plan) for topic, _, raw in messages_of(out) if topic == "/llava_ov/plans"]
+    assert code in (0, 1) and len(printed) == len(read) == 2
+    for plan, told in zip(read, printed, strict=True):
+        assert [(one.number, one.action, list(one.arguments), list(one.reasons)) for one in plan.steps] == [
+            (one["number"], one["action"], one["arguments"], one["reasons"]) for one in told["steps"]
+        ]
+        assert plan.outcome == getattr(Plan, told["outcome"]) and list(plan.problems) == told["problems"]
+        assert (plan.goal, plan.text, plan.vocabulary, plan.prompts, plan.model, plan.repairs) == tuple(
+            told[name] for name in ("goal", "text", "vocabulary", "prompts", "model", "repairs")
+        )
+        assert [stamp(frame.header) for frame in plan.frames] == [frame["stamp_ns"] for frame in told["frames"]]
+        assert list(plan.accepted_by) == told["accepted_by"] and plan.confidence == pytest.approx(told["confidence"])
+    assert [topic for topic, _, _ in messages_of(out)].count(EVIDENCE) == 2
+
+
 def test_a_bag_of_ros_1_becomes_one_of_ros_2(write_bag, shot, tmp_path, capsys):
     bag = write_bag(tmp_path / "old.bag", [shot(FRONT, i * 0.5, level=i * 9) for i in range(5)], storage="ros1")
     out = tmp_path / "out.mcap"
