@@ -11,8 +11,8 @@ from ..planning import (
     NextStep,
     certified_hint,
     decoding_named,
-    doubt_about,
     goal_conditions_of,
+    needs_planner,
     read_next_step,
 )
 from ..questions import Result, Status
@@ -29,12 +29,12 @@ class HintReading:
     Attributes:
         step: The step; None: the model gave no answer.
         goal: The goal's conditions; None: hints are not certified, or the goal was not read as conditions.
-        is_doubted: Whether the answer cannot be the hint, so that a planner is to be asked.
+        needs_planner: Whether a planner is to be asked before the answer can be the hint.
     """
 
     step: NextStep | None
     goal: Goal | None = None
-    is_doubted: bool = False
+    needs_planner: bool = False
 
 
 def read_hint(turn: GoalTurn, settings: Settings, words: Words, result: Result) -> HintReading:
@@ -50,7 +50,7 @@ def read_hint(turn: GoalTurn, settings: Settings, words: Words, result: Result) 
     goal, unread = goal_conditions_of(turn.goal, words.vocabulary)
     if goal is None:
         return HintReading(replace(step, unread=(*step.unread, *(finding.text for finding in unread))))
-    return HintReading(step, goal, bool(doubt_about(step, goal, turn.situation, words.vocabulary)))
+    return HintReading(step, goal, needs_planner(step, goal, turn.situation, words.vocabulary))
 
 
 def certified(
@@ -61,7 +61,7 @@ def certified(
     result: Result,
     should_stop: Callable[[], bool],
 ) -> NextStep | None:
-    """Return the hint of a reading; for a doubted one a planner is asked, within the request's deadline.
+    """Return the hint of a reading; where that is needed a planner is asked, within the request's deadline.
 
     Args:
         reading: What the model's answer says.
@@ -71,7 +71,7 @@ def certified(
         result: The end of the query.
         should_stop: Returns whether nobody wants the hint any more.
     """
-    if reading.step is None or reading.goal is None or not reading.is_doubted:
+    if reading.step is None or reading.goal is None or not reading.needs_planner:
         return reading.step
     left_s = min(settings.plan_search_s, max(0.0, settings.deadline_s - result.total_s))
     return certified_hint(

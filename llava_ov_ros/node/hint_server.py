@@ -271,7 +271,7 @@ class HintServer:
         earlier turn stops at once.
         """
         reading = read_hint(turn, configured.settings, words, result)
-        if not reading.is_doubted:
+        if not reading.needs_planner:
             self._publish_step(turn, configured.settings, words, result, reading.step)
             return
 

@@ -3,7 +3,7 @@
 from ..settings.allowed_values import Decoding
 from .findings import Finding, Reason
 from .model.attempts import NoAnswerError, PlanOptions, make_plan
-from .model.certified_hint import certified_hint, doubt_about, is_reached
+from .model.certified_hint import certified_hint, doubt_about, is_reached, needs_planner
 from .model.conversation import AnswerQueries, decompose_about, plan_about, plan_outcome, seen_about
 from .model.decompose import Decomposition, decompose_ask, read_decomposition
 from .model.judging import goal_conditions_of
@@ -109,6 +109,7 @@ __all__ = [
     "is_reached",
     "load_vocabulary",
     "make_plan",
+    "needs_planner",
     "next_step_ask",
     "parse_goal_line",
     "parse_line",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..findings import Finding, Reason
 from ..plan_steps import Step
 from ..validate.goal import Goal, unmet
 from ..validate.known_world import World
-from ..validate.reports import Situation
+from ..validate.reports import Report, Situation
 from ..validate.simulation import carried_out, names_of
 from ..vocabulary import Vocabulary
 from .results import Hint, NextStep, StepSource
@@ -48,6 +49,14 @@ def doubt_about(step: NextStep, goal: Goal, situation: Situation, vocabulary: Vo
     return ""
 
 
+def needs_planner(step: NextStep, goal: Goal, situation: Situation, vocabulary: Vocabulary) -> bool:
+    """Whether `certified_hint` asks a planner: of every answer but a DONE that can stand.
+
+    A step that can be done may still lead away from the goal, which only the length of a plan for the rest tells.
+    """
+    return step.hint is not Hint.DONE or bool(doubt_about(step, goal, situation, vocabulary))
+
+
 def certified_hint(
     step: NextStep,
     goal: Goal,
@@ -58,6 +67,10 @@ def certified_hint(
 ) -> NextStep:
     """Return the model's answer if it can be the hint, else the first step of the planner's plan for the rest.
 
+    The model's step can be the hint if it can be done, and if the plan for the rest is shorter after it. A step that
+    goes somewhere new may leave the plan as long as it is, because the model sees where things are and the planner
+    does not.
+
     Args:
         step: The answer, with its findings after the reported steps.
         goal: The goal's conditions.
@@ -67,37 +80,86 @@ def certified_hint(
         should_stop: Returns whether to give up at once.
 
     Returns:
-        The hint. It is UNSURE, without a step, if the planner has proven that there is no plan, or found none in time.
+        The hint. It is UNSURE, without a step, if the planner has proven that there is no plan, or found none in time
+        for an answer that cannot stand.
     """
     doubt = doubt_about(step, goal, situation, vocabulary)
-    if not doubt:
+    if not doubt and step.hint is Hint.DONE:
         return step
-    instead = replace(step, step=None, findings=(), unread=(doubt,), confidence=0.0, source=StepSource.PLANNER)
     if is_reached(goal, situation):
-        return replace(instead, hint=Hint.DONE)
-    found = _planned(goal, situation, vocabulary, until_s, should_stop)
-    if isinstance(found, Finding):
-        return replace(instead, hint=Hint.UNSURE, findings=(found,))
-    return replace(instead, hint=Hint.STEP, step=found)
+        return _instead(step, doubt, hint=Hint.DONE)
+
+    def planned(known: Situation) -> tuple[Step, ...] | Finding:
+        return _planned(goal, known, vocabulary, until_s, should_stop)
+
+    now = planned(situation)
+    if isinstance(now, Finding):
+        if not doubt and now.reason is Reason.NOT_DECIDED:
+            return step
+        return _instead(step, doubt or now.text, hint=Hint.UNSURE, findings=(now,))
+    doubt = doubt or _astray(step, now, goal, situation, vocabulary, planned)
+    return _instead(step, doubt, hint=Hint.STEP, step=now[0]) if doubt else step
+
+
+def _instead(answer: NextStep, doubt: str, **given: Any) -> NextStep:
+    """The planner's hint in place of a model's, and why."""
+    blank = replace(answer, step=None, findings=(), unread=(doubt,), confidence=0.0, source=StepSource.PLANNER)
+    return replace(blank, **given)
+
+
+def _astray(
+    step: NextStep,
+    now: tuple[Step, ...],
+    goal: Goal,
+    situation: Situation,
+    vocabulary: Vocabulary,
+    planned: Callable[[Situation], tuple[Step, ...] | Finding],
+) -> str:
+    """Why a step that can be done is none towards the goal; empty if it is one, or nobody knows."""
+    assert step.step is not None, "what can be done is a step"
+    if step.step == now[0]:
+        return ""
+    after, _ = situation.after(Report(step.step), vocabulary)
+    if is_reached(goal, after):
+        return ""
+    rest = planned(after)
+    if isinstance(rest, Finding):
+        return "" if rest.reason is Reason.NOT_DECIDED else f"after {step.step} {rest.text}"
+    effects = vocabulary.actions[step.step.action].effects
+    searches = all(effect.kind == "go_to" for effect in effects) and step.step not in situation.done
+    if len(rest) < len(now) or (len(rest) == len(now) and searches):
+        return ""
+    return f"{step.step} leads away from the goal: {len(rest)} steps are left after it, {len(now)} are now"
 
 
 def _planned(
     goal: Goal, situation: Situation, vocabulary: Vocabulary, until_s: float, should_stop: Callable[[], bool]
-) -> Step | Finding:
+) -> tuple[Step, ...] | Finding:
     # The extra is imported only where somebody asks for it.
     from ..pddl import NoCounterpartError, PlannerError, Start, TooLargeError, certified_plan
 
-    believed = places_of_changes(situation.done, vocabulary)
+    believed = places_of_changes(situation.done, vocabulary) | dict(situation.dropped)
     missed = missed_classes(situation.missed, vocabulary)
-    starts = [Start(world, believed, missed=missed) for world in situation.worlds]
+    visited = tuple(dict.fromkeys(gone_to(situation.done, vocabulary)))
+    starts = [Start(world, believed, missed=missed, visited=visited) for world in situation.worlds]
     last = situation.done[-1] if situation.done else None
     try:
         found = certified_plan(vocabulary, goal, starts, until_s, should_stop, situation.failed, last)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:
         return Finding(Reason.NOT_DECIDED, f"no planner's plan: {error}")
     if found.steps:
-        return found.steps[0]
+        return found.steps
     return found.finding or Finding(Reason.NOT_DECIDED, "the planner and the simulation differ in what holds")
+
+
+def gone_to(done: Sequence[Step], vocabulary: Vocabulary) -> list[str]:
+    """The classes of the places that steps have gone to, in order."""
+    found = []
+    for step in done:
+        action = vocabulary.actions[step.action]
+        named = names_of(action, step)
+        found += [named.get(one.names[0], one.names[0]) for one in action.effects if one.kind == "go_to"]
+    return found
 
 
 def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str, str]:
@@ -119,12 +181,7 @@ def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str,
 
 def missed_classes(missed: Sequence[Step], vocabulary: Vocabulary) -> frozenset[str]:
     """Classes to which the robot could not go: perhaps they are not there."""
-    found = set()
-    for step in missed:
-        action = vocabulary.actions[step.action]
-        named = names_of(action, step)
-        found |= {named.get(one.names[0], one.names[0]) for one in action.effects if one.kind == "go_to"}
-    return frozenset(found)
+    return frozenset(gone_to(missed, vocabulary))
 
 
 def _missing(goal: Goal, worlds: tuple[World, ...]) -> int:

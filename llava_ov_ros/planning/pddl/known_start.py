@@ -22,12 +22,14 @@ class Start:
             is dropped where there is no plan with it.
         most: How many things of a class there are at most; any number of the other classes.
         missed: Classes that were looked for in vain. A plan has them only where it cannot do without.
+        visited: Classes of places where the robot has been: these are there.
     """
 
     world: World = field(default_factory=World)
     believed: Mapping[str, str] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)
     missed: frozenset[str] = frozenset()
+    visited: tuple[str, ...] = ()
 
 
 def counts_of(start: Start, classes: Mapping[str, int], vocabulary: Vocabulary) -> dict[str, int]:

@@ -85,7 +85,7 @@ class PlanningTask:
                 action.add_precondition(manager.Or(began(), *others))
 
     def _go_elsewhere(self, problem: Any) -> None:
-        """Let the robot not go to where it is, and, with `is_searched`, to no thing whose place is known."""
+        """Let the robot not go to where it is, to what it holds, and, with `is_searched`, to what has a known place."""
         manager = problem.environment.expression_manager
         for name, action in self.domain.vocabulary.actions.items():
             written = problem.action(self.domain.actions[name].name)
@@ -95,6 +95,7 @@ class PlanningTask:
                     continue
                 thing = manager.ParameterExp(parameter)
                 written.add_precondition(manager.Not(self.domain.at(thing)))
+                written.add_precondition(manager.Not(self.domain.held(thing)))
                 place = Variable("known", self.domain.item_types["item"], problem.environment)
                 for fluent in (self.domain.within, self.domain.found) if self.is_searched else ():
                     written.add_precondition(manager.Not(manager.Exists(fluent(thing, place), place)))
@@ -165,8 +166,10 @@ def task_of(
     named = [kind for kind in (*classes_in(start.world), *start.believed.values()) if kind in vocabulary.classes]
     if failed:
         # Another place to go to, from where the plan may go on.
-        places = sorted(reachable_classes(vocabulary) - vocabulary.movable(), key=list(vocabulary.classes).index)
-        named += [kind for kind in places if kind not in start.missed][:1]
+        fixed = reachable_classes(vocabulary) - vocabulary.movable()
+        known = [kind for kind in (*start.visited, goal.place) if kind in fixed]
+        places = [*known, *sorted(fixed, key=list(vocabulary.classes).index)]
+        named += [kind for kind in places if kind not in start.missed and kind != start.world.at][:1]
     classes = relevant_classes(vocabulary, goal, named, start.missed)
     fresh = {kind: goal.count + spare if kind == goal.thing else 1 for kind in classes}
     counts = counts_of(start, fresh, vocabulary)

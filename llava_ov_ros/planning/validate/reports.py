@@ -45,12 +45,15 @@ class Situation:
         failed: The steps that have failed since a step was done or undone.
         worlds: All worlds that the reports can have led to.
         missed: The steps that have failed and were never done, the newest MOST_MISSED.
+        dropped: Classes of things whose picking up was undone at once, each with the class of the place: the thing is
+            likely there, though nobody knows.
     """
 
     done: tuple[Step, ...] = ()
     failed: tuple[Step, ...] = ()
     worlds: tuple[World, ...] = (World(),)
     missed: tuple[Step, ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
 
     def after(self, report: Report, vocabulary: Vocabulary) -> tuple[Situation, tuple[str, ...]]:
         """Follow a report in all possible worlds.
@@ -66,24 +69,55 @@ class Situation:
         if report.outcome is StepOutcome.FAILED:
             failed = (*self.failed, *{step}.difference(self.failed))
             missed = () if step in self.done else (*(one for one in self.missed if one != step), step)
-            return replace(self, failed=failed, missed=missed[-MOST_MISSED:] or self.missed), ()
+            missed = missed[-MOST_MISSED:] or self.missed
+            return replace(self, failed=failed, missed=missed, dropped=_not_about(step, self.dropped)), ()
         if report.outcome is StepOutcome.DONE:
             worlds, found = carried_out(action, step, self.worlds, vocabulary)
             refuted = tuple(finding.text for finding in found if not finding.warning)
             if refuted:
                 corrected = (world for one in self.worlds for world in _corrected(action, step, one, vocabulary))
                 worlds = different(corrected)
-            return Situation((*self.done, step), (), worlds, _without(step, self.missed)), refuted
+            missed = _without(step, self.missed)
+            return Situation((*self.done, step), (), worlds, missed, _not_about(step, self.dropped)), refuted
         worlds = different(_undone(action, step, world) for world in self.worlds)
         if step not in self.done:
-            return Situation(self.done, (), worlds, self.missed), (f"{step}: it was not reported done before",)
+            text = f"{step}: it was not reported done before"
+            return replace(self, failed=(), worlds=worlds), (text,)
         # The newest of several alike.
         newest = len(self.done) - 1 - self.done[::-1].index(step)
-        return Situation((*self.done[:newest], *self.done[newest + 1 :]), (), worlds, self.missed), ()
+        done = (*self.done[:newest], *self.done[newest + 1 :])
+        dropped = self.dropped
+        if newest == len(done):
+            dropped = (*_not_about(step, dropped), *_dropped_by(step, done, vocabulary))
+        return Situation(done, (), worlds, self.missed, dropped), ()
 
 
 def _without(step: Step, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(one for one in steps if one != step)
+
+
+def _not_about(step: Step, dropped: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((kind, place) for kind, place in dropped if kind not in step.arguments)
+
+
+def _dropped_by(step: Step, done: tuple[Step, ...], vocabulary: Vocabulary) -> tuple[tuple[str, str], ...]:
+    """What a step that was undone at once had picked up, with the last place gone to before."""
+    action = vocabulary.actions[step.action]
+    named = names_of(action, step)
+    picked = [named[effect.names[0]] for effect in action.effects if effect.kind == "pick_up"]
+    place = last_place(done, vocabulary)
+    return tuple((kind, place) for kind in picked if place not in ("", kind))
+
+
+def last_place(done: tuple[Step, ...], vocabulary: Vocabulary) -> str:
+    """The class of the last place that some steps have gone to; empty if they have gone nowhere."""
+    for step in reversed(done):
+        action = vocabulary.actions[step.action]
+        named = names_of(action, step)
+        for effect in action.effects:
+            if effect.kind == "go_to":
+                return named.get(effect.names[0], effect.names[0])
+    return ""
 
 
 def _corrected(action: Action, step: Step, world: World, vocabulary: Vocabulary) -> tuple[World, ...]:
