@@ -35,7 +35,7 @@ TEST_DOMAIN := export ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$((RANDOM % 80 + 10))}
 help:
 	@echo "make demo                     set up, then play the shipped recording to a real node and draw its answers"
 	@echo "make demo BAG=my_bag ASK='..' the same with your recording (TOPIC=, EVERY=, MODEL=, RATE=, OUT=)"
-	@echo "make test                     set up, check the code, run the tests (7 minutes on two cores; WORKERS=3)"
+	@echo "make test                     set up, check the code, run the tests (10 to 20 minutes on two cores; WORKERS=3)"
 	@echo "make test-all                 also the six below (an hour)"
 	@echo "make test-colcon              what \`colcon test\` runs in a workspace: the tests that take seconds"
 	@echo "make test-long                the long tests"
@@ -86,7 +86,8 @@ test-colcon:
 
 test-long: setup
 	@$(PYTHON) tools/set_up.py --overlays
-	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, the long tests, on $$ROS_DISTRO"; $(PYTEST) --timeout=1200 -m "long and not servers"
+	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, two at a time, the long tests, on $$ROS_DISTRO"; \
+	$(PYTEST) --timeout=1200 -n 2 --dist loadfile --no-loadscope-reorder -m "long and not servers"
 
 test-kilted:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted
