@@ -119,14 +119,14 @@ def test_too_much_of_a_parameter_is_refused(values, reason):
 def test_the_worker_does_not_wait_for_pictures(rig, scripted, monkeypatch):
     """A picture that is never ready holds nobody up."""
     drawing, go_on = threading.Event(), threading.Event()
-    draw = evidence.contact_sheet
+    draw = evidence.evidence_jpeg
 
     def slow(*arguments):
         drawing.set()
         assert go_on.wait(30)
         return draw(*arguments)
 
-    monkeypatch.setattr(evidence, "contact_sheet", slow)
+    monkeypatch.setattr(evidence, "evidence_jpeg", slow)
     robot = rig(load=scripted(lambda *_: "an answer"))
     pictures = robot.listen(CompressedImage, "evidence/compressed")
     robot.feed()
