@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -143,13 +143,24 @@ def _planned(
     visited = tuple(dict.fromkeys(gone_to(situation.done, vocabulary)))
     starts = [Start(world, believed, missed=missed, visited=visited) for world in situation.worlds]
     last = situation.done[-1] if situation.done else None
+    others = (*situation.failed, *_to_what_is_held(situation, vocabulary)) if situation.failed else ()
     try:
-        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, situation.failed, last)
+        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, others, last)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:
         return Finding(Reason.NOT_DECIDED, f"no planner's plan: {error}")
     if found.steps:
         return found.steps
     return found.finding or Finding(Reason.NOT_DECIDED, "the planner and the simulation differ in what holds")
+
+
+def _to_what_is_held(situation: Situation, vocabulary: Vocabulary) -> Iterator[Step]:
+    """Steps that go to another thing of a class that is in the hand: no way around a step that has failed."""
+    kinds = {world.things[number].kind for world in situation.worlds for number in world.held}
+    for action in vocabulary.actions.values():
+        names = [argument.name for argument in action.arguments]
+        if [(effect.kind, list(effect.names)) for effect in action.effects] == [("go_to", names)]:
+            steps = (Step(action.name, (kind,)) for kind in sorted(kinds))
+            yield from (step for step in steps if vocabulary.fits(step))
 
 
 def gone_to(done: Sequence[Step], vocabulary: Vocabulary) -> list[str]:

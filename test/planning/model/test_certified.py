@@ -160,6 +160,37 @@ def test_a_hint_that_undoes_the_goal_is_none(alfred):
     assert "undoes what the goal asks for" in doubt_about(said, goal, lit, alfred)
 
 
+@pytest.mark.parametrize(
+    ("done", "text", "instead"),
+    [
+        # It can be done, and the mug would have to be picked up again.
+        ("+GotoLocation shelf; +PickupObject mug", "PutObject mug shelf", "GotoLocation desk"),
+        # Another thing in the only hand.
+        ("+GotoLocation shelf", "PickupObject cup", "GotoLocation mug"),
+        # Back to where the robot has been, for nothing.
+        ("+GotoLocation shelf; +PickupObject mug; +GotoLocation bed", "GotoLocation shelf", "GotoLocation desk"),
+        # To a place where the model sees the mug, though no report says so.
+        ("", "GotoLocation bed", None),
+        # What was dropped lies where it was picked up.
+        ("+GotoLocation shelf; +PickupObject mug; ~PickupObject mug", "unsure", "PickupObject mug"),
+        # It is not there either: look for the thing.
+        ("+GotoLocation shelf; +PickupObject mug; ~PickupObject mug; -PickupObject mug", "unsure", "GotoLocation mug"),
+        # Another way after a failure, and one to a place that is there; nobody goes to what is in the hand.
+        ("+GotoLocation bed; +PickupObject mug; +GotoLocation desk; -PutObject mug desk", "unsure", "GotoLocation bed"),
+    ],
+)
+def test_a_hint_leads_to_the_goal(done, text, instead, alfred):
+    situation, goal = reported(alfred, done), read_goal(GOAL, alfred)
+    said = answer(alfred, situation, text)
+    hint = certified_hint(said, goal, situation, alfred, time.monotonic() + 60.0)
+    assert (str(hint.step), hint.source) == (
+        (text, StepSource.MODEL) if instead is None else (instead, StepSource.PLANNER)
+    )
+    if instead and text != "unsure":
+        assert not doubt_about(said, goal, situation, alfred), "it can be done"
+        assert "leads away from the goal" in hint.unread[0]
+
+
 def test_a_hint_where_there_is_no_plan(alfred):
     goal = read_goal("in(sofa, desk)", alfred)
     hint = certified_hint(answer(alfred, Situation(), "DONE"), goal, Situation(), alfred, time.monotonic() + 60.0)
