@@ -143,9 +143,10 @@ def _planned(
     visited = tuple(dict.fromkeys(gone_to(situation.done, vocabulary)))
     starts = [Start(world, believed, missed=missed, visited=visited) for world in situation.worlds]
     last = situation.done[-1] if situation.done else None
-    others = (*situation.failed, *_to_what_is_held(situation, vocabulary)) if situation.failed else ()
+    # Not all that has failed: where no way around is left either, the step is worth another try.
+    failed = (*situation.failed[-1:], *_to_what_is_held(situation, vocabulary)) if situation.failed else ()
     try:
-        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, others, last)
+        found = certified_plan(vocabulary, goal, starts, until_s, should_stop, failed, last)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:
         return Finding(Reason.NOT_DECIDED, f"no planner's plan: {error}")
     if found.steps:

@@ -42,7 +42,7 @@ class Situation:
 
     Attributes:
         done: The steps that are done and have not been undone, oldest first.
-        failed: The steps that have failed since a step was done or undone.
+        failed: The steps that have failed since a step was done or undone, the newest last.
         worlds: All worlds that the reports can have led to.
         missed: The steps that have failed and were never done, the newest MOST_MISSED.
         dropped: Classes of things whose picking up was undone at once, each with the class of the place: the thing is
@@ -67,7 +67,7 @@ class Situation:
         """
         step, action = report.step, vocabulary.actions[report.step.action]
         if report.outcome is StepOutcome.FAILED:
-            failed = (*self.failed, *{step}.difference(self.failed))
+            failed = (*_without(step, self.failed), step)
             missed = () if step in self.done else (*(one for one in self.missed if one != step), step)
             missed = missed[-MOST_MISSED:] or self.missed
             return replace(self, failed=failed, missed=missed, dropped=_not_about(step, self.dropped)), ()
