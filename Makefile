@@ -86,8 +86,10 @@ test-colcon:
 
 test-long: setup
 	@$(PYTHON) tools/set_up.py --overlays
-	@$(LOAD); $(TEST_DOMAIN); echo "[test-long] pytest, two at a time, the long tests, on $$ROS_DISTRO"; \
-	$(PYTEST) --timeout=1200 -n 2 --dist loadfile --no-loadscope-reorder -m "long and not servers"
+	@$(LOAD); $(TEST_DOMAIN); \
+	echo "[test-long 1/2] pytest, two at a time, the long tests, on $$ROS_DISTRO"; \
+	$(PYTEST) --timeout=1200 -n 2 --dist loadfile --no-loadscope-reorder -m "long and not alone and not servers" ; \
+	echo "[test-long 2/2] pytest, one at a time, the long tests with deadlines"; $(PYTEST) --timeout=1200 -m "long and alone and not servers"
 
 test-kilted:
 	@$(MAKE) --no-print-directory setup WHEELS=kilted

@@ -267,14 +267,18 @@ def capture(place: Place) -> Iterator[Check]:
 
 
 def quantised(place: Place, quantisation: str) -> Iterator[Check]:
-    """Quantised weights answer, in captured steps too, in less memory; a CPU refuses int4."""
+    """Quantised weights answer, in captured steps too, in less memory; a CPU refuses what it cannot compute."""
     if not place.on_cuda:
         refusal = ""
         try:
             load_engine("rooms", device="cpu", quantize=quantisation)
         except ValueError as error:
             refusal = str(error)
-        yield Check("a CPU refuses int4", bool(refusal) == (quantisation == "int4" or why_no_int8() != ""), refusal)
+        yield Check(
+            "a CPU refuses what it cannot compute",
+            bool(refusal) == (quantisation == "int4" or why_no_int8() != ""),
+            refusal,
+        )
         return
     plain = load_engine("rooms", device=str(place.device), dtype="bfloat16")
     small = load_engine("rooms", device=str(place.device), dtype="bfloat16", quantize=quantisation)

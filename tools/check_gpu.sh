@@ -22,10 +22,12 @@ python=${PYTHON:-$([ -x .venv/bin/python ] && echo .venv/bin/python || echo pyth
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH}
 parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
-end=$((SECONDS + 465))
+# The bounds are those of a GPU: a rehearsal on a CPU, which may be slow and busy, may take four times as long.
+slower=$([ "$device" = cpu ] && echo 4 || echo 1)
+end=$((SECONDS + 465 * slower))
 
 part() { # part SECONDS NAME [SHAPE]: at most so many seconds, and no more than are left of the 8 minutes
-  local limit=$1 name=$2 shape=${3:-} left=$((end - SECONDS)) file
+  local limit=$(($1 * slower)) name=$2 shape=${3:-} left=$((end - SECONDS)) file
   [ "$left" -lt "$limit" ] && limit=$left
   file=$parts/$(printf '%02d' "$(find "$parts" -type f | wc -l)")-$name${shape:+-$shape}
   : > "$file"

@@ -116,6 +116,7 @@ def test_services_and_goals_at_once_all_end(node, crowds, nano, wait_until, queu
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("queue_size", [8, 100])
 def test_four_hundred_requests_of_fifty_clients_at_once(node, crowds, nano, wait_until, queue_size):
@@ -131,7 +132,9 @@ CANCELLED = {
 }
 
 
-@pytest.mark.parametrize("goals", [100, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize(
+    "goals", [100, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(900)])]
+)
 def test_goals_cancelled_at_random_all_end(node, crowds, nano, wait_until, goals):
     client = node(model=nano, queue_size=20)
     answers = client.listen(Answer, "answers")
@@ -142,6 +145,7 @@ def test_goals_cancelled_at_random_all_end(node, crowds, nano, wait_until, goals
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_a_well_behaved_client_has_every_answer_beside_inconsiderate_ones(nano):
     command = [sys.executable, str(CROWD.with_name("neighbours.py")), "--seconds", "20", "--quiet-s", "5"]
