@@ -144,22 +144,25 @@ class Vocabulary:
 
     def movable(self) -> frozenset[str]:
         """The classes that some action can pick up."""
-        found: set[str] = set()
-        for action in self.actions.values():
-            types = {argument.name: argument.type for argument in action.arguments}
-            for effect in action.effects:
-                if effect.kind == "pick_up":
-                    found |= self.members(types[effect.names[0]])
-        return frozenset(found)
+        return self._affected("pick_up", 0)
 
     def members_put_into(self) -> frozenset[str]:
         """The classes in or on which some action can put something."""
+        return self._affected("put", 1)
+
+    def members_gone_to(self) -> frozenset[str]:
+        """The classes that some action goes to."""
+        return self._affected("go_to", 0)
+
+    def _affected(self, kind: str, position: int) -> frozenset[str]:
+        """The classes that an effect of that kind can name at a position."""
         found: set[str] = set()
         for action in self.actions.values():
             types = {argument.name: argument.type for argument in action.arguments}
             for effect in action.effects:
-                if effect.kind == "put":
-                    found |= self.members(types.get(effect.names[1], effect.names[1]))
+                if effect.kind == kind:
+                    name = effect.names[position]
+                    found |= self.members(types.get(name, name))
         return frozenset(found)
 
     def fits(self, step: Step) -> bool:

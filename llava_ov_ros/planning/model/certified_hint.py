@@ -10,7 +10,7 @@ from ..findings import Finding, Reason
 from ..plan_steps import Step
 from ..validate.goal import Goal, unmet
 from ..validate.known_world import World
-from ..validate.reports import Report, Situation
+from ..validate.reports import Report, Situation, gone_to
 from ..validate.simulation import carried_out, names_of
 from ..vocabulary import Vocabulary
 from .results import Hint, NextStep, StepSource
@@ -139,7 +139,8 @@ def _planned(
     from ..pddl import NoCounterpartError, PlannerError, Start, TooLargeError, certified_plan
 
     believed = places_of_changes(situation.done, vocabulary) | dict(situation.dropped)
-    missed = missed_classes(situation.missed, vocabulary)
+    # Perhaps what nobody could go to is not there.
+    missed = frozenset(gone_to(situation.missed, vocabulary))
     visited = tuple(dict.fromkeys(gone_to(situation.done, vocabulary)))
     starts = [Start(world, believed, missed=missed, visited=visited) for world in situation.worlds]
     last = situation.done[-1] if situation.done else None
@@ -164,16 +165,6 @@ def _to_what_is_held(situation: Situation, vocabulary: Vocabulary) -> Iterator[S
             yield from (step for step in steps if vocabulary.fits(step))
 
 
-def gone_to(done: Sequence[Step], vocabulary: Vocabulary) -> list[str]:
-    """The classes of the places that steps have gone to, in order."""
-    found = []
-    for step in done:
-        action = vocabulary.actions[step.action]
-        named = names_of(action, step)
-        found += [named.get(one.names[0], one.names[0]) for one in action.effects if one.kind == "go_to"]
-    return found
-
-
 def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str, str]:
     """Where things are that were changed where they lay: the last place gone to before that."""
     places: dict[str, str] = {}
@@ -189,11 +180,6 @@ def places_of_changes(done: Sequence[Step], vocabulary: Vocabulary) -> dict[str,
             elif effect.kind in ("set", "clear", "flip") and effect.names[0] not in held and at not in ("", name):
                 places[name] = at
     return places
-
-
-def missed_classes(missed: Sequence[Step], vocabulary: Vocabulary) -> frozenset[str]:
-    """Classes to which the robot could not go: perhaps they are not there."""
-    return frozenset(gone_to(missed, vocabulary))
 
 
 def _missing(goal: Goal, worlds: tuple[World, ...]) -> int:

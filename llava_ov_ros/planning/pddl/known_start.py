@@ -117,7 +117,7 @@ def _found(start: Start, domain: PddlDomain, instances: Instances, everywhere: b
     placed = {names[number] for number, thing in enumerate(world.things) if thing.where is not None}
     placed |= {names[number] for number in world.held}
     places = [name for some in instances.values() for name in some]
-    gone_to = reachable_classes(vocabulary)
+    gone_to = vocabulary.members_gone_to()
     for kind, some in instances.items():
         for name in some:
             if name in placed:
@@ -132,14 +132,3 @@ def _found(start: Start, domain: PddlDomain, instances: Instances, everywhere: b
             for place in where:
                 if place != name:
                     yield domain.found.name, name, place
-
-
-def reachable_classes(vocabulary: Vocabulary) -> frozenset[str]:
-    """The classes that some action goes to."""
-    found: set[str] = set()
-    for action in vocabulary.actions.values():
-        types = {argument.name: argument.type for argument in action.arguments}
-        for effect in action.effects:
-            if effect.kind == "go_to":
-                found |= vocabulary.members(types.get(effect.names[0], effect.names[0]))
-    return frozenset(found)

@@ -17,7 +17,7 @@ from .domain import PddlDomain
 from .fast_downward import FoundPlan, SearchEnd, run_fast_downward
 from .ground import Atom
 from .judge import PddlVerdict, cached_domain, validated
-from .known_start import Start, classes_in, counts_of, facts_of, reachable_classes
+from .known_start import Start, classes_in, counts_of, facts_of
 from .problem import Instances, instances_of, problem_of
 from .readings import PlanOnInstances
 from .relevant import relevant_classes
@@ -166,7 +166,7 @@ def task_of(
     named = [kind for kind in (*classes_in(start.world), *start.believed.values()) if kind in vocabulary.classes]
     if failed:
         # Another place to go to, from where the plan may go on.
-        fixed = reachable_classes(vocabulary) - vocabulary.movable()
+        fixed = vocabulary.members_gone_to() - vocabulary.movable()
         known = [kind for kind in (*start.visited, goal.place) if kind in fixed]
         places = [*known, *sorted(fixed, key=list(vocabulary.classes).index)]
         named += [kind for kind in places if kind not in start.missed and kind != start.world.at][:1]

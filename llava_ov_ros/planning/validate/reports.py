@@ -6,6 +6,7 @@ done, so whatever the simulation knew to the contrary was wrong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -105,19 +106,18 @@ def _dropped_by(step: Step, done: tuple[Step, ...], vocabulary: Vocabulary) -> t
     action = vocabulary.actions[step.action]
     named = names_of(action, step)
     picked = [named[effect.names[0]] for effect in action.effects if effect.kind == "pick_up"]
-    place = last_place(done, vocabulary)
-    return tuple((kind, place) for kind in picked if place not in ("", kind))
+    last = gone_to(done, vocabulary)[-1:]
+    return tuple((kind, place) for kind in picked for place in last if place != kind)
 
 
-def last_place(done: tuple[Step, ...], vocabulary: Vocabulary) -> str:
-    """The class of the last place that some steps have gone to; empty if they have gone nowhere."""
-    for step in reversed(done):
+def gone_to(done: Sequence[Step], vocabulary: Vocabulary) -> list[str]:
+    """The classes of the places that steps have gone to, in order."""
+    found = []
+    for step in done:
         action = vocabulary.actions[step.action]
         named = names_of(action, step)
-        for effect in action.effects:
-            if effect.kind == "go_to":
-                return named.get(effect.names[0], effect.names[0])
-    return ""
+        found += [named.get(one.names[0], one.names[0]) for one in action.effects if one.kind == "go_to"]
+    return found
 
 
 def _corrected(action: Action, step: Step, world: World, vocabulary: Vocabulary) -> tuple[World, ...]:
