@@ -15,6 +15,9 @@ from ..validate.simulation import carried_out, names_of
 from ..vocabulary import Vocabulary
 from .results import Hint, NextStep, StepSource
 
+MOST_WAYS_AROUND = 3
+"""After so many further steps that failed in a row, a step that has failed is worth another try."""
+
 
 def is_reached(goal: Goal, situation: Situation) -> bool:
     """Whether the goal holds in a world that the reports can have led to."""
@@ -140,12 +143,13 @@ def _planned(
 
     believed = places_of_changes(situation.done, vocabulary) | dict(situation.dropped)
     # Perhaps what nobody could go to is not there.
-    missed = frozenset(gone_to(situation.missed, vocabulary))
+    missed = tuple(gone_to(situation.missed, vocabulary))
     visited = tuple(dict.fromkeys(gone_to(situation.done, vocabulary)))
     starts = [Start(world, believed, missed=missed, visited=visited) for world in situation.worlds]
     last = situation.done[-1] if situation.done else None
-    # Not all that has failed: where no way around is left either, the step is worth another try.
-    failed = (*situation.failed[-1:], *_to_what_is_held(situation, vocabulary)) if situation.failed else ()
+    failed: tuple[Step, ...] = ()
+    if situation.failed:
+        failed = (*situation.failed[-MOST_WAYS_AROUND:], *_to_what_is_held(situation, vocabulary))
     try:
         found = certified_plan(vocabulary, goal, starts, until_s, should_stop, failed, last)
     except (NoCounterpartError, PlannerError, TooLargeError) as error:

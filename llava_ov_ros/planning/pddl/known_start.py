@@ -21,14 +21,15 @@ class Start:
         believed: Class of the place where a thing of a class is believed to be. A belief only chooses between plans: it
             is dropped where there is no plan with it.
         most: How many things of a class there are at most; any number of the other classes.
-        missed: Classes that were looked for in vain. A plan has them only where it cannot do without.
+        missed: Classes that were looked for in vain, the last one at the end. A plan has them only where it cannot do
+            without.
         visited: Classes of places where the robot has been: these are there.
     """
 
     world: World = field(default_factory=World)
     believed: Mapping[str, str] = field(default_factory=dict)
     most: Mapping[str, int] = field(default_factory=dict)
-    missed: frozenset[str] = frozenset()
+    missed: tuple[str, ...] = ()
     visited: tuple[str, ...] = ()
 
 

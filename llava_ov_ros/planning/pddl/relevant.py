@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 
 from ..validate.goal import LIT, Goal
 from ..vocabulary import Action, Vocabulary
 
 
 def relevant_classes(
-    vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = (), missed: Collection[str] = ()
+    vocabulary: Vocabulary, goal: Goal, named: Iterable[str] = (), missed: Sequence[str] = ()
 ) -> list[str]:
     """Find the classes of which a planning problem needs instances.
 
@@ -20,7 +20,7 @@ def relevant_classes(
         vocabulary: The vocabulary.
         goal: The goal.
         named: Further classes, such as those that are known to be there.
-        missed: Classes that come last where there are others.
+        missed: Classes that come last where there are others, the last one at the end.
     """
     classes = dict.fromkeys(filter(None, (goal.thing, goal.carrier, goal.place, goal.lit, *named)))
     # Kinds of effects that are wanted, those on a state with the state.
@@ -50,7 +50,7 @@ def _is_useful(action: Action, vocabulary: Vocabulary, classes: set[str], wanted
     return False
 
 
-def _needed(action: Action, vocabulary: Vocabulary, classes: set[str], missed: Collection[str]) -> Iterable[str]:
+def _needed(action: Action, vocabulary: Vocabulary, classes: set[str], missed: Sequence[str]) -> Iterable[str]:
     """Classes to be added so that the action can be done."""
     arguments = {argument.name for argument in action.arguments}
     fixed = vocabulary.classes.keys() - vocabulary.movable()
@@ -71,12 +71,14 @@ def _needed(action: Action, vocabulary: Vocabulary, classes: set[str], missed: C
                 yield from _one_of_each(vocabulary.members(name), vocabulary, classes, missed)
 
 
-def _in_order(vocabulary: Vocabulary, missed: Collection[str]) -> list[str]:
-    return sorted(vocabulary.classes, key=lambda kind: kind in missed)
+def _in_order(vocabulary: Vocabulary, missed: Sequence[str]) -> list[str]:
+    """The classes of the vocabulary, and then those missed: where all are missed, what was tried last comes last."""
+    places = {kind: place for place, kind in enumerate(missed, 1)}
+    return sorted(vocabulary.classes, key=lambda kind: places.get(kind, 0))
 
 
 def _one_of_each(
-    members: Iterable[str], vocabulary: Vocabulary, classes: set[str], missed: Collection[str]
+    members: Iterable[str], vocabulary: Vocabulary, classes: set[str], missed: Sequence[str]
 ) -> Iterable[str]:
     """One of each set of alike classes: one that is there already, else the first of the vocabulary."""
     rules = [

@@ -175,9 +175,10 @@ def test_a_hint_that_undoes_the_goal_is_none(alfred):
         ("+GotoLocation shelf; +PickupObject mug; ~PickupObject mug", "unsure", "PickupObject mug"),
         # It is not there either: look for the thing.
         ("+GotoLocation shelf; +PickupObject mug; ~PickupObject mug; -PickupObject mug", "unsure", "GotoLocation mug"),
-        # Where the way around has failed as well, the step is worth another try.
+        # Where three ways around have failed as well, the step is worth another try.
         (
-            "+GotoLocation bed; +PickupObject mug; +GotoLocation desk; -PutObject mug desk; -GotoLocation bed",
+            "+GotoLocation bed; +PickupObject mug; +GotoLocation desk; "
+            "-PutObject mug desk; -GotoLocation bed; -GotoLocation shelf; -GotoLocation sofa",
             "unsure",
             "PutObject mug desk",
         ),
